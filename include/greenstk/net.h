@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Blocking-style calls on file descriptors (sockets, pipes, eventfds): they park the task until the
+ * descriptor is ready. They return what the system call of that name returns, with -errno for
+ * errors, also -ECANCELED and -ETIMEDOUT. Descriptors are made non-blocking when first used here.
+ * Buffers may lie on the caller's stack: nobody touches them while the task is parked.
+ */
+#ifndef GREENSTK_NET_H
+#define GREENSTK_NET_H
+
+#include <greenstk/base.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+GSTK_BEGIN_DECLS
+
+GSTK_API int gstk_socket(int domain, int type, int protocol);
+/** Connect to @addr; parks until it is established. */
+GSTK_API int gstk_connect(int fd, const struct sockaddr *addr, socklen_t len);
+GSTK_API int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t len, uint64_t deadline_ns);
+/**
+ * Accept one connection; the new descriptor is non-blocking and close-on-exec. Under EMFILE,
+ * ENFILE and ENOMEM it parks with a growing delay (at most 100 ms a step, reported once on stderr)
+ * until one can be had: the listener never spins and never loses its place.
+ */
+GSTK_API int gstk_accept(int fd, struct sockaddr *addr, socklen_t *len);
+GSTK_API int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t deadline_ns);
+
+GSTK_API ssize_t gstk_read(int fd, void *buf, size_t len);
+GSTK_API ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns);
+GSTK_API ssize_t gstk_write(int fd, const void *buf, size_t len);
+GSTK_API ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns);
+/** Write all of it, or fail; a partial count is lost with the error. */
+GSTK_API int gstk_write_all(int fd, const void *buf, size_t len);
+GSTK_API int gstk_write_all_until(int fd, const void *buf, size_t len, uint64_t deadline_ns);
+GSTK_API ssize_t gstk_readv(int fd, const struct iovec *iov, int nr);
+GSTK_API ssize_t gstk_writev(int fd, const struct iovec *iov, int nr);
+GSTK_API ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags);
+GSTK_API ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/**
+ * Park until one of @events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP) is there. Returns the events
+ * that are (with POLLERR and POLLHUP), or -ETIMEDOUT, -ECANCELED, -EBADF.
+ */
+GSTK_API int gstk_poll(int fd, short events, uint64_t deadline_ns);
+
+/**
+ * Close a descriptor that was used here. Tasks parked on it get -EBADF first. A descriptor closed
+ * with plain close(2) is noticed when its number is used again.
+ */
+GSTK_API int gstk_close(int fd);
+
+/**
+ * A listening socket in one call: "127.0.0.1:6379", "[::1]:80", "unix:/run/x". @backlog 0 means
+ * SOMAXCONN. Returns the descriptor.
+ */
+GSTK_API int gstk_listen(const char *addr, int backlog);
+/** A connected stream in one call, same addresses (no name resolution). Parks. */
+GSTK_API int gstk_dial(const char *addr, uint64_t deadline_ns);
+
+GSTK_END_DECLS
+#endif

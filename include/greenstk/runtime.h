@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/* Starting, embedding and stopping the runtime. One runtime a process. */
+#ifndef GREENSTK_RUNTIME_H
+#define GREENSTK_RUNTIME_H
+
+#include <greenstk/base.h>
+
+GSTK_BEGIN_DECLS
+
+/** Bits of gstk_config.flags. */
+enum gstk_config_flag {
+	/** Start no worker threads: the caller runs tasks with gstk_run_once(). */
+	GSTK_EMBEDDED = 1u << 0,
+	/** Do not install the SIGSEGV handler that reports stack overflows. */
+	GSTK_NO_SEGV_HANDLER = 1u << 1,
+	/** Evict every stack at every park (tests). Environment: GREENSTK_FORCE_EVICT=1. */
+	GSTK_FORCE_EVICT = 1u << 2,
+	/** Pack every evicted stack at once (tests). Environment: GREENSTK_FORCE_PACK=1. */
+	GSTK_FORCE_PACK = 1u << 3,
+	/** No background sweep: stacks leave their windows only when these are claimed. */
+	GSTK_NO_SWEEP = 1u << 4,
+	/** When all tasks are blocked for ever: print the report and go on, instead of aborting. */
+	GSTK_DEADLOCK_CONTINUE = 1u << 5,
+};
+
+/**
+ * Configuration. A zero field means the default; each has an environment variable of the same
+ * name (GREENSTK_WORKERS, GREENSTK_WINDOWS, GREENSTK_WINDOW_SIZE, ...) that wins over the field.
+ */
+struct gstk_config {
+	size_t size;		 /**< sizeof(struct gstk_config) */
+	uint32_t flags;		 /**< enum gstk_config_flag */
+	uint32_t workers;	 /**< worker threads; default: CPUs of the affinity mask */
+	size_t windows;		 /**< shared windows; default 65,536 */
+	size_t window_size;	 /**< bytes a window, guard included; power of two; default 256 KiB */
+	size_t max_tasks;	 /**< upper bound on live tasks; default 2^26 */
+	size_t image_bytes;	 /**< address space for saved stacks; default 64 GiB */
+	size_t resident_budget;	 /**< bytes of idle resident stacks before the sweep evicts; default 64 MiB */
+	uint64_t evict_idle_ns;	 /**< a stack idle for so long is evicted; default 1 s */
+	uint64_t pack_idle_ns;	 /**< an image idle for so long is packed; default 30 s */
+	int dump_signal;	 /**< signal that prints all tasks; default SIGQUIT; -1: none */
+	size_t main_stack;	 /**< stack of the main task; default 1 MiB */
+};
+
+/**
+ * Initialise the runtime with @config (NULL: defaults) and start its workers.
+ *
+ * Returns 0, -EBUSY when a runtime is there already, -EINVAL for an absurd configuration (a line
+ * on stderr says which), -ENOMEM, -EAGAIN when threads cannot be had, -ENOTSUP when the CPU or
+ * kernel enforces something the switch cannot honour. Call from an ordinary thread.
+ */
+GSTK_API int gstk_init(const struct gstk_config *config) GSTK_MUST_CHECK;
+
+/** How gstk_shutdown() treats tasks that are still there. */
+enum gstk_shutdown_mode {
+	GSTK_SHUTDOWN_JOIN,   /**< wait until all have ended */
+	GSTK_SHUTDOWN_CANCEL, /**< cancel all, then wait until they have ended */
+};
+
+/**
+ * Stop the runtime: wait for (or cancel) every task, join the workers, free everything.
+ * Progress goes to stderr when it takes longer than two seconds.
+ *
+ * Returns 0, -ETIMEDOUT when tasks were left at @deadline_ns (the runtime goes on), -EINVAL
+ * without a runtime, -EDEADLK from inside a task.
+ */
+GSTK_API int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns);
+
+/**
+ * The whole life in one call: gstk_init(@config), run @fn(@arg) as the main task (private, so its
+ * locals may be shared), cancel what is left when it returns, gstk_shutdown(). @result, when not
+ * NULL, receives what @fn returned.
+ */
+GSTK_API int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_config *config);
+
+/**
+ * For another event loop (GSTK_EMBEDDED): a file descriptor that polls readable when
+ * gstk_run_once() has something to do. -EINVAL without an embedded runtime.
+ */
+GSTK_API int gstk_runtime_fd(void);
+
+/**
+ * Run tasks on the calling thread until none is runnable; wait at most @timeout_ms for the first
+ * (0: do not wait, -1: no limit). Returns the number of times a task ran, or -EINVAL.
+ * Always the same thread, the one that called gstk_init().
+ */
+GSTK_API int gstk_run_once(int timeout_ms);
+
+/** Library version as "major.minor.patch". */
+GSTK_API const char *gstk_version(void);
+
+GSTK_END_DECLS
+#endif

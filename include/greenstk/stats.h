@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/* Counters and reports. */
+#ifndef GREENSTK_STATS_H
+#define GREENSTK_STATS_H
+
+#include <greenstk/base.h>
+
+GSTK_BEGIN_DECLS
+
+/**
+ * A snapshot; counters are summed over workers without stopping them, so they may be a few
+ * operations apart. Gauges say so.
+ */
+struct gstk_stats {
+	size_t size;		    /**< set by the caller to sizeof(struct gstk_stats) */
+	uint64_t workers;	    /**< gauge */
+	uint64_t tasks;		    /**< gauge: live tasks */
+	uint64_t tasks_resident;    /**< gauge: tasks whose stack is in their window */
+	uint64_t tasks_copied;	    /**< gauge */
+	uint64_t tasks_packed;	    /**< gauge */
+	uint64_t spawns;
+	uint64_t switches;	    /**< context switches into a task */
+	uint64_t handoffs;	    /**< of these, straight from the peer that woke it */
+	uint64_t yields;
+	uint64_t wakes;		    /**< tasks made runnable */
+	uint64_t steals;	    /**< successful */
+	uint64_t worker_sleeps;
+	uint64_t worker_wakes;	    /**< futex or eventfd wakes of idle workers */
+	uint64_t windows;	    /**< gauge: configured */
+	uint64_t windows_bound;	    /**< gauge: with at least one task */
+	uint64_t windows_shared;    /**< gauge: with more than one */
+	uint64_t claims;	    /**< a window changed its resident */
+	uint64_t conflicts;	    /**< a runnable task found its window occupied by a running mate */
+	uint64_t evictions;	    /**< stacks that left a window */
+	uint64_t restores;
+	uint64_t bytes_evicted;	    /**< used bytes saved */
+	uint64_t bytes_copied;	    /**< gauge: bytes in images, exact */
+	uint64_t bytes_packed;	    /**< gauge: bytes in packed images */
+	uint64_t bytes_unpacked;    /**< gauge: what these would take unpacked */
+	uint64_t packs;
+	uint64_t unpacks;
+	uint64_t prefetches;
+	uint64_t prefetch_hits;	    /**< restores whose image had been prefetched */
+	uint64_t trims;		    /**< ranges given back */
+	uint64_t trim_calls;	    /**< system calls for them */
+	uint64_t trim_bytes;
+	uint64_t sweeps;
+	uint64_t timers;	    /**< gauge: armed */
+	uint64_t polls;		    /**< epoll_wait calls */
+	uint64_t events;	    /**< events they returned */
+	uint64_t cancels;
+	uint64_t quantum_expiries;  /**< residents that lost their window to a waiting mate */
+	uint64_t image_arena_bytes; /**< gauge: memory committed for images */
+	uint64_t window_wait_max_ns;/**< longest wait of a runnable task for its window */
+};
+
+/** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */
+GSTK_API int gstk_stats(struct gstk_stats *stats);
+
+/** Print configuration, calibration and counters as `name value` lines to @fd. Any thread. */
+GSTK_API int gstk_info(int fd);
+
+/**
+ * Print every task to @fd: name, state, tier, wait reason, age, bytes and, with @backtraces, its
+ * frames, evicted and packed ones included. The process goes on meanwhile. Any thread.
+ */
+GSTK_API int gstk_dump(int fd, bool backtraces);
+
+GSTK_END_DECLS
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Locks and friends. All are plain objects with static initialisers; they must not lie in a shared
+ * window (a task's stack, unless it is GSTK_PRIVATE): -EINVAL. Waiting parks a task and blocks any
+ * other thread.
+ */
+#ifndef GREENSTK_SYNC_H
+#define GREENSTK_SYNC_H
+
+#include <greenstk/base.h>
+
+GSTK_BEGIN_DECLS
+
+/** Opaque queue of waiters. */
+struct gstk__waitq {
+	uint32_t lock;
+	uint32_t head, tail; /* task indices */
+	uint32_t nr;
+};
+#define GSTK__WAITQ_INIT { 0, 0, 0, 0 }
+
+typedef struct gstk_mutex {
+	uint32_t word;
+	uint32_t owner; /* task index, for misuse checks */
+	struct gstk__waitq q;
+} gstk_mutex;
+#define GSTK_MUTEX_INIT { 0, 0, GSTK__WAITQ_INIT }
+
+GSTK_API int gstk_mutex_lock(gstk_mutex *m);
+GSTK_API int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns);
+GSTK_API int gstk_mutex_try_lock(gstk_mutex *m);   /**< -EBUSY */
+GSTK_API int gstk_mutex_unlock(gstk_mutex *m);	   /**< -EPERM when not locked by the caller */
+
+typedef struct gstk_rwlock {
+	struct gstk__waitq q; /* in order of arrival, readers and writers */
+	uint32_t readers;
+	uint32_t writer;
+} gstk_rwlock;
+#define GSTK_RWLOCK_INIT { GSTK__WAITQ_INIT, 0, 0 }
+
+GSTK_API int gstk_rwlock_read_lock(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_read_lock_until(gstk_rwlock *l, uint64_t deadline_ns);
+GSTK_API int gstk_rwlock_try_read_lock(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_read_unlock(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_write_lock(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_write_lock_until(gstk_rwlock *l, uint64_t deadline_ns);
+GSTK_API int gstk_rwlock_try_write_lock(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_write_unlock(gstk_rwlock *l);
+
+typedef struct gstk_cond {
+	struct gstk__waitq q;
+} gstk_cond;
+#define GSTK_COND_INIT { GSTK__WAITQ_INIT }
+
+/** Release @m, wait, take @m again (always, also when the wait ends with an error). */
+GSTK_API int gstk_cond_wait(gstk_cond *c, gstk_mutex *m);
+GSTK_API int gstk_cond_wait_until(gstk_cond *c, gstk_mutex *m, uint64_t deadline_ns);
+GSTK_API int gstk_cond_signal(gstk_cond *c);
+GSTK_API int gstk_cond_broadcast(gstk_cond *c);
+
+typedef struct gstk_sem {
+	struct gstk__waitq q;
+	uint64_t count;
+} gstk_sem;
+#define GSTK_SEM_INIT(n) { GSTK__WAITQ_INIT, (n) }
+
+GSTK_API int gstk_sem_wait(gstk_sem *s);
+GSTK_API int gstk_sem_wait_until(gstk_sem *s, uint64_t deadline_ns);
+GSTK_API int gstk_sem_try_wait(gstk_sem *s);	/**< -EAGAIN */
+GSTK_API int gstk_sem_post(gstk_sem *s, uint32_t n);
+
+typedef struct gstk_waitgroup {
+	struct gstk__waitq q;
+	int64_t count;
+} gstk_waitgroup;
+#define GSTK_WAITGROUP_INIT { GSTK__WAITQ_INIT, 0 }
+
+GSTK_API int gstk_waitgroup_add(gstk_waitgroup *g, int64_t n);	/**< -EINVAL below zero */
+GSTK_API int gstk_waitgroup_done(gstk_waitgroup *g);
+GSTK_API int gstk_waitgroup_wait(gstk_waitgroup *g);
+GSTK_API int gstk_waitgroup_wait_until(gstk_waitgroup *g, uint64_t deadline_ns);
+
+typedef struct gstk_once {
+	uint32_t state;
+	struct gstk__waitq q;
+} gstk_once;
+#define GSTK_ONCE_INIT { 0, GSTK__WAITQ_INIT }
+
+/** Run @fn(@arg) if nobody did; others wait until it has returned. */
+GSTK_API int gstk_once_run(gstk_once *o, void (*fn)(void *), void *arg);
+
+GSTK_END_DECLS
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/* Tasks: spawn, join, cancel, deadlines. */
+#ifndef GREENSTK_TASK_H
+#define GREENSTK_TASK_H
+
+#include <greenstk/base.h>
+
+GSTK_BEGIN_DECLS
+
+/** A task handle: valid until the task is joined, or detached and ended. */
+typedef struct gstk_task gstk_task;
+typedef void *(*gstk_fn)(void *arg);
+
+/** Bits of gstk_spawn_opts.flags. */
+enum gstk_task_flag {
+	/** A window to itself: nothing ever moves, so others may point into its stack. */
+	GSTK_PRIVATE = 1u << 0,
+	/** Nobody joins it; it frees itself. */
+	GSTK_DETACHED = 1u << 1,
+	/** Runs on gstk_spawn_opts.worker only. */
+	GSTK_PINNED = 1u << 2,
+	/** Changes rounding or exception modes: FP control words are kept across its parks. */
+	GSTK_FPMODE = 1u << 3,
+};
+
+struct gstk_spawn_opts {
+	size_t size;		/**< sizeof(struct gstk_spawn_opts) */
+	const char *name;	/**< copied, at most 31 bytes are kept */
+	size_t stack_size;	/**< bytes; more than a window holds gives a window of its own size */
+	uint32_t flags;		/**< enum gstk_task_flag */
+	uint32_t worker;	/**< with GSTK_PINNED: 0 .. workers-1 */
+	const void *block;	/**< arguments copied into the task: fn gets a pointer to the copy */
+	size_t block_size;	/**< bytes at block; at most 1/4 of the stack */
+};
+
+/**
+ * Create a task that runs @fn(@arg). With @task NULL it is detached.
+ *
+ * @arg must not point into a shared window (-EINVAL, with a line on stderr that names the ways
+ * out: GSTK_PRIVATE for the task that owns the object, opts->block, gstk_alloc()). Also -ENOMEM,
+ * -EINVAL for bad options, -ECANCELED after gstk_shutdown() began, -ESRCH without a runtime.
+ * From any thread; never parks.
+ */
+GSTK_API int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts);
+
+/** Shorthand for a detached task with default options. */
+static inline int gstk_go(gstk_fn fn, void *arg)
+{
+	return gstk_spawn(NULL, fn, arg, NULL);
+}
+
+/** Wait until @task has ended, take its result, free it. Parks. -ETIMEDOUT, -ECANCELED leave it joinable. */
+GSTK_API int gstk_join(gstk_task *task, void **result);
+GSTK_API int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns);
+
+/** Give up the right to join: the task frees itself at its end. -EINVAL when detached already. */
+GSTK_API int gstk_detach(gstk_task *task);
+
+/** The calling task, or NULL on a thread that runs none. */
+GSTK_API gstk_task *gstk_self(void);
+
+/** Let others run; the caller stays runnable. Does nothing outside a task. */
+GSTK_API void gstk_yield(void);
+
+/** End the calling task: its cleanups run (last pushed first), then joiners get @result. */
+GSTK_API void gstk_exit(void *result) __attribute__((noreturn));
+
+/**
+ * Ask @task to stop: its current blocking call, or its next one, returns -ECANCELED, and so does
+ * every later one until it calls gstk_cancel_clear(). A message that was already handed to it is
+ * not lost: then the call succeeds and the next one is cancelled. Any thread; never parks.
+ */
+GSTK_API int gstk_cancel(gstk_task *task);
+
+/** True when the calling task was asked to stop. */
+GSTK_API bool gstk_canceled(void);
+
+/** Forget the request (to run clean-up code that blocks). Returns whether there was one. */
+GSTK_API bool gstk_cancel_clear(void);
+
+/** A deadline for every blocking call of the calling task; GSTK_NEVER removes it. Returns the old one. */
+GSTK_API uint64_t gstk_deadline_set(uint64_t deadline_ns);
+
+/** Run @fn(@arg) when the task ends, by return, gstk_exit() or cancellation. -ENOMEM. Task only. */
+GSTK_API int gstk_cleanup_push(void (*fn)(void *), void *arg);
+/** Remove the last cleanup, running it when @run. -ENOENT when there is none. */
+GSTK_API int gstk_cleanup_pop(bool run);
+
+/** Heap memory that belongs to the calling task (any thread may use it) and is freed at its end. */
+GSTK_API void *gstk_alloc(size_t bytes);
+/** Free it earlier. NULL is fine. */
+GSTK_API void gstk_free(void *ptr);
+
+/** Name given at spawn, "main", or "task". Valid as long as the handle. */
+GSTK_API const char *gstk_task_name(const gstk_task *task);
+/** A number that no other live task has. */
+GSTK_API uint64_t gstk_task_id(const gstk_task *task);
+
+/** Index of the worker that runs the caller, or -1. It may change at every call that parks. */
+GSTK_API int gstk_worker(void);
+
+GSTK_END_DECLS
+#endif

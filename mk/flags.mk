@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: MIT
-# Flags shared by all of user space.
+# Flags and paths shared by all of user space.
+comma   := ,
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX     := g++
+endif
+
+# The first build directory: results and downloads stay there whatever the sanitizer.
+TOP_O   := $(O)
+# Downloads and kernel builds; may be shared between checkouts.
+CACHE   ?= $(or $(GREENSTK_CACHE),$(TOP_O)/cache)
+# Timed runs take this lock exclusively, everything else that would disturb them shares it.
+TIMING_LOCK ?= $(or $(GREENSTK_TIMING_LOCK),/tmp/greenstk-timing.lock)
+
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 OPT     ?= -O2 -g
 CSTD    := -std=gnu11
@@ -7,9 +22,8 @@ CPPFLAGS_COMMON := -D_GNU_SOURCE -Iinclude
 # SAN=address,undefined or SAN=thread builds the same tree with a sanitizer.
 SAN     ?=
 ifneq ($(SAN),)
-O       := build/san-$(subst $(eval ) ,-,$(subst $(comma),-,$(SAN)))
-OPT     := -O1 -g -fno-omit-frame-pointer
-SANFLAGS := -fsanitize=$(SAN)
+override O := $(TOP_O)/san-$(subst $(comma),-,$(SAN))
+override OPT := -O1 -g -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 endif
-comma   := ,
-CFLAGS_COMMON := $(CSTD) $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS)
+CFLAGS_COMMON = $(CSTD) $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# How a part runs its tests:
+#   check: check-foo
+#   check-foo: $(O)/test/foo_test | $(KSELFTEST)
+#   	$(RUN_TESTS) -s foo $(O)/test/foo_test
+# The runner reads TAP, counts test cases, and leaves the counts in $(RESULTS), from which
+# `make check` and .ci/run take their totals. See scripts/run-tests.sh for its options.
+RESULTS   := $(TOP_O)/results
+KSELFTEST := $(CACHE)/kselftest/kselftest_harness.h
+RUN_TESTS  = RESULTS=$(abspath $(RESULTS)) LOGS=$(abspath $(TOP_O)/logs) scripts/run-tests.sh
+# For a program written with the harness; -isystem keeps our warnings out of the kernel's headers.
+KSELFTEST_CPPFLAGS := -isystem $(CACHE)/kselftest
+
+$(KSELFTEST):
+	@scripts/kselftest.sh $(@D)
+
+# Claim checks: scripts that keep what is said true. A part adds its own: CLAIMS += path/check-x.sh
+CLAIMS = scripts/check-headers.sh
+.PHONY: claims
+claims:         ## checks of the claims that documents and layers make
+	@$(RUN_TESTS) -s claims $(CLAIMS)
+quick: claims

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: scripts/deps.sh [-n] GROUP...
+# Installs the Debian packages of the named groups that are missing; says nothing when none is.
+# -n: only names what is missing, and fails if something is.
+# A line of the table: group, package (a|b: either will do), what it is for. A line that ends in
+# "(optional)" is left out with a message where the archive does not have it.
+set -u -o pipefail
+
+table() { cat <<'TABLE'
+build       gcc              compiler
+build       g++              headers must serve C++ too
+build       libc6-dev        libc headers
+build       binutils         nm, for the check of exported symbols
+build       pkg-config|pkgconf   finds libraries
+build       liblz4-dev       packed images
+build       libzstd-dev      packed images
+build       libunwind-dev    backtraces of evicted tasks
+test        clang            headers must compile there too
+test        xz-utils         unpacks linux-source
+test        procps           ps, for the tests that look at processes
+test        gdb              backtraces through a switch
+test        redis-tools      redis-cli talks to the example server
+test        spin             the protocol's model
+test        mandoc           lint of man pages
+test        git              the cloned-tree test
+sanitizers  valgrind         memory checker
+sanitizers  libc6-dbg        valgrind reads it
+vm          qemu-system-x86  runs the kernels
+vm          busybox-static   the guest's user space
+vm          cpio             builds the initrd
+vm          debootstrap      a newer compiler for the newest kernel
+vm          xz-utils         unpacks linux-source
+vm          bc               kernel build
+vm          bison            kernel build
+vm          flex             kernel build
+vm          libelf-dev       kernel build
+vm          libssl-dev       kernel build
+vm          rsync            kernel headers
+vm          kmod             modinfo
+vm          sparse           checks the module
+vm          dwarves          checks the ABI's layout
+vm          linux-headers-amd64  module build for 6.1
+peers       libboost-context-dev  peer
+peers       libboost-fiber-dev    peer
+peers       golang-go        peer
+peers       libst-dev        peer
+peers       libuv1-dev       peer
+peers       redis-server     peer
+demo        redis-server     runs beside the example server
+demo        redis-tools      redis-benchmark, redis-cli
+demo        procps           reads the server's memory
+docs        gzip             man pages
+docs        man-db           reads man pages
+TABLE
+}
+
+dry=
+[ "${1-}" = -n ] && { dry=1; shift; }
+[ $# -gt 0 ] || { echo "usage: $0 [-n] GROUP... (groups: $(table | awk '!s[$1]++ { printf "%s ", $1 }'))" >&2; exit 2; }
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+missing=()
+for group; do
+	found=
+	while read -r g pkg _; do
+		[ "$g" = "$group" ] || continue
+		found=1
+		for alt in ${pkg//|/ }; do installed "$alt" && continue 2; done
+		case " ${missing[*]-} " in *" ${pkg%%|*} "*) ;; *) missing+=("${pkg%%|*}") ;; esac
+	done < <(table)
+	[ -n "$found" ] || { echo "$0: no group \"$group\"" >&2; exit 2; }
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "greenstk needs (named as in Debian): ${missing[*]}" >&2
+	exit 1
+fi
+if [ -n "$dry" ] || [ "$(id -u)" != 0 ]; then
+	echo "missing packages; as root run: apt-get install -y ${missing[*]}" >&2
+	exit 1
+fi
+
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+apt=(apt-get -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any -q)
+echo "installing (groups $*): ${missing[*]}"
+known() { [ -n "$(apt-cache policy "$1" 2>/dev/null | awk '/Candidate:/ && $2 != "(none)"')" ]; }
+for p in "${missing[@]}"; do
+	known "$p" || { "${apt[@]}" update >"$log" 2>&1 || { tail -5 "$log"; exit 1; } >&2; break; }
+done
+install=()
+for p in "${missing[@]}"; do
+	if known "$p"; then install+=("$p")
+	elif table | grep -qE "[| ]$p[| ].*\(optional\)"; then echo "$p: not in this archive, left out"
+	else echo "$p: not in this archive" >&2; exit 1; fi
+done
+[ ${#install[@]} -gt 0 ] || exit 0
+# An old package list names versions that the archive has dropped: update and try once more.
+"${apt[@]}" install -y --no-install-recommends "${install[@]}" >"$log" 2>&1 ||
+	{ "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${install[@]}"; } >"$log" 2>&1 ||
+	{ tail -20 "$log" >&2; echo "apt-get failed; packages wanted: ${install[*]}" >&2; exit 1; }

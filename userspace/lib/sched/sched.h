@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The two doors of the scheduler, for wait/ and api/: block and wake.
+ *
+ * How to wait (every blocking call does exactly this):
+ *	t = gstk__current();
+ *	if (gstk__cancel_pending(t)) return -ECANCELED;
+ *	lock the object; if it can go on, do it, unlock, return;
+ *	link t into the object's queue, fill t->msg;
+ *	code = gstk__block_unlock(&object->lock, why, deadline_ns);   -- unlocks after leaving the stack
+ *	if (code is CANCELED, TIMEDOUT) { lock; unlink t if still linked; unlock; }
+ * How to wake: under the object's lock unlink t, write t->msg, then gstk__wake(t, code); when that
+ * returns false the wait was decided by somebody else: take the next waiter.
+ */
+#ifndef GSTK__SCHED_SCHED_H
+#define GSTK__SCHED_SCHED_H
+
+#include <errno.h>
+#include <sched.h>
+#include "task/state.h"
+
+/* A one-word spin lock: a pause, then sched_yield() for holders that were preempted. */
+void gstk__lock_slow(_Atomic uint32_t *lock);
+
+static inline void gstk__lock(_Atomic uint32_t *lock)
+{
+	if (__builtin_expect(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0, 0))
+		gstk__lock_slow(lock);
+}
+
+static inline void gstk__unlock(_Atomic uint32_t *lock)
+{
+	atomic_store_explicit(lock, 0, memory_order_release);
+}
+
+/* The calling task; on a thread that is not a worker a stand-in that blocks on a futex. NULL only
+ * when the runtime is not there (-ESRCH) or memory for the stand-in is out. */
+struct gstk_task *gstk__current(void);
+/* As above, but NULL outside workers. */
+struct gstk_task *gstk__current_task(void);
+
+static inline bool gstk__cancel_pending(struct gstk_task *t)
+{
+	return atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_CANCEL;
+}
+
+/*
+ * Park the caller. @lock is unlocked once the caller has left its stack and can be woken. With a
+ * deadline of GSTK_NEVER and a task without one this is the short way: no atomic operation here.
+ * Returns how the wait ended.
+ */
+enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns);
+
+/*
+ * Park the caller; @commit(task, arg) runs after it has left its stack, on another stack of the
+ * same thread, must not block, and returns false when what is waited for is there already. The task
+ * is OWNED meanwhile, so wakes that come during the commit are kept.
+ */
+typedef bool (*gstk__commit_fn)(struct gstk_task *t, void *arg);
+enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
+			    bool cancelable);
+
+/* Decide t's wait with @code and make it run. False when it was decided already. Any thread. */
+bool gstk__wake(struct gstk_task *t, enum gstk__code code);
+
+/*
+ * As gstk__wake(), but run it right now in the caller's place when that is cheap and fair (it is
+ * resident, its window idle and not the caller's, hand-off budget left); the caller goes to the
+ * next-to-run slot. May switch: hold no lock. The wait must have been won before with
+ * gstk__wake_claim().
+ */
+void gstk__handoff(struct gstk_task *t);
+
+/* The first half of a hand-off, under the object's lock: true when t must be passed to
+ * gstk__handoff() after unlocking; false when nothing more is to be done, and then *won says whether
+ * the wait was won (an owner will enqueue it) or lost. */
+bool gstk__wake_claim(struct gstk_task *t, enum gstk__code code, bool *won);
+
+/* Make a task that the caller won (GSTK__ENQUEUE) run soon: in the queue of this worker, or injected. */
+void gstk__enqueue(struct gstk_task *t);
+/* Between these, wakes are collected and at most one idle worker is woken at the end. */
+void gstk__wake_batch_begin(void);
+void gstk__wake_batch_end(void);
+
+/* Let others run. */
+void gstk__yield(void);
+
+/* Milliseconds-granular time of this worker, cheap; exact time is gstk__now_ns() in host/. */
+uint32_t gstk__tick(void);
+
+/* The usual translation. */
+static inline int gstk__code_errno(enum gstk__code code)
+{
+	switch (code) {
+	case GSTK__CODE_CANCELED:
+		return -ECANCELED;
+	case GSTK__CODE_TIMEDOUT:
+		return -ETIMEDOUT;
+	case GSTK__CODE_CLOSED:
+		return -EPIPE;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * What an idle or busy worker polls; wait/netpoll.c registers one. poll() waits at most
+ * @timeout_ns (0: not at all; GSTK_NEVER: until wake()) and wakes tasks; returns how many. Only one
+ * worker at a time calls it with a timeout; several may with 0. wake() makes a waiting poll() return.
+ */
+struct gstk__poller {
+	int (*init)(void);
+	void (*fini)(void);
+	int (*poll)(uint64_t timeout_ns);
+	void (*wake)(void);
+	bool (*busy)(void); /* has descriptors with waiting tasks: no deadlock while it has */
+};
+extern const struct gstk__poller *gstk__poller;
+
+/*
+ * Timers (sched/timer.c): one wheel a worker. Arm and disarm are O(1); expiry calls fn under the
+ * wheel's lock, so disarm returning true or false is exact: false means fn ran.
+ */
+struct gstk__timer {
+	struct gstk__timer *next, **pprev;
+	uint64_t deadline_ns;
+	void (*fn)(struct gstk__timer *timer);
+	struct gstk_task *task;	/* for the user */
+	uint32_t word;		/* for the user */
+	uint32_t wheel;		/* which wheel; set by arm */
+};
+void gstk__timer_arm(struct gstk__timer *timer);
+bool gstk__timer_disarm(struct gstk__timer *timer);
+
+#endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A task: 64 bytes, one cache line, at an address that never changes and memory that is never
+ * unmapped, so that a stale reference reads an old or a new task but never faults.
+ */
+#ifndef GSTK__TASK_TASK_H
+#define GSTK__TASK_TASK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a stack's bytes are. Written only by whoever owns the bytes (task/state.h). */
+enum gstk__tier {
+	GSTK__TIER_NONE,     /* never ran: no stack yet */
+	GSTK__TIER_RESIDENT, /* in its window */
+	GSTK__TIER_COPIED,   /* image: exactly ->used bytes */
+	GSTK__TIER_PACKED,   /* image: packed, see park/tier_pack.h */
+	GSTK__NR_TIERS,
+};
+
+/* Why a task waits. Numbers are never reused. */
+#define GSTK__WAIT_REASONS(X) \
+	X(NONE, "-") X(CHAN_SEND, "chan send") X(CHAN_RECV, "chan recv") X(SELECT, "select") \
+	X(JOIN, "join") X(SLEEP, "sleep") X(MUTEX, "mutex") X(RWLOCK_READ, "rwlock read") \
+	X(RWLOCK_WRITE, "rwlock write") X(COND, "cond") X(SEM, "sem") X(WAITGROUP, "waitgroup") \
+	X(ONCE, "once") X(FD_READ, "fd read") X(FD_WRITE, "fd write") X(ACCEPT_BACKOFF, "accept backoff") \
+	X(CONNECT, "connect") X(SHUTDOWN, "shutdown")
+enum gstk__why {
+#define GSTK__X(name, text) GSTK__WAIT_##name,
+	GSTK__WAIT_REASONS(GSTK__X)
+#undef GSTK__X
+	GSTK__NR_WAIT_REASONS,
+};
+
+/* ->flags, fixed at spawn but for STARTED. */
+enum gstk__task_flags {
+	GSTK__T_PRIVATE = 1u << 0,
+	GSTK__T_PINNED = 1u << 2,
+	GSTK__T_FPMODE = 1u << 3,
+	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */
+	GSTK__T_SYSTEM = 1u << 5,  /* the runtime's own; not counted for deadlock */
+};
+
+/* ->poke: requests that the task's worker sees at its next park or yield. */
+enum gstk__poke {
+	GSTK__POKE_CANCEL = 1u << 0, /* gstk_cancel() */
+	GSTK__POKE_WANTED = 1u << 1, /* somebody needs to share its window */
+	GSTK__POKE_DUMP = 1u << 2,   /* print yourself */
+};
+
+/* ->peer: who joins. Low 27 bits: a task index, or an ext index with EXT. */
+#define GSTK__PEER_INDEX    0x07ffffffu
+#define GSTK__PEER_LOCK	    (1u << 27) /* the ending task is waking its joiner */
+#define GSTK__PEER_DONE	    (1u << 28) /* ended; msg[0] is the result; may be freed */
+#define GSTK__PEER_DETACHED (1u << 29)
+#define GSTK__PEER_EXT	    (1u << 31) /* the real peer word is in the ext */
+
+struct gstk_task {
+	_Atomic uint32_t word; /* state, flags, result code, wait number: task/state.h */
+	uint8_t tier;	       /* enum gstk__tier */
+	uint8_t why;	       /* enum gstk__why */
+	_Atomic uint8_t poke;  /* enum gstk__poke */
+	uint8_t flags;	       /* enum gstk__task_flags */
+	uint32_t next;	       /* link of run queues, window FIFOs, free lists */
+	uint32_t wnext, wprev; /* links of the wait queue, under the lock of what is waited for */
+	uint32_t window;       /* index; 0 before the first run */
+	void *obj;	       /* what it waits for; before the first run: its function */
+	uint64_t msg[2];       /* message slot; before: argument; after: result */
+	uint32_t used;	       /* bytes of stack [sp, base) while off the CPU */
+	uint32_t image;	       /* arena reference, in COPIED and PACKED */
+	uint32_t tick;	       /* worker's millisecond clock when it parked */
+	_Atomic uint32_t peer; /* GSTK__PEER_... */
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct gstk_task) == 64, "a task is one cache line");
+
+struct gstk__cleanup {
+	struct gstk__cleanup *next;
+	void (*fn)(void *);
+	void *arg;
+};
+
+/* What only some tasks need. Never moves, never unmapped. */
+struct gstk__ext {
+	_Atomic uint32_t peer;
+	uint32_t next_free;
+	uint64_t deadline_ns;
+	struct gstk__cleanup *cleanups;
+	struct gstk__alloc *allocs;
+	struct gstk__timer *timer; /* armed for the present wait */
+	size_t stack_size;	   /* of a window of its own; 0: default */
+	uint32_t worker;	   /* pinned */
+	uint32_t block_size;
+	void *block;		   /* copied arguments until the first run */
+	uint32_t fp[2];		   /* mxcsr, x87 control word of FPMODE tasks */
+	char name[32];
+};
+
+extern struct gstk_task *gstk__tasks; /* [1 .. gstk__max_tasks]; index 0 is nobody */
+extern size_t gstk__max_tasks;
+extern _Atomic uint32_t gstk__tasks_high; /* highest index ever handed out, plus one */
+
+static inline struct gstk_task *gstk__task(uint32_t index)
+{
+	return &gstk__tasks[index];
+}
+
+static inline uint32_t gstk__task_index(const struct gstk_task *t)
+{
+	return (uint32_t)(t - gstk__tasks);
+}
+
+/* pool.c. A cache belongs to one worker; NULL is the locked path. */
+struct gstk__task_cache {
+	uint32_t head, nr;
+};
+int gstk__task_pool_init(size_t max_tasks);
+void gstk__task_pool_fini(void);
+struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c);
+void gstk__task_free_slow(struct gstk__task_cache *c, struct gstk_task *t);
+
+/* A task whose fields are garbage but for word (FREE), or NULL. */
+static inline struct gstk_task *gstk__task_alloc(struct gstk__task_cache *c)
+{
+	if (__builtin_expect(c && c->head, 1)) {
+		struct gstk_task *t = gstk__task(c->head);
+
+		c->head = t->next;
+		c->nr--;
+		return t;
+	}
+	return gstk__task_alloc_slow(c);
+}
+
+static inline void gstk__task_free(struct gstk__task_cache *c, struct gstk_task *t)
+{
+	if (__builtin_expect(c && c->nr < 256, 1)) {
+		t->next = c->head;
+		c->head = gstk__task_index(t);
+		c->nr++;
+		return;
+	}
+	gstk__task_free_slow(c, t);
+}
+
+/* ext.c. The task's ext, made when it has none (only by itself, or before it is started). */
+struct gstk__ext *gstk__ext_get(struct gstk_task *t);
+void gstk__ext_free(struct gstk_task *t);
+struct gstk__ext *gstk__ext_at(uint32_t index);
+int gstk__ext_pool_init(size_t max);
+void gstk__ext_pool_fini(void);
+
+static inline struct gstk__ext *gstk__ext(struct gstk_task *t)
+{
+	uint32_t p = atomic_load_explicit(&t->peer, memory_order_acquire);
+
+	return p & GSTK__PEER_EXT ? gstk__ext_at(p & GSTK__PEER_INDEX) : NULL;
+}
+
+/* The word that joiners and the ending task agree on. */
+static inline _Atomic uint32_t *gstk__peer(struct gstk_task *t)
+{
+	struct gstk__ext *x = gstk__ext(t);
+
+	return x ? &x->peer : &t->peer;
+}
+
+#endif

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Windows: fixed address ranges that hold one stack at a time.
+ *
+ *      limit_of(i) - guard                                    base_of(i)
+ *      |<---- guard >= 64 KiB ---->|<------- stack -------->|<- stagger ->|
+ *      i * window_size                                      (i + 1) * window_size
+ *
+ * A window is free, SOLO (one task; the task's word owns the bytes) or shared. A shared window's
+ * word owns the bytes of all tasks bound to it:
+ *
+ *   word = state:32 | index of the newest task in the inbox << 32
+ *   IDLE ---push---> QUEUED ---popped by a worker---> OWNED ---release---> IDLE
+ *                       ^------- release with tasks in inbox or FIFO ---------'
+ *
+ * A wake pushes its task into the inbox (any state) and, when it met IDLE, queues the window. The
+ * sweep takes IDLE -> OWNED like a worker. Only the owner touches the fields below the word.
+ */
+#ifndef GSTK__WINDOW_WINDOW_H
+#define GSTK__WINDOW_WINDOW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum gstk__win_state {
+	GSTK__WIN_FREE = 0,
+	GSTK__WIN_SOLO = 1,
+	GSTK__WIN_IDLE = 2,
+	GSTK__WIN_QUEUED = 3,
+	GSTK__WIN_OWNED = 4,
+};
+#define GSTK__WIN_STATE_MASK 0xffu
+
+/* ->flags */
+#define GSTK__WIN_GUARDED (1u << 0) /* its guard is installed */
+#define GSTK__WIN_PRIVATE (1u << 1) /* of a private task, in the private region */
+#define GSTK__WIN_DIRTY	  (1u << 2) /* has pages that no resident needs */
+
+struct gstk__window {
+	_Atomic uint64_t word;
+	uint32_t resident; /* task whose stack is here; 0: none. SOLO: its task, resident or not */
+	uint32_t nbound;   /* tasks bound to it */
+	uint32_t fifo_head, fifo_tail;
+	uint32_t claim_tick; /* when the resident got it */
+	uint32_t low;	     /* bytes below base that may have pages */
+	uint32_t flags;
+	uint32_t next_free;
+	uint32_t resident_ready; /* the resident is runnable: it may go on for its quantum */
+	uint32_t spare;
+	void *map;	    /* private windows: their mapping */
+	size_t map_size;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct gstk__window) == 64, "a window is one cache line");
+
+struct gstk__windows {
+	char *region;		/* shared windows */
+	size_t nr;		/* shared windows: indices 1 .. nr */
+	size_t nr_private;	/* private ones: nr + 1 .. nr + nr_private */
+	size_t size;		/* power of two */
+	unsigned int shift;
+	size_t guard;
+	size_t stack;		/* least usable bytes in any window */
+	struct gstk__window *win; /* [0] unused */
+	_Atomic uint32_t fresh;	/* next shared index never used */
+	bool guard_install;	/* the kernel has MADV_GUARD_INSTALL */
+};
+extern struct gstk__windows gstk__windows;
+
+static inline struct gstk__window *gstk__win(uint32_t index)
+{
+	return &gstk__windows.win[index];
+}
+
+static inline uint32_t gstk__win_index(const struct gstk__window *w)
+{
+	return (uint32_t)(w - gstk__windows.win);
+}
+
+/* Cache lines 0..23 inside the page and pages 0..7: so that equal frames of different windows do
+ * not meet in one cache set, while a median stack still fits its top page. */
+static inline size_t gstk__win_stagger(uint32_t index)
+{
+	uint32_t h = index * 0x9e3779b1u;
+
+	return (size_t)((h >> 8) % 24) * 64 + (size_t)(h >> 29) * 4096;
+}
+
+/* One past the highest usable byte; 64-byte aligned. */
+static inline char *gstk__win_base(uint32_t index)
+{
+	struct gstk__windows *ws = &gstk__windows;
+
+	if (__builtin_expect(index <= ws->nr, 1))
+		return ws->region + ((size_t)index << ws->shift) - gstk__win_stagger(index);
+	return (char *)ws->win[index].map + ws->win[index].map_size;
+}
+
+/* Lowest usable byte: the guard is below. */
+static inline char *gstk__win_limit(uint32_t index)
+{
+	struct gstk__windows *ws = &gstk__windows;
+
+	if (__builtin_expect(index <= ws->nr, 1))
+		return ws->region + ((size_t)(index - 1) << ws->shift) + ws->guard;
+	return (char *)ws->win[index].map + ws->guard;
+}
+
+/* True for an address inside the shared windows: such an object may move away under others. */
+static inline bool gstk__in_shared_window(const void *p)
+{
+	return (size_t)((const char *)p - gstk__windows.region) < (gstk__windows.nr << gstk__windows.shift);
+}
+
+/* reserve.c */
+int gstk__windows_init(size_t nr, size_t size, size_t nr_private);
+void gstk__windows_fini(void);
+
+/* bind.c: free lists. A cache belongs to one worker. */
+struct gstk__win_cache {
+	uint32_t head, nr;
+};
+uint32_t gstk__win_get_slow(struct gstk__win_cache *c);
+void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index);
+uint32_t gstk__win_get_private(size_t stack_size);
+void gstk__win_put_private(uint32_t index);
+/* A guard for a window that is about to be used again. */
+void gstk__win_guard(uint32_t index);
+
+/* A free shared window, or 0 when all are bound. The last one freed comes first: it is warm. */
+static inline uint32_t gstk__win_get(struct gstk__win_cache *c)
+{
+	uint32_t i = c->head;
+
+	if (__builtin_expect(i != 0, 1)) {
+		c->head = gstk__win(i)->next_free;
+		c->nr--;
+		return i;
+	}
+	return gstk__win_get_slow(c);
+}
+
+static inline void gstk__win_put(struct gstk__win_cache *c, uint32_t index)
+{
+	struct gstk__window *w = gstk__win(index);
+
+	if (__builtin_expect(c->nr < 64, 1)) {
+		w->next_free = c->head;
+		c->head = index;
+		c->nr++;
+		return;
+	}
+	gstk__win_put_slow(c, index);
+}
+
+#endif

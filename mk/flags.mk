@@ -27,3 +27,7 @@ override OPT := -O1 -g -fno-omit-frame-pointer
 SANFLAGS := -fsanitize=$(SAN) $(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
 endif
 CFLAGS_COMMON = $(CSTD) $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS)
+
+# make V=1 shows commands; otherwise a rule says one line: $(call say,CC,$@) and $(Q) before it.
+Q        = $(if $(filter-out 0,$(V)),,@)
+say      = @$(if $(filter-out 0,$(V)),:,printf '  %-7s %s\n' $(1) $(2))

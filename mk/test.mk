@@ -15,8 +15,9 @@ $(KSELFTEST):
 	@scripts/kselftest.sh $(@D)
 
 # Claim checks: scripts that keep what is said true. A part adds its own: CLAIMS += path/check-x.sh
-CLAIMS = scripts/check-headers.sh
+CLAIMS = scripts/check-claims.sh scripts/check-headers.sh "scripts/check-layers.sh $(O)/obj/lib" \
+	scripts/check-state.sh scripts/check-tree.sh "scripts/check-docs.sh $(O)"
 .PHONY: claims
-claims:         ## checks of the claims that documents and layers make
+claims: all     ## checks of the claims that documents and layers make
 	@$(RUN_TESTS) -s claims $(CLAIMS)
 quick: claims

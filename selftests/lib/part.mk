@@ -11,10 +11,12 @@ unit-skip-asan     :=
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)
-	$(CC) $(unit-flags) $(CFLAGS_COMMON) -Wno-missing-prototypes -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(unit-flags) $(CFLAGS_COMMON) -Wno-missing-prototypes -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
 $(O)/test/lib/%_test: selftests/lib/%_test.cc $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)
-	$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
+	$(call say,TEST,$@)
+	$(Q)$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
 -include $(addsuffix .d,$(unit-prog))
 
 .PHONY: unit unit-build check-runner check-variants check-asan check-tsan check-valgrind
@@ -24,21 +26,21 @@ unit-build: $(unit-prog)
 # look at GREENSTK_TEST_VARIANT to do it less often where everything is slower.
 VARIANT ?= plain
 unit-run = $(if $(unit-prog),GREENSTK_TEST_VARIANT=$(1) $(3) $(RUN_TESTS) -s lib -v $(1) -t $(2) $(if $(4),-w "$(4)") \
-	$(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-$(1))),$(unit-prog)),@echo "no unit tests")
+	$(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-$(1))),$(unit-prog)),echo "no unit tests")
 
 unit: unit-build check-runner  ## unit tests of the library
-	$(call unit-run,plain,60)
+	@$(call unit-run,plain,60)
 
 check-runner:
 	@$(RUN_TESTS) -s runner scripts/check-runner.sh
 
 # Every suite again: two windows, one window (all tasks mates), eviction at each park, and packing.
 check-variants: unit-build  ## unit tests with few windows and forced eviction
-	$(call unit-run,windows-2,120,GREENSTK_WINDOWS=2)
-	$(call unit-run,windows-1,120,GREENSTK_WINDOWS=1)
-	$(call unit-run,force-evict,120,GREENSTK_FORCE_EVICT=1)
-	$(call unit-run,force-pack,120,GREENSTK_FORCE_EVICT=1 GREENSTK_FORCE_PACK=1)
-	$(call unit-run,windows-1-force-evict,120,GREENSTK_WINDOWS=1 GREENSTK_FORCE_EVICT=1)
+	@$(call unit-run,windows-2,120,GREENSTK_WINDOWS=2)
+	@$(call unit-run,windows-1,120,GREENSTK_WINDOWS=1)
+	@$(call unit-run,force-evict,120,GREENSTK_FORCE_EVICT=1)
+	@$(call unit-run,force-pack,120,GREENSTK_FORCE_EVICT=1 GREENSTK_FORCE_PACK=1)
+	@$(call unit-run,windows-1-force-evict,120,GREENSTK_WINDOWS=1 GREENSTK_FORCE_EVICT=1)
 
 # setarch -R: the sanitizers of gcc 12 do not cope with the address randomisation of new kernels.
 check-asan:  ## unit tests with address and undefined behaviour sanitizers
@@ -47,12 +49,12 @@ check-tsan:  ## unit tests with the thread sanitizer
 	+@$(MAKE) --no-print-directory SAN=thread san-tsan
 .PHONY: san-asan san-tsan
 san-asan: unit-build
-	$(call unit-run,asan,300,ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
-	$(call unit-run,asan-force-evict,300,GREENSTK_FORCE_EVICT=1 ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
+	@$(call unit-run,asan,300,ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
+	@$(call unit-run,asan-force-evict,300,GREENSTK_FORCE_EVICT=1 ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
 san-tsan: unit-build
-	$(call unit-run,tsan,300,TSAN_OPTIONS=$(TSAN_OPTIONS):halt_on_error=1,setarch -R)
+	@$(call unit-run,tsan,300,TSAN_OPTIONS=$(TSAN_OPTIONS):halt_on_error=1,setarch -R)
 check-valgrind: unit-build  ## unit tests under valgrind
-	$(call unit-run,valgrind,600,,valgrind -q --error-exitcode=99 --num-callers=20)
+	@$(call unit-run,valgrind,600,,valgrind -q --error-exitcode=99 --num-callers=20)
 
 all: unit-build
 quick: unit

@@ -15,32 +15,38 @@ lib-cflags = $(CFLAGS_COMMON) -fvisibility=hidden -fno-semantic-interposition \
 
 $(O)/obj/lib/%.c.o: $(lib-dir)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(lib-cppflags) $(lib-cflags) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(lib-cppflags) $(lib-cflags) -MMD -MP -c -o $@ $<
 $(O)/obj/lib/%.S.o: $(lib-dir)/%.S
 	@mkdir -p $(@D)
-	$(CC) $(lib-cppflags) $(lib-cflags) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(lib-cppflags) $(lib-cflags) -MMD -MP -c -o $@ $<
 # Initial-exec TLS: a thread-local costs one load, as in the static library.
 $(O)/obj/lib/%.c.pic.o: $(lib-dir)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(lib-cppflags) $(lib-cflags) -fPIC -ftls-model=initial-exec -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(lib-cppflags) $(lib-cflags) -fPIC -ftls-model=initial-exec -MMD -MP -c -o $@ $<
 $(O)/obj/lib/%.S.pic.o: $(lib-dir)/%.S
 	@mkdir -p $(@D)
-	$(CC) $(lib-cppflags) $(lib-cflags) -fPIC -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(lib-cppflags) $(lib-cflags) -fPIC -MMD -MP -c -o $@ $<
 
 $(LIB_A): $(lib-obj)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
 
 $(LIB_SO): $(lib-pobj) $(lib-dir)/greenstk.map
 	@mkdir -p $(@D)
-	$(CC) $(lib-cflags) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(lib-dir)/greenstk.map \
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(lib-cflags) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(lib-dir)/greenstk.map \
 		$(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,relro,-z,now -o $@ $(filter %.o,$^) $(LIB_LIBS)
-	ln -sf $(@F) $(@D)/libgreenstk.so
+	$(Q)ln -sf $(@F) $(@D)/libgreenstk.so
 
 $(O)/lib/greenstk.pc: $(lib-dir)/greenstk.pc.in Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(strip $(LIB_LIBS))|' $< >$@
 
 -include $(lib-obj:.o=.d) $(lib-pobj:.o=.d)

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# make install DESTDIR= gives what a program needs: found by pkg-config, shared and static, C and C++.
+set -eu -o pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+make -s -C "$root" install DESTDIR="$dir/root" PREFIX=/opt/gstk >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
+lib=$dir/root/opt/gstk/lib
+for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc; do
+	[ -e "$lib/$f" ] || { echo "not installed: $f"; exit 1; }
+done
+export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dir/root LD_LIBRARY_PATH=$lib
+read -ra shared < <(pkg-config --cflags --libs greenstk)
+read -ra static < <(pkg-config --static --cflags --libs greenstk)
+src=$root/scripts/install-check.c
+gcc -Wall -Werror -o "$dir/c-shared" "$src" "${shared[@]}"
+g++ -Wall -Werror -xc++ -o "$dir/cxx-shared" "$src" -xnone "${shared[@]}"
+gcc -Wall -Werror -o "$dir/c-static" "$src" -Wl,-Bstatic -lgreenstk -Wl,-Bdynamic "${static[@]/-lgreenstk/}"
+# What is left of a library compiled for LTO by the application must work too.
+gcc -O2 -flto -Wall -Werror -o "$dir/c-lto" "$src" -Wl,-Bstatic -lgreenstk -Wl,-Bdynamic "${static[@]/-lgreenstk/}"
+for p in c-shared cxx-shared c-static c-lto; do
+	timeout 20 "$dir/$p" >"$dir/out" || { echo "$p fails:"; cat "$dir/out"; exit 1; }
+done
+ldd "$dir/c-shared" | grep -q libgreenstk.so.0 || { echo "c-shared does not use the shared library"; exit 1; }
+! ldd "$dir/c-static" | grep -q libgreenstk || { echo "c-static uses the shared library"; exit 1; }

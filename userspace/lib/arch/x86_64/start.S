@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a fresh stack begins, and where a callback is run on top of a suspended one.
+ */
+#include "layout.h"
+
+	.text
+
+/*
+ * stack_start:                 from any switch: rax = word, rbx = entry, rbp = 0, rsp = base
+ *	entry(word)
+ *	die
+ *
+ * The nop gives stack_start a predecessor inside this FDE: unwinders look up pc - 1.
+ */
+	.p2align 4
+	.cfi_startproc
+	.cfi_undefined %rip
+	.cfi_undefined %rbp
+	nop
+	.globl	gstk__stack_start
+	.hidden	gstk__stack_start
+	.type	gstk__stack_start, @function
+gstk__stack_start:
+	endbr64
+	movq	%rax, %rdi
+	callq	*%rbx
+	ud2
+	.cfi_endproc
+	.size	gstk__stack_start, . - gstk__stack_start
+
+/*
+ * ontop_start:                 rsi = target sp, rdx = fn, rax = arg; the left stack is saved
+ *	rsp = target sp         the frame stays where it is, below it fn runs
+ *	fn(arg)
+ *	pop the frame, go on there with the word arg
+ */
+	.p2align 4
+	.globl	gstk__ontop_start
+	.hidden	gstk__ontop_start
+	.type	gstk__ontop_start, @function
+gstk__ontop_start:
+	.cfi_startproc
+	.cfi_def_cfa %rsi, GSTK__FRAME_SIZE
+	.cfi_offset %rip, GSTK__FRAME_PC - GSTK__FRAME_SIZE
+	.cfi_offset %rbp, GSTK__FRAME_BP - GSTK__FRAME_SIZE
+	.cfi_offset %rbx, GSTK__FRAME_BX - GSTK__FRAME_SIZE
+	.cfi_undefined %r12
+	.cfi_undefined %r13
+	.cfi_undefined %r14
+	.cfi_undefined %r15
+	movq	%rsi, %rsp
+	movq	%rsi, %rbx
+	.cfi_def_cfa_register %rbx
+	movq	%rax, %r12
+	movq	%rax, %rdi
+	movq	GSTK__FRAME_BP(%rbx), %rbp      /* for those who walk frame pointers */
+	andq	$-16, %rsp
+	callq	*%rdx
+	movq	%r12, %rax
+	movq	GSTK__FRAME_PC(%rbx), %rcx
+	leaq	GSTK__FRAME_SIZE(%rbx), %rdx
+	.cfi_def_cfa %rdx, 0
+	.cfi_register %rip, %rcx
+	movq	GSTK__FRAME_BX(%rbx), %rbx
+	.cfi_same_value %rbx
+	.cfi_same_value %rbp
+	movq	%rdx, %rsp
+	jmpq	*%rcx
+	int3
+	.cfi_endproc
+	.size	gstk__ontop_start, . - gstk__ontop_start
+
+	.section .note.GNU-stack, "", @progbits
+
+/* IBT and SHSTK would be lost for the whole program without this note. */
+	.section .note.gnu.property, "a"
+	.p2align 3
+	.long	4, 16, 5
+	.asciz	"GNU"
+	.long	0xc0000002, 4, 1        /* GNU_PROPERTY_X86_FEATURE_1_AND: IBT, not SHSTK */
+	.long	0

@@ -24,5 +24,5 @@ install-bin: $(INSTALL_BIN)
 		install -m 755 $(INSTALL_BIN) $(DESTDIR)$(PREFIX)/bin/)
 
 # A page that documents several functions (its NAME line) is installed under each name.
-install-man:
+install-man: $(INSTALL_MAN)
 	$(if $(INSTALL_MAN),scripts/install-man.sh $(DESTDIR)$(MANDIR) $(INSTALL_MAN))

@@ -14,6 +14,7 @@
 
 GSTK_BEGIN_DECLS
 
+/** As socket(2), non-blocking and close-on-exec. */
 GSTK_API int gstk_socket(int domain, int type, int protocol);
 /** Connect to @addr; parks until it is established. */
 GSTK_API int gstk_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -26,6 +27,7 @@ GSTK_API int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t l
 GSTK_API int gstk_accept(int fd, struct sockaddr *addr, socklen_t *len);
 GSTK_API int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t deadline_ns);
 
+/** As read(2) and write(2): one transfer, which may be short; read returns 0 at the end. Parks until ready. */
 GSTK_API ssize_t gstk_read(int fd, void *buf, size_t len);
 GSTK_API ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_write(int fd, const void *buf, size_t len);
@@ -33,6 +35,7 @@ GSTK_API ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t 
 /** Write all of it, or fail; a partial count is lost with the error. */
 GSTK_API int gstk_write_all(int fd, const void *buf, size_t len);
 GSTK_API int gstk_write_all_until(int fd, const void *buf, size_t len, uint64_t deadline_ns);
+/** As the system calls of these names. Parks until ready. */
 GSTK_API ssize_t gstk_readv(int fd, const struct iovec *iov, int nr);
 GSTK_API ssize_t gstk_writev(int fd, const struct iovec *iov, int nr);
 GSTK_API ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags);

@@ -26,6 +26,11 @@ typedef struct gstk_mutex {
 } gstk_mutex;
 #define GSTK_MUTEX_INIT { 0, 0, GSTK__WAITQ_INIT }
 
+/**
+ * Take @m; parks while another task or thread holds it. 0, -EDEADLK when the caller holds it,
+ * -EINVAL inside a shared window, -ECANCELED, -ETIMEDOUT. Not fair among those who come at the same
+ * time, but a waiter older than 1 ms gets it directly.
+ */
 GSTK_API int gstk_mutex_lock(gstk_mutex *m);
 GSTK_API int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns);
 GSTK_API int gstk_mutex_try_lock(gstk_mutex *m);   /**< -EBUSY */
@@ -38,6 +43,10 @@ typedef struct gstk_rwlock {
 } gstk_rwlock;
 #define GSTK_RWLOCK_INIT { GSTK__WAITQ_INIT, 0, 0 }
 
+/**
+ * Many readers or one writer, in order of arrival. try: -EBUSY instead of parking; unlock: -EPERM
+ * when not locked that way. Else as for a mutex. A reader must not lock again while it holds @l.
+ */
 GSTK_API int gstk_rwlock_read_lock(gstk_rwlock *l);
 GSTK_API int gstk_rwlock_read_lock_until(gstk_rwlock *l, uint64_t deadline_ns);
 GSTK_API int gstk_rwlock_try_read_lock(gstk_rwlock *l);
@@ -55,6 +64,7 @@ typedef struct gstk_cond {
 /** Release @m, wait, take @m again (always, also when the wait ends with an error). */
 GSTK_API int gstk_cond_wait(gstk_cond *c, gstk_mutex *m);
 GSTK_API int gstk_cond_wait_until(gstk_cond *c, gstk_mutex *m, uint64_t deadline_ns);
+/** Wake one waiter, or all of them. Holding the mutex is not required. Never parks. */
 GSTK_API int gstk_cond_signal(gstk_cond *c);
 GSTK_API int gstk_cond_broadcast(gstk_cond *c);
 
@@ -64,9 +74,11 @@ typedef struct gstk_sem {
 } gstk_sem;
 #define GSTK_SEM_INIT(n) { GSTK__WAITQ_INIT, (n) }
 
+/** Take one from the count; parks while it is zero. 0, -EINVAL inside a shared window, -ECANCELED, -ETIMEDOUT. */
 GSTK_API int gstk_sem_wait(gstk_sem *s);
 GSTK_API int gstk_sem_wait_until(gstk_sem *s, uint64_t deadline_ns);
 GSTK_API int gstk_sem_try_wait(gstk_sem *s);	/**< -EAGAIN */
+/** Add @n and wake up to @n waiters, in order of arrival. Any thread; never parks. */
 GSTK_API int gstk_sem_post(gstk_sem *s, uint32_t n);
 
 typedef struct gstk_waitgroup {
@@ -75,8 +87,10 @@ typedef struct gstk_waitgroup {
 } gstk_waitgroup;
 #define GSTK_WAITGROUP_INIT { GSTK__WAITQ_INIT, 0 }
 
+/** Change the count by @n (done: by -1); at zero all waiters are woken. Any thread; never parks. */
 GSTK_API int gstk_waitgroup_add(gstk_waitgroup *g, int64_t n);	/**< -EINVAL below zero */
 GSTK_API int gstk_waitgroup_done(gstk_waitgroup *g);
+/** Park until the count is zero. 0, -EINVAL inside a shared window, -ECANCELED, -ETIMEDOUT. */
 GSTK_API int gstk_waitgroup_wait(gstk_waitgroup *g);
 GSTK_API int gstk_waitgroup_wait_until(gstk_waitgroup *g, uint64_t deadline_ns);
 

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: scripts/check-man.sh DIR
+# Every public function is on the NAME line of exactly one page, every page names only what there
+# is, every tool that is installed has a page, and mandoc has nothing to say.
+set -u -o pipefail
+export LC_ALL=C
+bad=0
+report() { [ -z "$2" ] || { bad=1; echo "$1:"; sed 's/^/  /' <<<"$2"; }; }
+pages=("$1"/*.3)
+public() { sed -n 's/^\t\(gstk_[a-z0-9_]*\);$/\1/p' userspace/lib/greenstk.map | sort -u; }
+named() { scripts/man-names.sh "${pages[@]}" | grep '^gstk_'; }
+report "no man page names" "$(comm -23 <(public) <(named | sort -u))"
+report "named twice" "$(named | sort | uniq -d)"
+report "a man page names what no header has" "$(named | while read -r n; do grep -qrw -- "$n" include || echo "$n"; done)"
+for t in userspace/tools/*.c; do
+	[ -e "$t" ] || continue
+	t=$(basename "$t" .c)
+	case $t in gstk-*|gstk_*) [ -e "Documentation/man/${t//_/-}.1" ] || report "no man page" "${t//_/-}(1)" ;; esac
+done
+if command -v mandoc >/dev/null; then
+	shopt -s nullglob
+	out=$(mandoc -Tlint -Wwarning "${pages[@]}" Documentation/man/*.[1-9] 2>&1 | grep -v 'referenced manual not found') && report "mandoc" "$out"
+fi
+exit $bad

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "range.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+static void *try_reserve(size_t bytes, size_t align)
+{
+	size_t total = bytes + align;
+	char *p, *a;
+
+	p = mmap(NULL, total, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	a = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+	if (a > p)
+		munmap(p, a - p);
+	if (p + total > a + bytes)
+		munmap(a + bytes, p + total - (a + bytes));
+	return a;
+}
+
+void *gstk__range_reserve(size_t *bytes, size_t min_bytes, size_t align, const char *what, int *err)
+{
+	size_t wanted = *bytes, n = wanted;
+	struct rlimit as;
+	void *p;
+
+	*err = 0;
+	/* Half at most: the rest of the process needs addresses, too. */
+	if (!getrlimit(RLIMIT_AS, &as) && as.rlim_cur != RLIM_INFINITY)
+		while (n > as.rlim_cur / 2 && n / 2 >= min_bytes)
+			n /= 2;
+	for (;;) {
+		p = try_reserve(n, align);
+		if (p)
+			break;
+		if (n / 2 < min_bytes) {
+			*err = -ENOMEM;
+			return NULL;
+		}
+		n /= 2;
+	}
+	if (n != wanted)
+		fprintf(stderr,
+			"greenstk: %s: %zu MiB of address space instead of %zu (RLIMIT_AS or strict overcommit)\n",
+			what, n >> 20, wanted >> 20);
+	*bytes = n;
+	return p;
+}
+
+void gstk__range_release(void *p, size_t bytes)
+{
+	munmap(p, bytes);
+}
+
+static int advise(void *p, size_t bytes, int advice)
+{
+	while (madvise(p, bytes, advice))
+		if (errno != EAGAIN)
+			return -errno;
+	return 0;
+}
+
+int gstk__range_give_back(void *p, size_t bytes)
+{
+	return advise(p, bytes, MADV_DONTNEED);
+}
+
+int gstk__range_huge(void *p, size_t bytes)
+{
+	return advise(p, bytes, MADV_HUGEPAGE);
+}
+
+int gstk__range_nohuge(void *p, size_t bytes)
+{
+	return advise(p, bytes, MADV_NOHUGEPAGE);
+}
+
+int gstk__range_collapse(void *p, size_t bytes)
+{
+	/* EAGAIN means "no huge page free now": not worth insisting on. */
+	return madvise(p, bytes, MADV_COLLAPSE) ? -errno : 0;
+}

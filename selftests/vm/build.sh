@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: build.sh K OUT [MAKE-ARGUMENTS...]
+# Builds OUT/greenstk.ko for kernel K in that kernel's build root. Kernels (and
+# checkouts, and mutations: KCFLAGS=-DGSK_MUTATE_...) each have their own copy of
+# the sources, so that no two fight over object files. K-debug: the debug kernel.
+. "$(dirname "$0")/lib.sh"
+
+k=${1:?K} out=${2:?OUT}
+shift 2
+mkdir -p "$out" && out=$(cd "$out" && pwd)
+kernel_line "${k%-debug}"
+"$VM_DIR/fetch.sh" root "$ROOT"
+root=$CACHE/root-$ROOT
+case $k in
+*-debug) tree=/debug/linux-$K ;;
+*) kernel_version "$k"; tree=/usr/src/linux-headers-$KVER ;;
+esac
+copy=/build/$(md5sum <<<"$out" | cut -c1-12)
+
+build() {
+	mkdir -p "$root$copy"
+	cp -a "$TOP/kmod" "$TOP/include" "$root$copy/"
+	[ "$(cat "$root$copy/tree" 2>/dev/null)" = "$tree $*" ] ||
+		chroot "$root" make -s -C "$tree" M="$copy/kmod" clean >/dev/null 2>&1 || true
+	echo "$tree $*" >"$root$copy/tree"
+	if ! chroot "$root" env PATH=/usr/bin:/usr/sbin LC_ALL=C make -j2 -C "$tree" M="$copy/kmod" W=1 "$@" modules >"$out/build.log" 2>&1; then
+		grep -E 'error|warning|undefined' -A4 "$out/build.log" >&2 || tail -20 "$out/build.log" >&2
+		die "greenstk.ko for $k does not build: $out/build.log"
+	fi
+	if grep -E "$copy/|^[a-z_/]+\.[ch]:" "$out/build.log" | grep 'warning:' >&2; then
+		die "greenstk.ko for $k builds with warnings: $out/build.log"
+	fi
+	cmp -s "$root$copy/kmod/greenstk.ko" "$out/greenstk.ko" || cp "$root$copy/kmod/greenstk.ko" "$out/greenstk.ko"
+}
+(
+	flock -x 9
+	build "$@"
+) 9>"$out/.lock"

@@ -11,7 +11,7 @@ PREFIX     ?= /usr/local
 DESTDIR    ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all quick check check-user check-kernels demo bench clean help install deps
+.PHONY: all quick check check-user check-kernels demo bench vm clean help install deps
 .DELETE_ON_ERROR:
 
 all:            ## build the library, tools, examples and benchmarks

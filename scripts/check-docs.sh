@@ -48,6 +48,8 @@ for my $d (@docs, glob('Documentation/man/*.[1-9]')) {
 # make targets and scripts that documents tell people to run.
 my %target;
 for (split /\n/, `cat Makefile mk/*.mk */part.mk */*/part.mk 2>/dev/null`) {
+	# .PHONY names the commands of the house; their rules come with the parts.
+	$target{$_} = 1 for /^\.PHONY:(.*)/ ? split(' ', $1) : ();
 	$target{$_} = 1 for /^([\w.-]+(?: [\w.-]+)*):(?!=)/ ? split(/ /, $1) : ();
 }
 for my $d (@docs) {

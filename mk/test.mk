@@ -21,3 +21,10 @@ CLAIMS = scripts/check-claims.sh scripts/check-headers.sh "scripts/check-layers.
 claims: all     ## checks of the claims that documents and layers make
 	@$(RUN_TESTS) -s claims $(CLAIMS)
 quick: claims
+
+.PHONY: check-clone format
+check-clone:    ## make quick in a fresh clone of what is committed
+	@$(RUN_TESTS) -s clone -t 600 scripts/check-clone.sh
+check: check-clone
+format:         ## clang-format on FILES=
+	clang-format -i $(FILES)

@@ -33,7 +33,7 @@ caught() { # check what command-that-plants
 	if scripts/check-"$1".sh >out 2>&1; then echo "not ok $n $1 overlooks $2"; bad=1
 	else echo "ok $n $1 catches $2"; fi
 }
-echo "TAP version 13"; echo "1..19"
+echo "TAP version 13"; echo "1..20"
 L=userspace/lib
 caught layers "a call upwards"             'echo "#include \"wait/w.h\"" >>$L/sched/s.c'
 caught layers "wait including park"        'echo "#include \"park/p.h\"" >>$L/wait/w.c'
@@ -49,6 +49,7 @@ caught state  "an atomic store elsewhere"  'echo "void f(struct t *t) { atomic_s
 caught tree   "a missing licence line"     'echo "int x;" >$L/api/b.c'
 caught tree   "a foreign licence in the module" 'echo "// SPDX-License-Identifier: Apache-2.0" >kmod/x.c'
 caught tree   "a path of one machine"      'printf "%s%s\n" "// /ro" "ot/thing" >>$L/api/a.c'
+caught tree   "spaces for tabs"            'echo "        int x;" >>$L/api/a.c'
 caught docs   "a file of the tour that is gone" 'rm $L/task/state.c'
 caught docs   "a function of the tour that is gone" 'sed -i s/set/unset/ $L/task/state.c'
 caught docs   "a public name that is not declared" 'echo "gstk_nowhere" >>Documentation/tour.rst'

@@ -9,7 +9,7 @@ while read -r f; do
 	[ -f "$f" ] || continue
 	want=
 	case $f in
-	LICENSES/*|*.md|.gitignore|.gitattributes|*.txt|*.json|*.csv|*.tsv|*.config|*.patch|*.snap|*.bin|*.resp) ;;
+	LICENSES/*|*.md|.gitignore|.gitattributes|*.txt|*.json|*.csv|*.tsv|*.config|*.patch|*.snap|*.bin|*.resp|*.allow|*.deny|*.list) ;;
 	include/uapi/*) want='GPL-2\.0\S* WITH Linux-syscall-note' ;;
 	kmod/*|Kbuild) want='\(GPL-2\.0\|.*MIT\)' ;;
 	*) want='MIT' ;;
@@ -21,6 +21,11 @@ while read -r f; do
 	*.[chS]|*.cc|*.sh|.ci/run)
 		out=$(grep -nP '[ \t]+$' "$f" | head -n 3)
 		[ -z "$out" ] || { echo "$f: white space at the end of a line: $out"; bad=1; } ;;
+	esac
+	case $f in
+	*.[ch]|*.cc)
+		out=$(grep -nP '^ {8}(?! ?\*)' "$f" | head -n 3)
+		[ -z "$out" ] || { echo "$f: spaces where the house has tabs (make format FILES=$f): $out"; bad=1; } ;;
 	esac
 	case $f in
 	*.[chS]|*.cc|*.sh)

@@ -23,6 +23,10 @@ while read -r f; do
 		[ -z "$out" ] || { echo "$f: white space at the end of a line: $out"; bad=1; } ;;
 	esac
 	case $f in
+	*.sh|.ci/run)
+		[ "$(head -c 2 "$f")" != '#!' ] || [ -x "$f" ] || { echo "$f: not executable"; bad=1; } ;;
+	esac
+	case $f in
 	*.[ch]|*.cc)
 		out=$(grep -nP '^ {8}(?! ?\*)' "$f" | head -n 3)
 		[ -z "$out" ] || { echo "$f: spaces where the house has tabs (make format FILES=$f): $out"; bad=1; } ;;

@@ -17,5 +17,6 @@
 #include <greenstk/time.h>
 #include <greenstk/net.h>
 #include <greenstk/stats.h>
+#include <greenstk/ctx.h>
 
 #endif

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The frame of a suspended context, shared by C and assembly.
+ * Offsets for assembly. The frame itself is drawn in <greenstk/ctx-x86_64.h>; below is what called
+ * switches (ctx.S) keep above it.
  *
- *      base  --> +--------------------------+
- *                | the frames of the task   |
- *                +--------------------------+ <- rsp when it goes on
- *      sp + 16   | rbx                      |
- *      sp + 8    | rbp                      |
- *      sp        | address to go on at      |
- *                +--------------------------+
+ *      sp + 64   | return address           |
+ *      sp + 32   | r12 r13 r14 r15          |
+ *      sp + 28   | x87 control word         |
+ *      sp + 24   | mxcsr                    |
+ *      sp        | the frame                |
  *
- * Who switches in loads all three and sets rsp before it jumps, so at the resume address every
- * register that CFI needs is right and no instruction there repairs anything. All other registers
- * are declared clobbered by inlined sites and saved above the frame by called ones.
+ * On a fresh stack the FP words are there too, and entry is in rbx.
  */
 #ifndef GSTK__X86_64_LAYOUT_H
 #define GSTK__X86_64_LAYOUT_H
@@ -22,17 +19,23 @@
 #define GSTK__FRAME_BX    16
 #define GSTK__FRAME_SIZE  24
 
+#define GSTK__CALLED_MXCSR 24
+#define GSTK__CALLED_X87   28
+#define GSTK__CALLED_R12   32
+#define GSTK__CALLED_SIZE  64
+
 /* mxcsr: all but the six sticky flags, which the ABI does not keep. */
 #define GSTK__MXCSR_CONTROL 0xffc0
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
-#include <stdint.h>
+#include <greenstk/ctx-x86_64.h>
 
-struct gstk__frame {
-	uintptr_t pc;
-	uintptr_t bp;
-	uintptr_t bx;
+struct gstk__called_frame {
+	struct gstk__frame frame;
+	uint32_t mxcsr;
+	uint32_t x87;
+	uintptr_t r12, r13, r14, r15;
 };
 
 #ifdef __cplusplus
@@ -44,6 +47,10 @@ GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, pc) == GSTK__FRAME_PC);
 GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, bp) == GSTK__FRAME_BP);
 GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, bx) == GSTK__FRAME_BX);
 GSTK__LAYOUT_ASSERT(sizeof(struct gstk__frame) == GSTK__FRAME_SIZE);
+GSTK__LAYOUT_ASSERT(offsetof(struct gstk__called_frame, mxcsr) == GSTK__CALLED_MXCSR);
+GSTK__LAYOUT_ASSERT(offsetof(struct gstk__called_frame, x87) == GSTK__CALLED_X87);
+GSTK__LAYOUT_ASSERT(offsetof(struct gstk__called_frame, r12) == GSTK__CALLED_R12);
+GSTK__LAYOUT_ASSERT(sizeof(struct gstk__called_frame) == GSTK__CALLED_SIZE);
 #endif
 
 #endif

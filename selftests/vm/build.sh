@@ -18,13 +18,15 @@ case $k in
 esac
 copy=/build/$(md5sum <<<"$out" | cut -c1-12)
 
+inside() { chroot "$root" env -i PATH=/usr/bin:/usr/sbin LC_ALL=C HOME=/ "$@"; }
+
 build() {
 	mkdir -p "$root$copy"
 	cp -a "$TOP/kmod" "$TOP/include" "$root$copy/"
 	[ "$(cat "$root$copy/tree" 2>/dev/null)" = "$tree $*" ] ||
-		chroot "$root" make -s -C "$tree" M="$copy/kmod" clean >/dev/null 2>&1 || true
+		inside make -s -C "$tree" M="$copy/kmod" clean >/dev/null 2>&1 || true
 	echo "$tree $*" >"$root$copy/tree"
-	if ! chroot "$root" env PATH=/usr/bin:/usr/sbin LC_ALL=C make -j2 -C "$tree" M="$copy/kmod" W=1 "$@" modules >"$out/build.log" 2>&1; then
+	if ! inside make -j2 -C "$tree" M="$copy/kmod" W=1 "$@" modules >"$out/build.log" 2>&1; then
 		grep -E 'error|warning|undefined' -A4 "$out/build.log" >&2 || tail -20 "$out/build.log" >&2
 		die "greenstk.ko for $k does not build: $out/build.log"
 	fi

@@ -5,9 +5,8 @@ VM       := selftests/vm
 VMO       = $(O)/vm
 KERNELS  := $(shell awk '!/^\#/ && NF { print $$1 }' $(VM)/kernels.list)
 K        ?= 6.12
-VM_ENV    = CACHE=$(abspath $(CACHE)) VM_INIT=$(abspath $(VMO)/init)
+VM_ENV    = RESULTS=$(abspath $(RESULTS)) CACHE=$(abspath $(CACHE)) VM_INIT=$(abspath $(VMO)/init)
 QUIETLY   = flock -s $(TIMING_LOCK)
-KSELFTEST = $(CACHE)/kselftest-6.12
 
 # The ABI's suites. Other parts may add statically linked tests: VM_SUITES += FILE.
 UAPI_SRC := $(wildcard selftests/uapi/*_test.c)
@@ -17,17 +16,15 @@ VM_SUITES += $(UAPI_SRC:%.c=$(O)/%)
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
-	$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
-
-$(KSELFTEST)/.ready:
-	$(VM_ENV) $(VM)/fetch.sh kselftest
-	@touch $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
 
 UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
 $(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h) \
-		$(wildcard include/uapi/linux/*.h) | $(KSELFTEST)/.ready
+		$(wildcard include/uapi/linux/*.h) | $(KSELFTEST)
 	@mkdir -p $(@D)
-	$(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -D_GNU_SOURCE -Iinclude/uapi -I$(KSELFTEST) -Iselftests/uapi \
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -D_GNU_SOURCE -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi \
 		-static -pthread -o $@ $< $(UAPI_COMMON) -MMD -MF $@.d
 -include $(UAPI_SRC:%.c=$(O)/%.d)
 
@@ -38,6 +35,7 @@ $(O)/kmod-%/greenstk.ko: FORCE
 vm-kernel-%: FORCE
 	@$(VM_ENV) $(VM)/fetch.sh kernel $*
 	@$(VM_ENV) $(VM)/fetch.sh root bookworm
+	@$(VM_ENV) $(VM)/fetch.sh root trixie
 
 kmod: $(KERNELS:%=$(O)/kmod-%/greenstk.ko) ## greenstk.ko for every kernel of the list
 

@@ -13,7 +13,6 @@ mode=${1:?mode} k=${2:?K} dir=${3:?DIR}
 shift 3
 : "${KO:=}" "${PARAMS:=}" "${SMP:=2}" "${MEM:=1G}" "${LIMIT:=600}" "${APPEND:=}" "${QEMU_ARGS:=}"
 : "${ACCEL:=tcg,thread=multi}" "${CPU:=max,la57=off}"
-need qemu-system-x86_64 qemu-system-x86
 mkdir -p "$dir" && dir=$(cd "$dir" && pwd)
 kernel_line "${k%-debug}"
 case $k in
@@ -21,6 +20,12 @@ case $k in
 *) image=$CACHE/kernels/$K/vmlinuz mods=$CACHE/kernels/$K/modules ;;
 esac
 busybox=$CACHE/root-bookworm/bin/busybox
+# The emulator of the trixie root, by that root's loader (why: fetch.sh). QEMU=
+# names another.
+qroot=$CACHE/root-trixie
+QEMU=${QEMU:-$qroot/lib64/ld-linux-x86-64.so.2 --library-path $qroot/usr/lib/x86_64-linux-gnu
+	$qroot/usr/bin/qemu-system-x86_64 -L $qroot/usr/share/seabios -L $qroot/usr/share/qemu}
+export QEMU_MODULE_DIR=$qroot/usr/lib/x86_64-linux-gnu/qemu
 
 settings_timeout() { # seconds one suite may take: kselftest's settings file beside it
 	local s
@@ -47,7 +52,7 @@ make_initrd() {
 }
 
 boot() { # SERIAL-ARGUMENTS...
-	timeout --foreground -k 5 "$LIMIT" qemu-system-x86_64 -M pc,hpet=off -accel "$ACCEL" -cpu "$CPU" \
+	timeout --foreground -k 5 "$LIMIT" $QEMU -M pc,hpet=off -accel "$ACCEL" -cpu "$CPU" \
 		-smp "$SMP" -m "$MEM" -nodefaults -no-reboot -display none \
 		-kernel "$image" -initrd "$dir/initrd.cpio" \
 		-append "console=ttyS0 rdinit=/init panic=-1 oops=panic nokaslr random.trust_cpu=on $APPEND" \
@@ -56,6 +61,16 @@ boot() { # SERIAL-ARGUMENTS...
 
 module_orders() {
 	[ -z "$KO" ] || echo "insmod /vm/greenstk.ko $PARAMS"
+}
+
+suite_orders() { # VARIANT FILE...
+	local variant=$1 f where
+	shift
+	for f in "$@"; do
+		where=$(basename "$(dirname "$f")")
+		echo "suite $(settings_timeout "$where") $where/$(basename "$f")$([ "$variant" = default ] || echo ".$variant")" \
+			"cd /tmp && GREENSTK_VARIANT=$variant exec /vm/$(basename "$f")"
+	done
 }
 
 judged() {
@@ -71,11 +86,15 @@ nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
 case $mode in
 suites)
 	[ $# -gt 0 ] || die "no suites"
-	for f in "$@"; do
-		where=$(basename "$(dirname "$f")")
-		echo "suite $(settings_timeout "$where") $where/$(basename "$f") cd /tmp && exec /vm/$(basename "$f")"
-	done >"$dir/suites"
-	{ echo "nonce $nonce"; module_orders; cat "$dir/suites"; [ -z "$KO" ] || echo "rmmod greenstk"; } | make_initrd "$@"
+	{
+		echo "nonce $nonce"
+		while read -r variant params; do
+			[ -z "${VARIANT:-}" ] || [ "$variant" = "$VARIANT" ] || continue
+			PARAMS="$params" module_orders
+			suite_orders "$variant" "$@"
+			[ -z "$KO" ] || echo "rmmod greenstk"
+		done < <(grep -vE '^(#|$)' "$VM_DIR/variants.list")
+	} | make_initrd "$@"
 	judged
 	;;
 plan)

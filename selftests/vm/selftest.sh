@@ -5,6 +5,7 @@
 # passes when the verdict is the expected one and names the expected reason.
 . "$(dirname "$0")/lib.sh"
 
+unset RESULTS
 k=$1 dir=$2 n=0 bad=0
 mkdir -p "$dir"
 cases() { cat <<'END'

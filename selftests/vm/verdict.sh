@@ -13,24 +13,31 @@ tr -d '\r' <"$dir/ktap.log" >"$dir/ktap" 2>/dev/null || true
 tr -d '\r' <"$dir/console.log" | sed 's/\x1b[^a-zA-Z]*[a-zA-Z]//g' >"$dir/dmesg" 2>/dev/null || true
 
 # Sub-results: count what each suite planned and delivered, collect skips.
-awk -v k="$k" -v skips="$VM_DIR/skips.list" '
+results=
+[ -z "${RESULTS:-}" ] || { mkdir -p "$RESULTS"; results=$RESULTS/${SET:-uapi}.$k; : >"$results"; }
+awk -v k="$k" -v results="$results" -v skips="$VM_DIR/skips.list" '
 BEGIN { while ((getline l < skips) > 0) { if (l ~ /^#/ || l == "") continue; split(l, a, " "); if (a[1] == "*" || a[1] == k) ok[a[2]] = 1 } }
 function expected(s, x) { for (x in ok) if (index(s, x)) return 1; return 0 }
 /^# selftests: / { suite = $3; planned = -1; got = 0; next }
 /^# (#? ?)?1\.\.[0-9]+/ { if (planned < 0) { sub(/^.*1\.\./, ""); planned = $1 + 0 } next }
-/^# ok [0-9]/ { got++; all++ }
-/^# not ok [0-9]/ { got++; all++; print "failed " suite ": " substr($0, 3) }
+/^# ok [0-9]/ { got++; all++; if (/# SKIP/) skip[suite]++; else pass[suite]++ }
+/^# not ok [0-9]/ { got++; all++; fail[suite]++; print "failed " suite ": " substr($0, 3) }
 /^# ok [0-9].*# SKIP/ { if (!expected(suite " " $0)) print "unexpected skip in " suite ": " substr($0, 3) }
 /^(not )?ok [0-9]+ selftests: / {
 	if (/^not/) print "failed: " $0
 	else if (/# SKIP/) { if (!expected($0)) print "unexpected skip: " $0 }
 	else if (planned >= 0 && got != planned) print suite " planned " planned " results and gave " got
+	seen[suite]
+	if (!got && /# SKIP/) skip[suite]++
+	else if (/^not/ && !fail[suite]) fail[suite]++
+	else if (!got && !/^not/) pass[suite]++
 	n++
 }
 /^1\.\.[0-9]+$/ { sub(/^1\.\./, ""); suites = $1 + 0 }
 /^# vm: / { print }
 /^# kmemleak: / { print }
 END {
+	if (results != "") for (s in seen) print s, pass[s] + 0, fail[s] + 0, skip[s] + 0 > results
 	if (!n) print "no results"
 	if (n != suites) print "ran " n + 0 " suites of " suites + 0
 	printf "%d %d\n", n, all > "/dev/stderr"
@@ -52,6 +59,8 @@ elif [ "$status" != 0 ]; then
 	fail "qemu ended with $status"
 fi
 grep -qx "vm: exit 0 $nonce" "$dir/ktap" || fail "the guest did not report success"
+# What the suites did not notice counts as a failure of its own.
+[ $bad = 0 ] || [ -z "$results" ] || echo "guest 0 1 0" >>"$results"
 [ $bad = 0 ] || { tail -3 "$dir/dmesg" | sed 's/^/#   last: /'; }
 read -r suites tests <"$dir/counts"
 word="ok"; [ $bad = 0 ] || word="not ok"

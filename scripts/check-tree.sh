@@ -28,7 +28,7 @@ while read -r f; do
 	esac
 	case $f in
 	*.[ch]|*.cc)
-		out=$(grep -nP '^ {8}(?! ?\*)' "$f" | head -n 3)
+		out=$(grep -nP '^ {8}(?! ?\*)(?! *\\$)' "$f" | head -n 3)
 		[ -z "$out" ] || { echo "$f: spaces where the house has tabs (make format FILES=$f): $out"; bad=1; } ;;
 	esac
 	case $f in

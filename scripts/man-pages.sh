@@ -47,7 +47,7 @@ for my $h (@headers) {
 	my $src = do { local $/; <$fh> };
 	my @t = gmtime($ENV{SOURCE_DATE_EPOCH} // (stat $h)[9]);
 	my $date = sprintf "%d-%02d-%02d", $t[5] + 1900, $t[4] + 1, $t[3];
-	(my $group = $h) =~ s{.*/(\w+)\.h$}{$1};
+	(my $group = $h) =~ s{.*/([\w-]+)\.h$}{$1};
 	my @lines = split /\n/, $src;
 	my ($intro, @blocks, @names, @types) = ('');
 	my ($doc, $cur) = (undef, undef);
@@ -64,10 +64,11 @@ for my $h (@headers) {
 		next if $l =~ m{^\s*(#\s*(if|endif|else|elif|include|undef)|//|GSTK_(BEGIN|END)_DECLS)};
 		if ($l =~ /^#\s*define\s+(\w+)(\([^)]*\))?/) { # function-like and constant macros
 			my ($name, $args) = ($1, $2 // '');
+			my $value = !$args && $l =~ /^#\s*define\s+\w+\s+([^\\]+?)\s*(?:\/[\/*].*)?$/ ? " $1" : '';
 			while ($l =~ /\\$/ && $i < $#lines) { $l = $lines[++$i] }
 			next if !defined $doc || $name =~ /^GSTK__|_H$/;
-			push @names, $name if $args;
-			push @blocks, $cur = { doc => $doc, decl => ["#define $name$args"] };
+			push @names, $name if $args ne '';
+			push @blocks, $cur = { doc => $doc, decl => ["#define $name$args$value"] };
 			next;
 		}
 		if ($l =~ /^(?:typedef\s+)?(?:struct|enum|union)\b[^;()]*\{/) { # a type, to its closing line
@@ -88,9 +89,8 @@ for my $h (@headers) {
 			my $body = $d;
 			$body .= "\n" . $lines[++$i] while ($body =~ tr/{//) > ($body =~ tr/}//) && $i < $#lines;
 		}
-		my ($name) = $d =~ /\b(\w+)\s*\(/;
+		my ($name) = tidy($d) =~ /\b(\w+)\s*\(/;
 		next if !defined $name || $name =~ /^gstk__/;
-		if ($d =~ /__attribute__/) { (my $e = tidy($d)) =~ /\b(gstk_\w+)\s*\(/ and $name = $1 }
 		push @names, $name;
 		if (defined $doc) {
 			push @blocks, $cur = { doc => $doc, decl => [] };
@@ -103,11 +103,12 @@ for my $h (@headers) {
 		push @{$cur->{decl}}, tidy($d) . (defined $trail ? "\x00$trail" : '');
 	}
 	next unless @names;
+	my $include = `cat include/greenstk.h` =~ m{<greenstk/\Q$group\E\.h>} ? "greenstk.h" : "greenstk/$group.h";
 	my ($what) = $intro =~ /^(.*?)\.(?:\s|$)/s; $what = $intro unless defined $what; $what =~ s/\s+/ /g;
 	my $page = ".\\\" SPDX-License-Identifier: MIT\n.\\\" Written by scripts/man-pages.sh from $h\n";
 	$page .= ".TH GREENSTK\\-" . uc($group) . " 3 \"$date\" \"greenstk $version\" \"greenstk\"\n";
 	$page .= ".SH NAME\n" . join(", ", map { esc($_) } @names) . " \\- " . esc(lcfirst $what) . "\n";
-	$page .= ".SH SYNOPSIS\n.nf\n.B #include <greenstk.h>\n.PP\n";
+	$page .= ".SH SYNOPSIS\n.nf\n.B #include <$include>\n.PP\n";
 	for my $b (@blocks) { for (@{$b->{decl}}) { my ($d) = split /\x00/; $page .= ".B " . esc($d) . "\n" } }
 	$page .= ".PP\nLink with \\fI\\-lgreenstk\\fP.\n" =~ s/^/.fi\n/r;
 	$page .= ".SH DESCRIPTION\n" . prose($intro) . "\n";

@@ -20,6 +20,8 @@ done
 shift $((OPTIND - 1))
 RESULTS=${RESULTS:-build/results} LOGS=${LOGS:-build/logs}/$suite.$variant
 mkdir -p "$RESULTS" "$LOGS" || exit 2
+# Planted aborts must not write gigabytes of windows; a test that wants a core raises the limit.
+ulimit -S -c 0
 # Nobody may take the counts of an earlier run for this one's.
 results=$RESULTS/$suite.$variant
 : >"$results" || exit 2

@@ -16,22 +16,8 @@
 #define GSTK__SCHED_SCHED_H
 
 #include <errno.h>
-#include <sched.h>
+#include "host/lock.h"
 #include "task/state.h"
-
-/* A one-word spin lock: a pause, then sched_yield() for holders that were preempted. */
-void gstk__lock_slow(_Atomic uint32_t *lock);
-
-static inline void gstk__lock(_Atomic uint32_t *lock)
-{
-	if (__builtin_expect(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0, 0))
-		gstk__lock_slow(lock);
-}
-
-static inline void gstk__unlock(_Atomic uint32_t *lock)
-{
-	atomic_store_explicit(lock, 0, memory_order_release);
-}
 
 /* The calling task; on a thread that is not a worker a stand-in that blocks on a futex. NULL only
  * when the runtime is not there (-ESRCH) or memory for the stand-in is out. */

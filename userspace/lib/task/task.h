@@ -41,6 +41,7 @@ enum gstk__task_flags {
 	GSTK__T_FPMODE = 1u << 3,
 	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */
 	GSTK__T_SYSTEM = 1u << 5,  /* the runtime's own; not counted for deadlock */
+	GSTK__T_BIG_IMAGE = 1u << 6, /* its image is an emergency block */
 };
 
 /* ->poke: requests that the task's worker sees at its next park or yield. */
@@ -68,8 +69,13 @@ struct gstk_task {
 	uint32_t window;       /* index; 0 before the first run */
 	void *obj;	       /* what it waits for; before the first run: its function */
 	uint64_t msg[2];       /* message slot; before: argument; after: result */
-	uint32_t used;	       /* bytes of stack [sp, base) while off the CPU */
-	uint32_t image;	       /* arena reference, in COPIED and PACKED */
+	union {
+		void *sp; /* RESIDENT and off the CPU */
+		struct {
+			uint32_t used;	/* COPIED, PACKED: bytes of stack [sp, base) */
+			uint32_t image; /* arena reference */
+		};
+	};
 	uint32_t tick;	       /* worker's millisecond clock when it parked */
 	_Atomic uint32_t peer; /* GSTK__PEER_... */
 } __attribute__((aligned(64)));
@@ -93,8 +99,13 @@ struct gstk__ext {
 	uint32_t worker;	   /* pinned */
 	uint32_t block_size;
 	void *block;		   /* copied arguments until the first run */
-	uint32_t fp[2];		   /* mxcsr, x87 control word of FPMODE tasks */
 	char name[32];
+};
+
+/* gstk_alloc(): blocks that go with their task. */
+struct gstk__alloc {
+	struct gstk__alloc *next, **pprev;
+	_Alignas(16) char data[];
 };
 
 extern struct gstk_task *gstk__tasks; /* [1 .. gstk__max_tasks]; index 0 is nobody */
@@ -148,6 +159,7 @@ static inline void gstk__task_free(struct gstk__task_cache *c, struct gstk_task 
 struct gstk__ext *gstk__ext_get(struct gstk_task *t);
 void gstk__ext_free(struct gstk_task *t);
 struct gstk__ext *gstk__ext_at(uint32_t index);
+void gstk__allocs_free(struct gstk__ext *x); /* NULL is fine */
 int gstk__ext_pool_init(size_t max);
 void gstk__ext_pool_fini(void);
 

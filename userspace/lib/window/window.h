@@ -41,7 +41,7 @@ enum gstk__win_state {
 struct gstk__window {
 	_Atomic uint64_t word;
 	uint32_t resident; /* task whose stack is here; 0: none. SOLO: its task, resident or not */
-	uint32_t nbound;   /* tasks bound to it */
+	_Atomic uint32_t nbound; /* tasks bound to it; never too low while the window is shared */
 	uint32_t fifo_head, fifo_tail;
 	uint32_t claim_tick; /* when the resident got it */
 	uint32_t low;	     /* bytes below base that may have pages */
@@ -123,6 +123,9 @@ struct gstk__win_cache {
 };
 uint32_t gstk__win_get_slow(struct gstk__win_cache *c);
 void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index);
+uint32_t gstk__win_take_free(void);
+void gstk__win_put_list(uint32_t head);
+void gstk__win_lists_reset(void);
 uint32_t gstk__win_get_private(size_t stack_size);
 void gstk__win_put_private(uint32_t index);
 /* A guard for a window that is about to be used again. */

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/* Configuration: what the caller says, what the environment says, defaults, sanity. */
+#include "api/config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "host/host.h"
+
+#define MAX_WORKERS 256u
+
+struct gstk_config gstk__config;
+
+/* A number with an optional K, M, G. -EINVAL for anything else. */
+static int parse_size(const char *s, unsigned long long *out)
+{
+	char *end;
+	unsigned long long v;
+
+	errno = 0;
+	v = strtoull(s, &end, 0);
+	if (errno || end == s || *s == '-')
+		return -EINVAL;
+	switch (*end) {
+	case 'G': case 'g':
+		v <<= 10;
+		/* fall through */
+	case 'M': case 'm':
+		v <<= 10;
+		/* fall through */
+	case 'K': case 'k':
+		v <<= 10;
+		end++;
+		break;
+	}
+	if (*end)
+		return -EINVAL;
+	*out = v;
+	return 0;
+}
+
+static int from_env(const char *name, unsigned long long *value, bool *set)
+{
+	const char *s = getenv(name);
+
+	*set = s && *s;
+	if (!*set)
+		return 0;
+	if (parse_size(s, value)) {
+		fprintf(stderr, "greenstk: %s=%s is not a number (suffixes K, M, G are allowed)\n", name, s);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int env_flag(struct gstk_config *c, const char *name, uint32_t flag)
+{
+	unsigned long long v;
+	bool set;
+
+	if (from_env(name, &v, &set))
+		return -EINVAL;
+	if (set)
+		c->flags = v ? c->flags | flag : c->flags & ~flag;
+	return 0;
+}
+
+static int absurd(const char *what, unsigned long long value, const char *limits)
+{
+	fprintf(stderr, "greenstk: %s = %llu makes no sense: %s\n", what, value, limits);
+	return -EINVAL;
+}
+
+int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
+{
+	unsigned long long v;
+	bool set;
+
+	memset(c, 0, sizeof(*c));
+	if (in) {
+		if (in->size < offsetof(struct gstk_config, workers) || in->size > 4096)
+			return absurd("gstk_config.size", in->size, "set it to sizeof(struct gstk_config)");
+		memcpy(c, in, in->size < sizeof(*c) ? in->size : sizeof(*c));
+	}
+	c->size = sizeof(*c);
+#define ENV(name, field) \
+	do { \
+		if (from_env("GREENSTK_" name, &v, &set)) \
+			return -EINVAL; \
+		if (set) \
+			c->field = (__typeof__(c->field))v; \
+	} while (0)
+	ENV("WORKERS", workers);
+	ENV("WINDOWS", windows);
+	ENV("WINDOW_SIZE", window_size);
+	ENV("MAX_TASKS", max_tasks);
+	ENV("IMAGE_BYTES", image_bytes);
+	ENV("RESIDENT_BUDGET", resident_budget);
+	ENV("EVICT_IDLE_NS", evict_idle_ns);
+	ENV("PACK_IDLE_NS", pack_idle_ns);
+	ENV("DUMP_SIGNAL", dump_signal);
+	ENV("MAIN_STACK", main_stack);
+#undef ENV
+	if (env_flag(c, "GREENSTK_FORCE_EVICT", GSTK_FORCE_EVICT) ||
+	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
+	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP))
+		return -EINVAL;
+	if (c->flags & GSTK_EMBEDDED)
+		c->workers = 1;
+	if (!c->workers)
+		c->workers = gstk__cpu_count();
+	if (!c->windows)
+		c->windows = 65536;
+	if (!c->window_size)
+		c->window_size = 256u << 10;
+	if (!c->max_tasks)
+		c->max_tasks = 1u << 26;
+	if (!c->image_bytes)
+		c->image_bytes = (size_t)64 << 30;
+	if (!c->resident_budget)
+		c->resident_budget = 64u << 20;
+	if (!c->evict_idle_ns)
+		c->evict_idle_ns = 1000000000u;
+	if (!c->pack_idle_ns)
+		c->pack_idle_ns = 30000000000u;
+	if (!c->dump_signal)
+		c->dump_signal = SIGQUIT;
+	if (!c->main_stack)
+		c->main_stack = 1u << 20;
+	if (c->workers > MAX_WORKERS)
+		return absurd("workers", c->workers, "1 .. 256");
+	if (c->windows > 1u << 22)
+		return absurd("windows", c->windows, "1 .. 4194304");
+	if (c->window_size & (c->window_size - 1) || c->window_size < 128u << 10 || c->window_size > 1u << 30)
+		return absurd("window_size", c->window_size, "a power of two, 128 KiB .. 1 GiB");
+	if (c->max_tasks > 1u << 26)
+		return absurd("max_tasks", c->max_tasks, "1 .. 67108864");
+	if (c->dump_signal > 64)
+		return absurd("dump_signal", (unsigned long long)c->dump_signal, "a signal number, or -1");
+	if (c->main_stack > (size_t)1 << 34)
+		return absurd("main_stack", c->main_stack, "at most 16 GiB");
+	return 0;
+}

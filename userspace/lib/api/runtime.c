@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/* The runtime's life: init, workers, main, embedding, shutdown. */
+#include <greenstk/runtime.h>
+
+#include <errno.h>
+#include <greenstk/task.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "api/config.h"
+#include "api/life.h"
+#include "arch/arch.h"
+#include "host/host.h"
+#include "park/copy.h"
+#include "sched/start.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+#define NR_PRIVATE 65536u
+#define CANCEL_BATCH 4096u
+
+static pthread_t threads[GSTK__MAX_WORKERS];
+
+static bool stopped(void *arg)
+{
+	return atomic_load_explicit(&gstk__sched.stop, memory_order_relaxed);
+}
+
+static void worker_attach(struct gstk__worker *w)
+{
+	gstk__tls_worker = w;
+	w->errno_ptr = &errno;
+	w->tid = gettid();
+	gstk__life_thread_begin(w);
+}
+
+static void worker_detach(struct gstk__worker *w)
+{
+	gstk__life_thread_end(w);
+	gstk__tls_worker = NULL;
+}
+
+static void *worker_thread(void *arg)
+{
+	struct gstk__worker *w = arg;
+
+	worker_attach(w);
+	gstk__worker_loop(w, stopped, NULL, GSTK_NEVER);
+	worker_detach(w);
+	return NULL;
+}
+
+static void worker_free(struct gstk__worker *w)
+{
+	if (!w)
+		return;
+	gstk__deque_fini(&w->ready);
+	gstk__deque_fini(&w->fresh);
+	gstk__park_fini(&w->park);
+	free(w);
+}
+
+static struct gstk__worker *worker_new(uint32_t index)
+{
+	struct gstk__worker *w = aligned_alloc(128, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	memset(w, 0, sizeof(*w));
+	w->index = index;
+	w->rng = 0x9e3779b9u * (index + 1);
+	w->spin_ns = 20000;
+	w->handoff_budget = 64;
+	if (gstk__park_init(&w->park) || !gstk__deque_init(&w->ready, 256) || !gstk__deque_init(&w->fresh, 256)) {
+		worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+/* Undo gstk_init(), from whatever point it reached. */
+static void teardown(void)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint32_t generation = atomic_load(&s->generation);
+
+	gstk__life_fini();
+	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
+		worker_free(s->worker[i]);
+	memset(s, 0, sizeof(*s));
+	atomic_store(&s->generation, generation + 1);
+	gstk__windows_fini();
+	gstk__win_lists_reset();
+	gstk__arena_fini();
+	gstk__ext_pool_fini();
+	gstk__task_pool_fini();
+}
+
+static void stop_threads(uint32_t from)
+{
+	struct gstk__sched *s = &gstk__sched;
+
+	atomic_store(&s->stop, 1);
+	for (uint32_t i = from; i < s->nr; i++) {
+		if (!threads[i])
+			continue;
+		gstk__wake_worker(i);
+		pthread_join(threads[i], NULL);
+		threads[i] = 0;
+	}
+}
+
+static int init(const struct gstk_config *config, bool caller_is_worker)
+{
+	struct gstk__sched *s = &gstk__sched;
+	struct gstk_config c;
+	const char *why;
+	int err;
+
+	if (s->nr)
+		return -EBUSY;
+	err = gstk__config_resolve(&c, config);
+	if (err)
+		return err;
+	err = gstk__arch_check(&why);
+	if (err) {
+		fprintf(stderr, "greenstk: %s\n", why);
+		return err;
+	}
+	gstk__config = c;
+	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);
+	gstk__forced_evict = c.flags & (GSTK_FORCE_EVICT | GSTK_FORCE_PACK);
+	gstk__forced_pack = c.flags & GSTK_FORCE_PACK;
+	gstk__membarrier_init();
+	gstk__copy_init();
+	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
+	    (err = gstk__arena_init(c.image_bytes)) ||
+	    (err = gstk__windows_init(c.windows, c.window_size, NR_PRIVATE)) ||
+	    (err = gstk__life_init()))
+		goto undo;
+	for (uint32_t i = 0; i < c.workers; i++)
+		gstk__timer_wheel_init(&gstk__timer_wheels[i], gstk__now_ns());
+	for (uint32_t i = 0; i < c.workers; i++) {
+		s->worker[i] = worker_new(i);
+		if (!s->worker[i]) {
+			err = -ENOMEM;
+			goto undo;
+		}
+	}
+	s->nr = c.workers;
+	s->alone = c.workers == 1;
+	if (caller_is_worker)
+		worker_attach(s->worker[0]);
+	for (uint32_t i = caller_is_worker; i < c.workers; i++) {
+		err = -pthread_create(&threads[i], NULL, worker_thread, s->worker[i]);
+		if (err) {
+			fprintf(stderr, "greenstk: cannot create worker %u: %s (ulimit -u, cgroup pids.max)\n", i,
+				strerror(-err));
+			threads[i] = 0;
+			stop_threads(caller_is_worker);
+			if (caller_is_worker)
+				worker_detach(s->worker[0]);
+			goto undo;
+		}
+	}
+	return 0;
+undo:
+	teardown();
+	return err;
+}
+
+int gstk_init(const struct gstk_config *config)
+{
+	return init(config, false);
+}
+
+static uint64_t live_tasks(void)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint64_t ended = 0, spawned;
+
+	/* Ends first: a task cannot end before it was spawned, so this never reads too few. */
+	for (uint32_t i = 0; i < s->nr; i++)
+		ended += __atomic_load_n(&s->worker[i]->park.n.ends, __ATOMIC_ACQUIRE);
+	spawned = atomic_load(&s->foreign_spawns);
+	for (uint32_t i = 0; i < s->nr; i++)
+		spawned += __atomic_load_n(&s->worker[i]->park.n.spawns, __ATOMIC_ACQUIRE);
+	return spawned - ended;
+}
+
+/* Ask every task to stop; a barrier for each batch, so a million costs a few hundred. */
+static void cancel_all(void)
+{
+	uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
+
+	for (uint32_t from = 1; from < high; from += CANCEL_BATCH) {
+		uint32_t to = from + CANCEL_BATCH < high ? from + CANCEL_BATCH : high;
+
+		for (uint32_t i = from; i < to; i++) {
+			struct gstk_task *t = gstk__task(i);
+			enum gstk__state st = gstk__state_of(gstk__word(t));
+
+			if (st != GSTK__FREE && st != GSTK__DONE && !(t->flags & (GSTK__T_FOREIGN | GSTK__T_SYSTEM)))
+				gstk__cancel_mark(t);
+		}
+		gstk__membarrier();
+		for (uint32_t i = from; i < to; i++) {
+			struct gstk_task *t = gstk__task(i);
+
+			if (gstk__cancel_pending(t) && !(t->flags & GSTK__T_FOREIGN))
+				gstk__cancel_wake(t);
+		}
+	}
+}
+
+struct drain {
+	uint64_t deadline_ns, next_report_ns;
+	bool cancel;
+};
+
+/* One look: true when all tasks have ended or time is up. */
+static bool drained(void *arg)
+{
+	struct drain *d = arg;
+	uint64_t live = live_tasks(), now = gstk__now_ns();
+
+	if (!live || now >= d->deadline_ns)
+		return true;
+	if (now >= d->next_report_ns) {
+		fprintf(stderr, "greenstk: shutdown: waiting for %llu tasks\n", (unsigned long long)live);
+		d->next_report_ns = now + 2000000000u;
+		if (d->cancel)
+			cancel_all(); /* tasks that were spawned, or cleared the request, meanwhile */
+	}
+	return false;
+}
+
+static int drain(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
+{
+	struct gstk__sched *s = &gstk__sched;
+	struct drain d = { deadline_ns, gstk__now_ns() + 2000000000u, mode == GSTK_SHUTDOWN_CANCEL };
+
+	if (d.cancel) {
+		atomic_store(&s->closing, true);
+		cancel_all();
+	}
+	while (!drained(&d)) {
+		if (gstk__self())
+			gstk__worker_loop(gstk__self(), drained, &d, 1000000);
+		else
+			usleep(500);
+	}
+	if (live_tasks()) {
+		atomic_store(&s->closing, false);
+		return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
+{
+	struct gstk__sched *s = &gstk__sched;
+	struct gstk__worker *w = gstk__self();
+	int err;
+
+	if (!s->nr)
+		return -EINVAL;
+	if (w && w->current)
+		return -EDEADLK;
+	s->owned_main = true;
+	err = drain(mode, deadline_ns);
+	s->owned_main = false;
+	if (err)
+		return err;
+	stop_threads(w ? 1 : 0);
+	if (w)
+		worker_detach(w);
+	teardown();
+	return 0;
+}
+
+static bool main_ended(void *arg)
+{
+	return atomic_load_explicit((_Atomic uint32_t *)arg, memory_order_acquire) & GSTK__PEER_DONE;
+}
+
+int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_config *config)
+{
+	struct gstk_task *t;
+	int err;
+
+	if (!fn)
+		return -EINVAL;
+	err = init(config, true);
+	if (err)
+		return err;
+	gstk__sched.owned_main = true;
+	err = gstk_spawn(&t, fn, arg, &(const struct gstk_spawn_opts){
+		.size = sizeof(struct gstk_spawn_opts), .name = "main", .flags = GSTK_PRIVATE,
+		.stack_size = gstk__config.main_stack });
+	if (!err) {
+		atomic_store(&gstk__sched.main_task, gstk__task_index(t));
+		gstk__worker_loop(gstk__self(), main_ended, &gstk__ext(t)->peer, GSTK_NEVER);
+		atomic_store(&gstk__sched.main_task, 0);
+		gstk_join(t, result);
+	}
+	gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER);
+	return err;
+}
+
+static bool never(void *arg)
+{
+	return false;
+}
+
+int gstk_run_once(int timeout_ms)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED) || !w || w->current)
+		return -EINVAL;
+	return (int)gstk__worker_loop(w, never, NULL, timeout_ms < 0 ? GSTK_NEVER - 1 : (uint64_t)timeout_ms * 1000000u);
+}
+
+const char *gstk_version(void)
+{
+	return "0.1.0";
+}

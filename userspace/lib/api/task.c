@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+/* gstk_spawn() and what else concerns one task. */
+#include <greenstk/task.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "host/host.h"
+#include "sched/start.h"
+#include "sched/worker.h"
+
+static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *o)
+{
+	memset(o, 0, sizeof(*o));
+	if (in->size < offsetof(struct gstk_spawn_opts, stack_size) || in->size > 4096)
+		return -EINVAL;
+	memcpy(o, in, in->size < sizeof(*o) ? in->size : sizeof(*o));
+	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE))
+		return -EINVAL;
+	if ((o->flags & GSTK_PINNED) && o->worker >= gstk__sched.nr)
+		return -EINVAL;
+	if (o->stack_size > (size_t)1 << 34)
+		return -EINVAL;
+	if (o->block_size && (!o->block ||
+			      o->block_size > (o->stack_size ? o->stack_size : gstk__windows.stack) / 4))
+		return -EINVAL;
+	return 0;
+}
+
+static int set_opts(struct gstk_task *t, const struct gstk_spawn_opts *o)
+{
+	struct gstk__ext *x;
+
+	if (o->flags & GSTK_PRIVATE)
+		t->flags |= GSTK__T_PRIVATE;
+	if (o->flags & GSTK_PINNED)
+		t->flags |= GSTK__T_PINNED;
+	if (o->flags & GSTK_FPMODE)
+		t->flags |= GSTK__T_FPMODE;
+	if (!o->name && !o->stack_size && !(o->flags & GSTK_PINNED) && !o->block_size)
+		return 0;
+	x = gstk__ext_get(t);
+	if (!x)
+		return -ENOMEM;
+	if (o->name)
+		snprintf(x->name, sizeof(x->name), "%s", o->name);
+	x->stack_size = o->stack_size;
+	x->worker = o->worker;
+	if (o->block_size) {
+		x->block = malloc(o->block_size);
+		if (!x->block)
+			return -ENOMEM;
+		memcpy(x->block, o->block, o->block_size);
+		x->block_size = (uint32_t)o->block_size;
+	}
+	return 0;
+}
+
+static int __attribute__((cold, noinline)) refuse_arg(const void *arg)
+{
+	fprintf(stderr,
+		"greenstk: gstk_spawn: argument %p lies on the stack of a task that shares its window; it may move\n"
+		"  away while the new task runs. Ways out: copy it (gstk_spawn_opts.block), take it from the heap\n"
+		"  (gstk_alloc), or spawn the task that owns it with GSTK_PRIVATE.\n", arg);
+	return -EINVAL;
+}
+
+int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
+{
+	struct gstk_spawn_opts o;
+	struct gstk_task *t;
+	bool detached = !task;
+	int err;
+
+	if (__builtin_expect(!fn, 0))
+		return -EINVAL;
+	if (__builtin_expect(!gstk__sched.nr, 0))
+		return -ESRCH;
+	if (__builtin_expect(atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed), 0))
+		return -ECANCELED;
+	if (__builtin_expect(gstk__in_shared_window(arg), 0))
+		return refuse_arg(arg);
+	if (opts) {
+		err = check_opts(opts, &o);
+		if (err)
+			return err;
+		detached |= !!(o.flags & GSTK_DETACHED);
+	}
+	t = gstk__task_new();
+	if (__builtin_expect(!t, 0))
+		return -ENOMEM;
+	t->obj = (void *)fn;
+	t->msg[0] = (uintptr_t)arg;
+	if (opts) {
+		err = set_opts(t, &o);
+		if (err) {
+			gstk__task_reap(t);
+			return err;
+		}
+	}
+	if (detached)
+		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
+	gstk__state_spawn(t);
+	if (task)
+		*task = detached ? NULL : t;
+	gstk__spawn_queue(t);
+	return 0;
+}
+
+int gstk_join(gstk_task *task, void **result)
+{
+	return task ? gstk__task_join(task, result, GSTK_NEVER) : -EINVAL;
+}
+
+int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns)
+{
+	return task ? gstk__task_join(task, result, deadline_ns) : -EINVAL;
+}
+
+int gstk_detach(gstk_task *task)
+{
+	return task ? gstk__task_detach(task) : -EINVAL;
+}
+
+gstk_task *gstk_self(void)
+{
+	return gstk__current_task();
+}
+
+void gstk_yield(void)
+{
+	gstk__yield();
+}
+
+void gstk_exit(void *result)
+{
+	if (!gstk__current_task()) {
+		fprintf(stderr, "greenstk: gstk_exit() outside a task\n");
+		abort();
+	}
+	gstk__task_exit(result);
+}
+
+int gstk_cancel(gstk_task *task)
+{
+	if (!task)
+		return -EINVAL;
+	gstk__cancel_mark(task);
+	gstk__membarrier(); /* partner: gstk__fence_light() of the park */
+	gstk__cancel_wake(task);
+	return 0;
+}
+
+bool gstk_canceled(void)
+{
+	struct gstk_task *t = gstk__current_task();
+
+	return t && gstk__cancel_pending(t);
+}
+
+bool gstk_cancel_clear(void)
+{
+	struct gstk_task *t = gstk__current_task();
+
+	return t && (atomic_fetch_and(&t->poke, (uint8_t)~GSTK__POKE_CANCEL) & GSTK__POKE_CANCEL);
+}
+
+uint64_t gstk_deadline_set(uint64_t deadline_ns)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
+	uint64_t old = GSTK_NEVER;
+
+	if (!t)
+		return GSTK_NEVER;
+	if (!x) {
+		if (deadline_ns == GSTK_NEVER)
+			return GSTK_NEVER;
+		x = gstk__ext_get(t);
+		if (!x)
+			return GSTK_NEVER;
+	}
+	old = x->deadline_ns;
+	x->deadline_ns = deadline_ns;
+	return old;
+}
+
+int gstk_cleanup_push(void (*fn)(void *), void *arg)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__ext *x = t && fn ? gstk__ext_get(t) : NULL;
+	struct gstk__cleanup *c;
+
+	if (!t || !fn)
+		return -EINVAL;
+	c = x ? malloc(sizeof(*c)) : NULL;
+	if (!c)
+		return -ENOMEM;
+	c->fn = fn;
+	c->arg = arg;
+	c->next = x->cleanups;
+	x->cleanups = c;
+	return 0;
+}
+
+int gstk_cleanup_pop(bool run)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
+	struct gstk__cleanup *c = x ? x->cleanups : NULL;
+
+	if (!c)
+		return -ENOENT;
+	x->cleanups = c->next;
+	if (run)
+		c->fn(c->arg);
+	free(c);
+	return 0;
+}
+
+void *gstk_alloc(size_t bytes)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__ext *x = t ? gstk__ext_get(t) : NULL;
+	struct gstk__alloc *a;
+
+	if (!x || bytes > SIZE_MAX / 2)
+		return NULL;
+	a = malloc(sizeof(*a) + bytes);
+	if (!a)
+		return NULL;
+	a->next = x->allocs;
+	a->pprev = &x->allocs;
+	if (a->next)
+		a->next->pprev = &a->next;
+	x->allocs = a;
+	return a->data;
+}
+
+void gstk_free(void *ptr)
+{
+	struct gstk__alloc *a;
+
+	if (!ptr)
+		return;
+	a = (struct gstk__alloc *)((char *)ptr - offsetof(struct gstk__alloc, data));
+	*a->pprev = a->next;
+	if (a->next)
+		a->next->pprev = a->pprev;
+	free(a);
+}
+
+const char *gstk_task_name(const gstk_task *task)
+{
+	struct gstk__ext *x = task ? gstk__ext((struct gstk_task *)task) : NULL;
+
+	return x && x->name[0] ? x->name : "task";
+}
+
+uint64_t gstk_task_id(const gstk_task *task)
+{
+	return task ? gstk__task_index(task) : 0;
+}
+
+int gstk_worker(void)
+{
+	struct gstk__worker *w = gstk__self();
+
+	return w ? (int)w->index : -1;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/* The kernel as the library sees it: the only callers of these system calls are in host/. */
+#ifndef GSTK__HOST_HOST_H
+#define GSTK__HOST_HOST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* clock */
+static inline uint64_t gstk__now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static inline void gstk__cpu_relax(void)
+{
+#ifdef __x86_64__
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
+/* mem.c */
+
+/* Address space without memory; aligned to @align. NULL when it cannot be had. */
+void *gstk__mem_reserve(size_t bytes, size_t align);
+void gstk__mem_release(void *p, size_t bytes);
+/* Pages of [p, p + bytes) go back to the system; reading them again gives zeroes. */
+int gstk__mem_discard(void *p, size_t bytes);
+/* Many ranges, one call where the kernel can. Returns the number of system calls made. */
+int gstk__mem_discard_many(const struct iovec *ranges, int nr);
+/* Make the range fault. 0, or -errno: -EINVAL when the kernel has no MADV_GUARD_INSTALL. */
+int gstk__mem_guard_install(void *p, size_t bytes);
+int gstk__mem_guard_remove(void *p, size_t bytes);
+int gstk__mem_protect_none(void *p, size_t bytes);
+/* Address space that the process may still reserve (RLIMIT_AS), in bytes. */
+size_t gstk__mem_limit(void);
+
+/* futex.c */
+void gstk__futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
+void gstk__futex_wake(_Atomic uint32_t *word, int nr);
+
+/* barrier.c: a full barrier in every running thread of the process, so that the other side of a
+ * store-load pair needs only the compiler to keep order. */
+int gstk__membarrier_init(void);
+void gstk__membarrier(void);
+extern bool gstk__membarrier_missing; /* then the fast side must fence by itself */
+
+static inline void gstk__fence_light(void)
+{
+#if defined(__SANITIZE_THREAD__)
+	atomic_thread_fence(memory_order_seq_cst);
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+	if (__builtin_expect(gstk__membarrier_missing, 0))
+		atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+/* cpu.c */
+uint32_t gstk__cpu_count(void);
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/* Address space and its pages. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
+#ifndef PIDFD_SELF_THREAD_GROUP
+#define PIDFD_SELF_THREAD_GROUP (-10001)
+#endif
+
+void *gstk__mem_reserve(size_t bytes, size_t align)
+{
+	size_t span = bytes + align;
+	char *p = mmap(NULL, span, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *q;
+
+	if (p == MAP_FAILED)
+		return NULL;
+	q = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+	if (q > p)
+		munmap(p, (size_t)(q - p));
+	if (q + bytes < p + span)
+		munmap(q + bytes, (size_t)(p + span - (q + bytes)));
+	return q;
+}
+
+void gstk__mem_release(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+int gstk__mem_discard(void *p, size_t bytes)
+{
+	return madvise(p, bytes, MADV_DONTNEED) ? -errno : 0;
+}
+
+int gstk__mem_discard_many(const struct iovec *ranges, int nr)
+{
+	static _Atomic int vectored = 1; /* process_madvise(MADV_DONTNEED) on self: Linux 6.13 */
+	int calls = 0;
+
+	while (nr > 0 && atomic_load_explicit(&vectored, memory_order_relaxed)) {
+		size_t done;
+		ssize_t r = syscall(SYS_process_madvise, PIDFD_SELF_THREAD_GROUP, ranges, (size_t)nr,
+				    MADV_DONTNEED, 0u);
+
+		calls++;
+		if (r <= 0) {
+			atomic_store_explicit(&vectored, 0, memory_order_relaxed);
+			break;
+		}
+		for (done = (size_t)r; nr > 0 && done >= ranges->iov_len; nr--)
+			done -= (ranges++)->iov_len;
+		if (done > 0) /* stopped inside a range: the plain call below says why */
+			break;
+	}
+	for (; nr > 0; nr--, ranges++, calls++)
+		madvise(ranges->iov_base, ranges->iov_len, MADV_DONTNEED);
+	return calls;
+}
+
+int gstk__mem_guard_install(void *p, size_t bytes)
+{
+	return madvise(p, bytes, MADV_GUARD_INSTALL) ? -errno : 0;
+}
+
+int gstk__mem_guard_remove(void *p, size_t bytes)
+{
+	return madvise(p, bytes, MADV_GUARD_REMOVE) ? -errno : 0;
+}
+
+int gstk__mem_protect_none(void *p, size_t bytes)
+{
+	return mprotect(p, bytes, PROT_NONE) ? -errno : 0;
+}
+
+size_t gstk__mem_limit(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_AS, &rl) || rl.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return rl.rlim_cur;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/* Stacks leave their windows and come back. */
+#include "park/park.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "park/copy.h"
+#include "park/tier_pack.h"
+
+int gstk__park_init(struct gstk__park *p)
+{
+	p->arena = calloc(1, sizeof(*p->arena));
+	if (!p->arena)
+		return -ENOMEM;
+	p->emergency = gstk__arena_alloc(NULL, (uint32_t)gstk__windows.size);
+	return p->emergency ? 0 : -ENOMEM;
+}
+
+void gstk__park_fini(struct gstk__park *p)
+{
+	if (p->emergency)
+		gstk__arena_free(NULL, p->emergency, (uint32_t)gstk__windows.size);
+	if (p->arena)
+		gstk__arena_cache_flush(p->arena);
+	free(p->arena);
+	p->arena = NULL;
+}
+
+static void __attribute__((noreturn, cold)) bad_stack(struct gstk_task *t)
+{
+	fprintf(stderr, "greenstk: task %u parked with stack pointer %p outside its window [%p, %p)\n",
+		gstk__task_index(t), t->sp, (void *)gstk__win_limit(t->window),
+		(void *)gstk__win_base(t->window));
+	abort();
+}
+
+int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
+{
+	char *base = gstk__win_base(t->window), *sp = t->sp;
+	struct gstk__window *w = gstk__win(t->window);
+	uint32_t used = (uint32_t)(base - sp), image;
+
+	if (__builtin_expect(sp > base || sp < gstk__win_limit(t->window), 0))
+		bad_stack(t);
+	image = gstk__arena_alloc(p->arena, used);
+	if (__builtin_expect(!image, 0)) {
+		if (!must || !p->emergency)
+			return -ENOMEM;
+		image = p->emergency;
+		p->emergency = 0;
+		t->flags |= GSTK__T_BIG_IMAGE;
+	}
+	gstk__copy_save(image, sp, used);
+	t->used = used;
+	t->image = image;
+	t->tier = GSTK__TIER_COPIED;
+	if (w->low < used)
+		w->low = used;
+	gstk__count(&p->n.evictions);
+	gstk__count_by(&p->n.bytes_evicted, used);
+	gstk__gauge(&p->n.copied, 1);
+	gstk__gauge(&p->n.bytes_copied, used);
+	gstk__gauge(&p->n.resident, -1);
+	return 0;
+}
+
+static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)
+{
+	if (__builtin_expect(t->flags & GSTK__T_BIG_IMAGE, 0)) {
+		t->flags &= (uint8_t)~GSTK__T_BIG_IMAGE;
+		if (!p->emergency)
+			p->emergency = t->image;
+		else
+			gstk__arena_free(NULL, t->image, (uint32_t)gstk__windows.size);
+		return;
+	}
+	gstk__arena_free(p->arena, t->image, bytes);
+}
+
+void gstk__forget(struct gstk__park *p, struct gstk_task *t)
+{
+	if (t->tier == GSTK__TIER_COPIED) {
+		gstk__gauge(&p->n.copied, -1);
+		gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
+		image_free(p, t, t->used);
+	} else if (t->tier == GSTK__TIER_PACKED) {
+		uint32_t bytes = gstk__packed_bytes(t->image);
+
+		gstk__gauge(&p->n.packed, -1);
+		gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
+		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
+		gstk__arena_free(p->arena, t->image, bytes);
+	} else if (t->tier == GSTK__TIER_RESIDENT) {
+		gstk__gauge(&p->n.resident, -1);
+	}
+	t->tier = GSTK__TIER_NONE;
+}
+
+void gstk__restore(struct gstk__park *p, struct gstk_task *t)
+{
+	char *base = gstk__win_base(t->window);
+	char *sp = base - t->used;
+
+	gstk__win_guard(t->window);
+	if (t->tier == GSTK__TIER_PACKED) {
+		int err = gstk__unpack_image(sp, t->used, t->image, (uintptr_t)sp);
+
+		if (err) {
+			fprintf(stderr, "greenstk: packed image of task %u is corrupt (%d)\n",
+				gstk__task_index(t), err);
+			abort();
+		}
+		gstk__count(&p->n.unpacks);
+	} else {
+		gstk__copy_restore(sp, t->image, t->used);
+	}
+	gstk__forget(p, t);
+	t->sp = sp;
+	t->tier = GSTK__TIER_RESIDENT;
+	gstk__count(&p->n.restores);
+	gstk__gauge(&p->n.resident, 1);
+}
+
+int gstk__pack(struct gstk__park *p, struct gstk_task *t)
+{
+	uint32_t bytes, packed;
+	int err = gstk__pack_image(p->arena, t->image, t->used,
+				   (uintptr_t)(gstk__win_base(t->window) - t->used), &packed, &bytes);
+
+	if (err)
+		return err;
+	gstk__gauge(&p->n.copied, -1);
+	gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
+	image_free(p, t, t->used);
+	t->image = packed;
+	t->tier = GSTK__TIER_PACKED;
+	gstk__count(&p->n.packs);
+	gstk__gauge(&p->n.packed, 1);
+	gstk__gauge(&p->n.bytes_packed, bytes);
+	gstk__gauge(&p->n.bytes_unpacked, t->used);
+	return 0;
+}
+
+int gstk__claim(struct gstk__park *p, struct gstk_task *t)
+{
+	struct gstk__window *w = gstk__win(t->window);
+	uint32_t me = gstk__task_index(t);
+	int err;
+
+	if (w->resident && w->resident != me) {
+		struct gstk_task *r = gstk__task(w->resident);
+
+		if (r->tier == GSTK__TIER_RESIDENT) {
+			err = gstk__evict(p, r, true);
+			if (err)
+				return err;
+		}
+		gstk__count(&p->n.claims);
+	}
+	w->resident = me;
+	w->claim_tick = p->tick;
+	if (t->tier != GSTK__TIER_RESIDENT && t->tier != GSTK__TIER_NONE)
+		gstk__restore(p, t);
+	return 0;
+}
+
+bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
+{
+	if (t->tier != GSTK__TIER_COPIED)
+		return false;
+	gstk__copy_prefetch(t->image, t->used);
+	gstk__count(&p->n.prefetches);
+	return true;
+}

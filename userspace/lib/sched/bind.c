@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which window a new task gets. While there are free ones: one to itself. Then the less loaded of
+ * two random ones (M. Mitzenmacher, "The Power of Two Choices", 2001), whose present tasks must be
+ * off the CPU at that moment.
+ */
+#include "sched/worker.h"
+
+#define TRIES 4
+
+uint32_t gstk__random(struct gstk__worker *w)
+{
+	uint32_t x = w->rng; /* G. Marsaglia, "Xorshift RNGs", 2003 */
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return w->rng = x;
+}
+
+static uint32_t pick_two(struct gstk__worker *w)
+{
+	uint32_t nr = (uint32_t)gstk__windows.nr;
+	uint32_t a = 1 + gstk__random(w) % nr, b = 1 + gstk__random(w) % nr;
+
+	return atomic_load_explicit(&gstk__win(a)->nbound, memory_order_relaxed) <=
+	       atomic_load_explicit(&gstk__win(b)->nbound, memory_order_relaxed) ? a : b;
+}
+
+/* Own the window, making it shared if one task has it alone. False: it is in use right now. */
+static bool own_window(struct gstk__worker *w, uint32_t i)
+{
+	struct gstk__window *win = gstk__win(i);
+	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
+	struct gstk_task *r;
+	uint32_t ri;
+
+	if (word == GSTK__WIN_IDLE)
+		return atomic_compare_exchange_strong(&win->word, &word, GSTK__WIN_OWNED);
+	if (word != GSTK__WIN_SOLO)
+		return false;
+	ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+	if (!ri)
+		return false;
+	r = gstk__task(ri);
+	if (!gstk__state_own(r)) {
+		/* It runs, or waits to run: ask it to share at its next park or yield. */
+		if (r->window == i)
+			atomic_fetch_or_explicit(&r->poke, GSTK__POKE_WANTED, memory_order_relaxed);
+		return false;
+	}
+	/* Frozen: it cannot run, end or change windows, so this look is exact. */
+	if (r->window != i || (r->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) || win->resident != ri) {
+		if (gstk__state_disown(r) == GSTK__ENQUEUE)
+			gstk__enqueue(r);
+		return false;
+	}
+	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
+	gstk__state_share(r, true);
+	gstk__gauge(&w->park.n.windows_shared, 1);
+	if (gstk__state_disown(r) == GSTK__ENQUEUE)
+		gstk__enqueue(r); /* into the inbox of the window that we own */
+	return true;
+}
+
+enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
+{
+	struct gstk__ext *x = gstk__ext(t);
+	uint32_t i = 0;
+
+	if ((t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) ||
+	    (x && x->stack_size > gstk__windows.stack)) {
+		size_t size = x && x->stack_size ? x->stack_size : gstk__windows.stack;
+
+		i = gstk__win_get_private(size);
+		if (!i)
+			return GSTK__BOUND_NOT;
+		t->flags |= GSTK__T_PRIVATE;
+		t->window = i;
+		gstk__win(i)->resident = gstk__task_index(t);
+		gstk__start_prepare(w, t);
+		return GSTK__BOUND_ALONE;
+	}
+	if (!w->wins.head) {
+		i = gstk__win_get(&w->wins); /* fills the cache */
+		if (i)
+			gstk__win_put(&w->wins, i);
+	}
+	if (w->wins.head) {
+		gstk__bind_free(w, t);
+		gstk__start_prepare(w, t);
+		return GSTK__BOUND_ALONE;
+	}
+	for (int tries = 0; tries < TRIES; tries++) {
+		i = pick_two(w);
+		if (!own_window(w, i))
+			continue;
+		atomic_fetch_add_explicit(&gstk__win(i)->nbound, 1, memory_order_relaxed);
+		t->window = i;
+		gstk__state_share(t, true);
+		gstk__fifo_push(gstk__win(i), t);
+		return GSTK__BOUND_WINDOW;
+	}
+	gstk__count(&w->park.n.conflicts);
+	/* All busy: wait in the line of one that is shared already. */
+	if (i) {
+		struct gstk__window *win = gstk__win(i);
+		uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
+
+		atomic_fetch_add_explicit(&win->nbound, 1, memory_order_relaxed);
+		while ((old & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED ||
+		       (old & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED) {
+			t->window = i;
+			t->next = (uint32_t)(old >> 32);
+			gstk__state_share(t, true);
+			new = (uint64_t)gstk__task_index(t) << 32 | (old & GSTK__WIN_STATE_MASK);
+			if (atomic_compare_exchange_weak(&win->word, &old, new))
+				return GSTK__BOUND_QUEUED;
+		}
+		atomic_fetch_sub_explicit(&win->nbound, 1, memory_order_relaxed);
+		t->window = 0;
+		gstk__state_share(t, false);
+	}
+	return GSTK__BOUND_NOT;
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The way off the CPU and back: block, yield, hand-off, and what is done for the task that was left.
+ *
+ *	task A: gstk__block_unlock() -> leave() --switch--> task B: after() parks A, unlocks; B goes on
+ *
+ * A task is wakeable only after it has left its stack: A's word is written, and what it waits for
+ * is unlocked, by after() on the stack of whoever runs next on this thread.
+ *
+ * Resident to resident: no system call, no lock, no copy, no atomic read-modify-write but that of
+ * taking an item from a queue that has thieves. See bench yield.2 and chan.unbuffered.1worker.
+ */
+#include <greenstk/base.h>
+
+#include <errno.h>
+#include "arch/arch.h"
+#include "host/host.h"
+#include "sched/foreign.h"
+#include "sched/timer_pool.h"
+#include "sched/worker.h"
+
+bool gstk__forced_evict, gstk__forced_pack;
+
+#define HANDOFF_BUDGET 64u /* hand-offs before the queue gets its turn */
+#define POLL_PERIOD    61u /* picks between two looks at poller, timers and injected work */
+
+/* ---- after: finish the task that was left ---- */
+
+/* Give the shared window back; queue it when somebody waits for it. */
+static void window_release(struct gstk__worker *w, uint32_t index)
+{
+	struct gstk__window *win = gstk__win(index);
+	bool more = win->fifo_head || win->resident_ready;
+	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
+
+	do {
+		new = more || old >> 32 ? (old & ~(uint64_t)GSTK__WIN_STATE_MASK) | GSTK__WIN_QUEUED
+					: GSTK__WIN_IDLE;
+	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
+							memory_order_relaxed));
+	if ((new & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED)
+		gstk__push_ready(w, GSTK__ITEM_WINDOW | index);
+}
+
+/* The task is alone in its window and somebody wants to share it: turn it into a shared window
+ * that this worker owns. */
+static void window_share(struct gstk_task *t)
+{
+	struct gstk__window *win = gstk__win(t->window);
+
+	win->resident = gstk__task_index(t);
+	win->claim_tick = t->tick;
+	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
+	gstk__state_share(t, true);
+	atomic_fetch_and_explicit(&t->poke, (uint8_t)~GSTK__POKE_WANTED, memory_order_relaxed);
+}
+
+static void fifo_push(struct gstk__window *win, struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	t->next = 0;
+	if (win->fifo_head)
+		gstk__task(win->fifo_tail)->next = i;
+	else
+		win->fifo_head = i;
+	win->fifo_tail = i;
+}
+
+static void after_yield(struct gstk__worker *w, struct gstk_task *t)
+{
+	uint32_t window = t->window;
+
+	if (__builtin_expect(gstk__word(t) & GSTK__SHARED, 0)) {
+		if (gstk__forced_evict && t->tier == GSTK__TIER_RESIDENT)
+			gstk__evict(&w->park, t, false);
+		gstk__state_yield(t);
+		gstk__win(window)->resident_ready = 1;
+		window_release(w, window);
+	} else if (t->flags & GSTK__T_PINNED) {
+		gstk__state_yield(t);
+		gstk__enqueue(t);
+	} else {
+		if (gstk__forced_evict && !(t->flags & GSTK__T_PRIVATE))
+			gstk__evict(&w->park, t, false);
+		gstk__state_yield(t);
+		gstk__push_ready(w, gstk__task_index(t));
+	}
+}
+
+static void after_commit(struct gstk__worker *w, struct gstk_task *t)
+{
+	bool shared = gstk__word(t) & GSTK__SHARED;
+	uint32_t window = t->window;
+	struct gstk__timer *timer = w->after_timer;
+	bool stays;
+
+	gstk__state_park(t, GSTK__OWNED, w->after_flags);
+	if (timer)
+		gstk__timer_arm(timer);
+	stays = w->after_commit(t, w->after_arg);
+	if (!stays && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
+		__builtin_unreachable(); /* we own it */
+	gstk__fence_light(); /* partner: gstk_cancel() */
+	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, 0) == GSTK__ENQUEUE)
+		__builtin_unreachable();
+	if (gstk__forced_evict && !(t->flags & GSTK__T_PRIVATE) && t->tier == GSTK__TIER_RESIDENT) {
+		gstk__evict(&w->park, t, false);
+		if (gstk__forced_pack && t->tier == GSTK__TIER_COPIED)
+			gstk__pack(&w->park, t);
+	}
+	if (gstk__state_disown(t) == GSTK__ENQUEUE)
+		gstk__enqueue(t);
+	if (shared)
+		window_release(w, window);
+}
+
+static bool commit_unlock(struct gstk_task *t, void *lock)
+{
+	gstk__unlock(lock);
+	return true;
+}
+
+static void after_unlock_slow(struct gstk__worker *w, struct gstk_task *t, _Atomic uint32_t *lock)
+{
+	w->after_commit = commit_unlock;
+	w->after_arg = lock;
+	w->after_flags = 0;
+	w->after_timer = NULL;
+	after_commit(w, t);
+}
+
+/* Everything but the short way of after(). */
+static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
+{
+	struct gstk_task *t = w->left;
+	enum gstk__after after = (enum gstk__after)w->after;
+
+	w->after = GSTK__AFTER_NOTHING;
+	t->tick = w->tick;
+	if (after != GSTK__AFTER_EXIT &&
+	    __builtin_expect(atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_WANTED, 0) &&
+	    !(gstk__word(t) & GSTK__SHARED) && !(t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)))
+		window_share(t);
+	switch (after) {
+	case GSTK__AFTER_NOTHING:
+		break;
+	case GSTK__AFTER_YIELD:
+		after_yield(w, t);
+		break;
+	case GSTK__AFTER_HANDOFF:
+		if ((gstk__word(t) & GSTK__SHARED) || gstk__forced_evict || (t->flags & GSTK__T_PINNED)) {
+			after_yield(w, t);
+		} else {
+			gstk__state_yield(t);
+			gstk__push_next(w, gstk__task_index(t));
+		}
+		break;
+	case GSTK__AFTER_UNLOCK:
+		after_unlock_slow(w, t, w->after_lock);
+		break;
+	case GSTK__AFTER_COMMIT:
+		after_commit(w, t);
+		break;
+	case GSTK__AFTER_EXIT: {
+		uint32_t window = t->window;
+		bool shared = gstk__word(t) & GSTK__SHARED;
+
+		gstk__task_ended(w, t);
+		if (shared)
+			window_release(w, window);
+		break;
+	}
+	}
+}
+
+/* On the stack that was switched to. The short way: a task alone in its window parks for a lock. */
+static inline void after(struct gstk__worker *w)
+{
+	struct gstk_task *t = w->left;
+
+	if (__builtin_expect(w->after == GSTK__AFTER_UNLOCK && !gstk__forced_evict, 1)) {
+		_Atomic uint32_t *lock = w->after_lock;
+
+		if (__builtin_expect(!(atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) &&
+				     !atomic_load_explicit(&t->poke, memory_order_relaxed), 1)) {
+			uint8_t poke;
+
+			w->after = GSTK__AFTER_NOTHING;
+			t->tick = w->tick;
+			gstk__state_park(t, GSTK__PARKED, 0);
+			gstk__fence_light(); /* partner: gstk_cancel() */
+			poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
+			gstk__unlock(lock);
+			/* t may run, or be another task, by now: a spurious wake is a request of its own. */
+			if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
+				gstk__wake(t, GSTK__CODE_CANCELED);
+			return;
+		}
+	}
+	if (w->after != GSTK__AFTER_NOTHING)
+		after_slow(w);
+}
+
+/* ---- leaving ---- */
+
+/* The next item that can run without the loop's help, made current; its stack pointer. */
+static inline void *next_stack(struct gstk__worker *w)
+{
+	uint32_t item = gstk__pick(w);
+	struct gstk_task *n;
+
+	if (__builtin_expect(item != 0 && !(item & GSTK__ITEM_WINDOW), 1)) {
+		n = gstk__task(item);
+		if (__builtin_expect(n->tier == GSTK__TIER_RESIDENT, 1)) {
+			w->current = n;
+			gstk__state_run(n);
+			gstk__count(&w->park.n.switches);
+			return n->sp;
+		}
+		if (n->tier == GSTK__TIER_NONE && !(n->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) &&
+		    w->wins.head) {
+			gstk__bind_free(w, n);
+			gstk__start_prepare(w, n);
+			w->current = n;
+			gstk__state_run(n);
+			gstk__count(&w->park.n.switches);
+			return n->sp;
+		}
+	}
+	w->pending = item;
+	w->current = NULL;
+	return w->loop_sp;
+}
+
+/* Switch off t. The caller has set w->after. Returns on whatever worker runs t next. */
+static inline void leave(struct gstk__worker *w, struct gstk_task *t, void *target)
+{
+	int saved = *w->errno_ptr;
+
+	w->left = t;
+	if (__builtin_expect(t->flags & GSTK__T_FPMODE, 0)) {
+		struct gstk__fp fp;
+
+		gstk__fp_save(&fp);
+		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
+		gstk__fp_restore(&fp);
+	} else {
+		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
+	}
+	after(w);
+	*w->errno_ptr = saved;
+}
+
+void gstk__start(uintptr_t word)
+{
+	after((struct gstk__worker *)word);
+}
+
+enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t;
+
+	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
+		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
+	t = w->current;
+	if (__builtin_expect(atomic_load_explicit(&t->peer, memory_order_relaxed) & GSTK__PEER_EXT, 0))
+		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
+	t->why = why;
+	w->after = GSTK__AFTER_UNLOCK;
+	w->after_lock = lock;
+	leave(w, t, next_stack(w));
+	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
+}
+
+static void timed_out(struct gstk__timer *timer)
+{
+	gstk__wake(timer->task, GSTK__CODE_TIMEDOUT);
+}
+
+enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
+			    bool cancelable)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk__timer *timer = NULL;
+	struct gstk__ext *x;
+	struct gstk_task *t;
+
+	if (!w)
+		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
+	t = w->current;
+	x = gstk__ext(t);
+	if (x && x->deadline_ns < deadline_ns)
+		deadline_ns = x->deadline_ns;
+	if (deadline_ns != GSTK_NEVER) {
+		timer = gstk__timer_get();
+		timer->deadline_ns = deadline_ns;
+		timer->fn = timed_out;
+		timer->task = t;
+	}
+	t->why = why;
+	w->after = GSTK__AFTER_COMMIT;
+	w->after_commit = commit;
+	w->after_arg = arg;
+	w->after_timer = timer;
+	w->after_flags = cancelable ? 0 : GSTK__NOCANCEL;
+	leave(w, t, next_stack(w));
+	if (timer) {
+		gstk__timer_disarm(timer);
+		gstk__timer_put(timer);
+	}
+	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
+}
+
+void gstk__yield(void)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t;
+
+	if (!w || !w->current)
+		return;
+	t = w->current;
+	gstk__count(&w->park.n.yields);
+	w->after = GSTK__AFTER_YIELD;
+	leave(w, t, next_stack(w));
+}
+
+/* OPTIONAL: the receiver would run soon anyway; this saves a trip through the queue. */
+void gstk__handoff(struct gstk_task *n)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t;
+
+	if (__builtin_expect(!w || !w->current || w->batch || !w->handoff_budget || gstk__forced_evict ||
+			     (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
+			     n->tier != GSTK__TIER_RESIDENT ||
+			     (atomic_load_explicit(&n->word, memory_order_relaxed) & GSTK__SHARED), 0)) {
+		gstk__enqueue(n);
+		return;
+	}
+	t = w->current;
+	w->handoff_budget--;
+	gstk__count(&w->park.n.wakes);
+	gstk__count(&w->park.n.handoffs);
+	gstk__count(&w->park.n.switches);
+	w->current = n;
+	gstk__state_run(n);
+	w->after = GSTK__AFTER_HANDOFF;
+	leave(w, t, n->sp);
+}
+
+void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n)
+{
+	void *sp;
+
+	w->left = t;
+	w->after = GSTK__AFTER_EXIT;
+	if (n) {
+		gstk__count(&w->park.n.switches);
+		w->current = n;
+		gstk__state_run(n);
+		sp = n->sp;
+	} else {
+		sp = next_stack(w);
+	}
+	gstk__switch_final(sp, (uintptr_t)w);
+}
+
+/* The loop's side: run t until somebody switches back to the loop. */
+void gstk__run(struct gstk__worker *w, struct gstk_task *t)
+{
+	w->current = t;
+	gstk__state_run(t);
+	gstk__count(&w->park.n.switches);
+	gstk__switch(&w->loop_sp, t->sp, (uintptr_t)w);
+	w->current = NULL;
+	after(w);
+}
+
+/* ---- picking ---- */
+
+/* An item of this worker's own queues, or 0: nothing there, or time for the loop to poll. */
+uint32_t gstk__pick(struct gstk__worker *w)
+{
+	bool alone = gstk__sched.alone;
+	uint32_t picks = ++w->picks, item;
+
+	if (__builtin_expect(picks % POLL_PERIOD == 0, 0))
+		return 0;
+	if (__builtin_expect(picks % 16 == 0, 0)) { /* the slot must not starve the queues */
+		w->handoff_budget = HANDOFF_BUDGET;
+		item = picks % 64 == 0 ? gstk__deque_take_top(&w->fresh, alone) : 0;
+		if (!item)
+			item = gstk__deque_take_top(&w->ready, alone);
+		if (item)
+			return item;
+	}
+	item = atomic_load_explicit(&w->next, memory_order_relaxed);
+	if (item) {
+		if (alone)
+			atomic_store_explicit(&w->next, 0, memory_order_relaxed);
+		else
+			item = atomic_exchange_explicit(&w->next, 0, memory_order_acq_rel);
+		if (item)
+			return item;
+	}
+	item = gstk__deque_take_top(&w->ready, alone);
+	return item ? item : gstk__deque_take_bottom(&w->fresh, alone);
+}
+
+void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t)
+{
+	fifo_push(win, t);
+}
+
+void gstk__window_release(struct gstk__worker *w, uint32_t index)
+{
+	window_release(w, index);
+}

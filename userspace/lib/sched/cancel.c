@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Cancellation. The parking side stores PARKED and then reads ->poke with no barrier between; so
+ * the cancelling side stores ->poke, runs a barrier in every thread, and then reads the word. One of
+ * the two sees the other. Many tasks can share one barrier: mark all, barrier, wake all.
+ */
+#include "sched/start.h"
+#include "sched/worker.h"
+
+void gstk__cancel_mark(struct gstk_task *t)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (w)
+		gstk__count(&w->park.n.cancels);
+	atomic_fetch_or_explicit(&t->poke, GSTK__POKE_CANCEL, memory_order_seq_cst);
+}
+
+void gstk__cancel_wake(struct gstk_task *t)
+{
+	gstk__wake(t, GSTK__CODE_CANCELED);
+}

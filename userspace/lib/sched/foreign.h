@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/* Threads that are no workers: a stand-in task waits in queues for them, and they sleep on its word. */
+#ifndef GSTK__SCHED_FOREIGN_H
+#define GSTK__SCHED_FOREIGN_H
+
+#include "sched/sched.h"
+
+struct gstk_task *gstk__foreign_self(void);
+enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
+				    bool cancelable);
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Workers without work. A worker first searches (spins over the others' queues) for as long as
+ * that has paid lately, then sleeps: one of the sleepers in the poller, the rest on their futex.
+ *
+ * No lost wake: a sleeper announces itself (sleeping, seq_cst), then looks at all queues again; a
+ * pusher makes its item visible, fences, then looks at sleeping. No stampede: while somebody
+ * searches nobody is woken; a searcher that finds work wakes the next if there is more.
+ */
+#include <greenstk/base.h>
+
+#include "host/host.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+#define SPIN_MAX_NS 50000u /* below what waking another CPU costs */
+#define SPIN_MIN_NS 2000u
+
+
+void gstk__wake_worker(uint32_t index)
+{
+	struct gstk__worker *v = gstk__sched.worker[index];
+	uint32_t one = 1;
+
+	if (atomic_compare_exchange_strong(&v->futex, &one, 0)) {
+		gstk__futex_wake(&v->futex, 1);
+	} else if (one == 2) {
+		atomic_store(&v->futex, 0);
+		if (gstk__poller)
+			gstk__poller->wake();
+	}
+}
+
+/* Wake one sleeper, if there is one: first those on a futex, then the one in the poller. */
+void gstk__wake_idle(struct gstk__worker *w)
+{
+	struct gstk__sched *s = &gstk__sched;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	for (int pass = 1; pass <= 2; pass++) {
+		for (uint32_t i = 0; i < s->nr; i++) {
+			struct gstk__worker *v = s->worker[i];
+			uint32_t how = atomic_load_explicit(&v->futex, memory_order_relaxed);
+
+			if (how != (uint32_t)pass || !atomic_compare_exchange_strong(&v->futex, &how, 0))
+				continue;
+			if (w)
+				gstk__count(&w->park.n.worker_wakes);
+			if (pass == 1)
+				gstk__futex_wake(&v->futex, 1);
+			else if (gstk__poller)
+				gstk__poller->wake();
+			return;
+		}
+	}
+}
+
+static void wake_poller(void)
+{
+	for (uint32_t i = 0; i < gstk__sched.nr; i++) {
+		uint32_t two = 2;
+
+		if (atomic_compare_exchange_strong(&gstk__sched.worker[i]->futex, &two, 0) && gstk__poller)
+			gstk__poller->wake();
+	}
+}
+
+static uint64_t next_timer(void)
+{
+	uint64_t first = GSTK_NEVER;
+
+	for (uint32_t i = 0; i < gstk__sched.nr; i++) {
+		uint64_t t = gstk__timer_wheel_next_deadline(&gstk__timer_wheels[i]);
+
+		if (t < first)
+			first = t;
+	}
+	return first;
+}
+
+/* Timers of all wheels: their workers may be busy or asleep. */
+static void run_timers(uint64_t now)
+{
+	for (uint32_t i = 0; i < gstk__sched.nr; i++)
+		gstk__timer_wheel_advance(&gstk__timer_wheels[i], now);
+}
+
+/* Spin for work. True when there may be some. */
+static bool search(struct gstk__worker *w)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint64_t start = gstk__now_ns(), now = start;
+	uint32_t item = 0;
+
+	if (s->alone)
+		return false;
+	atomic_fetch_add(&s->searching, 1);
+	do {
+		for (int i = 0; i < 32; i++)
+			gstk__cpu_relax();
+		item = gstk__find_work(w);
+		if (item || atomic_load_explicit(&s->stop, memory_order_relaxed))
+			break;
+		now = gstk__now_ns();
+	} while (now - start < w->spin_ns);
+	/* The last searcher that goes to work leaves the search to another. */
+	if (atomic_fetch_sub(&s->searching, 1) == 1 && item && gstk__work_visible(w) &&
+	    atomic_load(&s->sleeping))
+		gstk__wake_idle(w);
+	if (item) {
+		w->pending = item;
+		w->spin_ns = w->spin_ns * 2 < SPIN_MAX_NS ? w->spin_ns * 2 : SPIN_MAX_NS;
+		return true;
+	}
+	w->spin_ns = w->spin_ns / 2 > SPIN_MIN_NS ? w->spin_ns / 2 : SPIN_MIN_NS;
+	return false;
+}
+
+/* Wait for work, at most @timeout_ns. False when the time was up. */
+bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint64_t now, wake_at, limit;
+	uint32_t zero = 0;
+	bool poller;
+
+	if (gstk__poller && gstk__poller->poll(0) > 0)
+		return true;
+	if (search(w))
+		return true;
+	now = gstk__now_ns();
+	limit = timeout_ns == GSTK_NEVER ? GSTK_NEVER : now + timeout_ns;
+	if (gstk__sweep_hook) {
+		uint64_t next = gstk__sweep_hook(w, now, true);
+
+		if (next < limit)
+			limit = next;
+	}
+	poller = !atomic_exchange(&s->polling, 1);
+	atomic_store(&w->futex, poller && gstk__poller ? 2 : 1);
+	atomic_fetch_add(&s->sleeping, 1);
+	/* Partner: the fence in pushed() and in gstk__wake_idle(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (gstk__work_visible(w) || atomic_load(&s->stop)) {
+		zero = 1;
+	} else {
+		gstk__count(&w->park.n.worker_sleeps);
+		wake_at = poller ? next_timer() : GSTK_NEVER;
+		if (poller && wake_at == GSTK_NEVER && limit == GSTK_NEVER)
+			gstk__deadlock_check();
+		if (wake_at > limit)
+			wake_at = limit;
+		if (poller)
+			atomic_store(&s->poll_until, wake_at);
+		else if (next_timer() < atomic_load(&s->poll_until))
+			wake_poller(); /* it sleeps too long for a timer armed since */
+		now = gstk__now_ns();
+		wake_at = wake_at == GSTK_NEVER ? GSTK_NEVER : wake_at > now ? wake_at - now : 0;
+		if (poller && gstk__poller)
+			gstk__poller->poll(wake_at);
+		else
+			gstk__futex_wait(&w->futex, 1, wake_at);
+	}
+	atomic_store(&w->futex, 0);
+	atomic_fetch_sub(&s->sleeping, 1);
+	if (poller) {
+		atomic_store(&s->poll_until, 0);
+		atomic_store(&s->polling, 0);
+	}
+	now = gstk__now_ns();
+	run_timers(now);
+	/* Whoever leaves the poller hands its timers and events to another sleeper. */
+	if (poller && !s->alone && atomic_load(&s->sleeping) && gstk__work_visible(w))
+		gstk__wake_idle(w);
+	return zero || limit == GSTK_NEVER || now < limit;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The worker's loop, on the thread's own stack: what a direct switch from task to task cannot do.
+ * Bind new tasks, run shared windows (evict, restore), poll, steal, sleep.
+ */
+#include <greenstk/base.h>
+
+#include <sched.h>
+#include "arch/arch.h"
+#include "host/host.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+const struct gstk__poller *gstk__poller;
+uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle);
+
+static void refresh_clock(struct gstk__worker *w, uint64_t now)
+{
+	w->tick = (uint32_t)(now / 1000000u);
+	w->park.tick = w->tick;
+}
+
+/* Move the inbox of a window that we own, newest first, into its FIFO, oldest first. */
+static void take_inbox(struct gstk__window *win)
+{
+	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed);
+	uint32_t i, rev = 0, next;
+
+	while (!atomic_compare_exchange_weak_explicit(&win->word, &old, GSTK__WIN_OWNED, memory_order_acq_rel,
+						      memory_order_relaxed))
+		;
+	for (i = (uint32_t)(old >> 32); i; i = next) {
+		next = gstk__task(i)->next;
+		gstk__task(i)->next = rev;
+		rev = i;
+	}
+	for (i = rev; i; i = next) {
+		next = gstk__task(i)->next;
+		if (i == win->resident)
+			win->resident_ready = 1;
+		else
+			gstk__fifo_push(win, gstk__task(i));
+	}
+}
+
+/* Who of a window's tasks runs: the resident for its quantum, then the oldest of the others. */
+static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window *win)
+{
+	struct gstk_task *t;
+
+	if (win->resident_ready) {
+		if (!win->fifo_head || w->tick == win->claim_tick) {
+			win->resident_ready = 0;
+			return gstk__task(win->resident);
+		}
+		gstk__count(&w->park.n.quantum_expiries);
+	}
+	if (!win->fifo_head)
+		return NULL;
+	t = gstk__task(win->fifo_head);
+	win->fifo_head = t->next;
+	if (win->resident_ready) {
+		win->resident_ready = 0;
+		gstk__fifo_push(win, gstk__task(win->resident));
+	}
+	return t;
+}
+
+/* Run one task of a window that this worker owns. */
+static void run_window(struct gstk__worker *w, uint32_t index)
+{
+	struct gstk__window *win = gstk__win(index);
+	struct gstk_task *t;
+
+	take_inbox(win);
+	t = window_next(w, win);
+	if (!t) {
+		gstk__window_release(w, index);
+		return;
+	}
+	if (gstk__claim(&w->park, t)) {
+		/* No memory even for the resident's image: t waits at the end of the line. */
+		gstk__fifo_push(win, t);
+		gstk__window_release(w, index);
+		sched_yield();
+		return;
+	}
+	if (t->tier == GSTK__TIER_NONE)
+		gstk__start_prepare(w, t);
+	gstk__run(w, t);
+}
+
+static void run_item(struct gstk__worker *w, uint32_t item)
+{
+	struct gstk_task *t;
+
+	if (item & GSTK__ITEM_WINDOW) {
+		run_window(w, item & ~GSTK__ITEM_WINDOW);
+		return;
+	}
+	t = gstk__task(item);
+	if (t->tier == GSTK__TIER_NONE) {
+		switch (gstk__bind(w, t)) {
+		case GSTK__BOUND_ALONE:
+			break;
+		case GSTK__BOUND_WINDOW:
+			run_window(w, t->window);
+			return;
+		case GSTK__BOUND_QUEUED:
+			return;
+		case GSTK__BOUND_NOT:
+			if (!gstk__deque_push(&w->ready, item))
+				gstk__inject(item);
+			if (++w->bind_failures % 64 == 0)
+				sched_yield();
+			return;
+		}
+	} else if (t->tier != GSTK__TIER_RESIDENT) {
+		if (w->prefetched == item)
+			gstk__count(&w->park.n.prefetch_hits);
+		gstk__restore(&w->park, t);
+	}
+	gstk__run(w, t);
+}
+
+/* Pinned tasks, oldest first, to the ready queue. */
+static void take_pinned(struct gstk__worker *w)
+{
+	uint32_t i = atomic_exchange_explicit(&w->inbox, 0, memory_order_acquire), rev = 0, next;
+
+	for (; i; i = next) {
+		next = gstk__task(i)->next;
+		gstk__task(i)->next = rev;
+		rev = i;
+	}
+	for (i = rev; i; i = next) {
+		next = gstk__task(i)->next;
+		gstk__task(i)->next = w->pinned;
+		/* keep order: append */
+		if (!w->pinned) {
+			w->pinned = i;
+		} else {
+			gstk__task(w->pinned_tail)->next = i;
+		}
+		w->pinned_tail = i;
+		gstk__task(i)->next = 0;
+	}
+}
+
+static uint32_t next_pinned(struct gstk__worker *w)
+{
+	uint32_t i;
+
+	if (atomic_load_explicit(&w->inbox, memory_order_relaxed))
+		take_pinned(w);
+	i = w->pinned;
+	if (i)
+		w->pinned = gstk__task(i)->next;
+	return i;
+}
+
+/* Timers, events, the sweep: nothing here waits. */
+static void poll_all(struct gstk__worker *w)
+{
+	uint64_t now = gstk__now_ns();
+
+	refresh_clock(w, now);
+	atomic_store_explicit(&w->beat, w->picks, memory_order_relaxed);
+	w->batch++;
+	gstk__timer_wheel_advance(&gstk__timer_wheels[w->index], now);
+	if (gstk__poller) {
+		int n = gstk__poller->poll(0);
+
+		gstk__count(&w->park.n.polls);
+		if (n > 0)
+			gstk__count_by(&w->park.n.events, (uint64_t)n);
+	}
+	gstk__wake_batch_end();
+	if (gstk__sweep_hook)
+		gstk__sweep_hook(w, now, false);
+}
+
+static uint32_t steal_from(struct gstk__worker *w, struct gstk__worker *v)
+{
+	uint32_t item = gstk__deque_steal(&v->ready);
+
+	if (item) {
+		/* A few more while we are here, so that thieves come less often. */
+		for (int64_t more = gstk__deque_len(&v->ready) / 2; more > 0 && more < 32; more--) {
+			uint32_t other = gstk__deque_steal(&v->ready);
+
+			if (!other)
+				break;
+			if (!gstk__deque_push(&w->ready, other))
+				gstk__inject(other);
+		}
+	} else {
+		item = gstk__deque_steal(&v->fresh);
+	}
+	if (!item) {
+		uint32_t next = atomic_load_explicit(&v->next, memory_order_relaxed);
+		uint64_t now;
+
+		/* The slot belongs to its worker for 50 us. */
+		if (!next) {
+			w->seen_next = 0;
+			return 0;
+		}
+		now = gstk__now_ns();
+		if (w->seen_next != next || w->seen_worker != v->index ||
+		    w->seen_switches != __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED)) {
+			w->seen_next = next;
+			w->seen_worker = v->index;
+			w->seen_switches = __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED);
+			w->seen_since = now;
+		} else if (now - w->seen_since > 50000 &&
+			   atomic_compare_exchange_strong_explicit(&v->next, &next, 0, memory_order_acq_rel,
+								   memory_order_relaxed)) {
+			item = next;
+		}
+	}
+	if (item)
+		gstk__count(&w->park.n.steals);
+	return item;
+}
+
+/* Everything but waiting: own queues, pinned and injected tasks, other workers. */
+uint32_t gstk__find_work(struct gstk__worker *w)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint32_t item = gstk__pick(w), start;
+
+	if (item || (item = gstk__pick(w)) || (item = next_pinned(w)) || (item = gstk__uninject(w)))
+		return item;
+	if (s->alone)
+		return 0;
+	start = gstk__random(w) % s->nr;
+	for (uint32_t i = 0; i < s->nr && !item; i++) {
+		struct gstk__worker *v = s->worker[(start + i) % s->nr];
+
+		if (v != w)
+			item = steal_from(w, v);
+	}
+	return item;
+}
+
+/* Is there work that this worker could run? For the last look before sleeping. */
+bool gstk__work_visible(struct gstk__worker *w)
+{
+	struct gstk__sched *s = &gstk__sched;
+
+	if (atomic_load(&w->inbox) || w->pinned || atomic_load(&s->inject_nr) || atomic_load(&w->next))
+		return true;
+	for (uint32_t i = 0; i < s->nr; i++)
+		if (gstk__deque_len(&s->worker[i]->ready) > 0 || gstk__deque_len(&s->worker[i]->fresh) > 0)
+			return true;
+	return false;
+}
+
+static void prefetch_next(struct gstk__worker *w)
+{
+	struct gstk__deque *d = &w->ready;
+	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);
+	struct gstk__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
+	uint32_t item;
+
+	if (t >= atomic_load_explicit(&d->bottom, memory_order_relaxed))
+		return;
+	item = atomic_load_explicit(&r->item[t & r->mask], memory_order_relaxed);
+	if (item & GSTK__ITEM_WINDOW)
+		item = gstk__win(item & ~GSTK__ITEM_WINDOW)->fifo_head;
+	if (item && item != w->prefetched && gstk__prefetch(&w->park, gstk__task(item)))
+		w->prefetched = item;
+}
+
+/* Run until @stop says so. @timeout_ns: how long to wait when there is nothing to do. */
+uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns)
+{
+	uint64_t runs = 0;
+
+	refresh_clock(w, gstk__now_ns());
+	while (!stop(arg)) {
+		uint32_t item = w->pending;
+
+		w->pending = 0;
+		if (!item) {
+			if (w->picks - w->polled >= 61) {
+				w->polled = w->picks;
+				poll_all(w);
+				item = next_pinned(w);
+				if (!item)
+					item = gstk__uninject(w);
+			}
+			if (!item)
+				item = gstk__find_work(w);
+		}
+		if (item) {
+			prefetch_next(w);
+			run_item(w, item);
+			runs++;
+			continue;
+		}
+		if (timeout_ns == 0 || (timeout_ns != GSTK_NEVER && runs)) {
+			poll_all(w);
+			if (!gstk__work_visible(w))
+				break;
+			continue;
+		}
+		refresh_clock(w, gstk__now_ns());
+		if (!gstk__idle(w, timeout_ns) && timeout_ns != GSTK_NEVER)
+			break;
+	}
+	return runs;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/* Putting items into a worker's queues, and enqueueing what was won. */
+#include "sched/worker.h"
+
+#include "host/host.h"
+
+struct gstk__sched gstk__sched;
+__thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec")));
+
+#ifndef __x86_64__
+struct gstk__worker *gstk__self_slow(void);
+__attribute__((noinline)) struct gstk__worker *gstk__self_slow(void)
+{
+	struct gstk__worker *w = gstk__tls_worker;
+
+	__asm__ volatile("" : "+r"(w));
+	return w;
+}
+#endif
+
+/* New work became visible: does an idle worker have to look? */
+static inline void pushed(struct gstk__worker *w)
+{
+	if (gstk__sched.alone)
+		return;
+	if (w->batch) {
+		w->batch_wakes++;
+		return;
+	}
+	/* Partner: gstk__idle(), which announces itself and then looks at all queues again. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&gstk__sched.sleeping, memory_order_relaxed) &&
+	    !atomic_load_explicit(&gstk__sched.searching, memory_order_relaxed))
+		gstk__wake_idle(w);
+}
+
+void gstk__push_ready(struct gstk__worker *w, uint32_t item)
+{
+	if (__builtin_expect(!gstk__deque_push(&w->ready, item), 0))
+		gstk__inject(item);
+	pushed(w);
+}
+
+void gstk__push_fresh(struct gstk__worker *w, uint32_t item)
+{
+	if (__builtin_expect(!gstk__deque_push(&w->fresh, item), 0))
+		gstk__inject(item);
+	pushed(w);
+}
+
+void gstk__push_next(struct gstk__worker *w, uint32_t item)
+{
+	uint32_t old;
+
+	if (gstk__sched.alone) {
+		old = atomic_load_explicit(&w->next, memory_order_relaxed);
+		atomic_store_explicit(&w->next, item, memory_order_relaxed);
+	} else {
+		old = atomic_exchange_explicit(&w->next, item, memory_order_acq_rel);
+	}
+	if (old)
+		gstk__push_ready(w, old);
+}
+
+/* A task that is alone in its window. */
+static void enqueue_item(uint32_t item)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (!w) {
+		gstk__inject(item);
+		gstk__wake_idle(NULL);
+	} else if (w->batch || atomic_load_explicit(&w->next, memory_order_relaxed)) {
+		gstk__push_ready(w, item);
+	} else {
+		gstk__push_next(w, item);
+	}
+}
+
+static void enqueue_pinned(struct gstk_task *t)
+{
+	struct gstk__ext *x = gstk__ext(t);
+	struct gstk__worker *w = gstk__sched.worker[x->worker];
+	uint32_t head = atomic_load_explicit(&w->inbox, memory_order_relaxed);
+
+	do {
+		t->next = head;
+	} while (!atomic_compare_exchange_weak_explicit(&w->inbox, &head, gstk__task_index(t),
+							memory_order_seq_cst, memory_order_relaxed));
+	if (w != gstk__self())
+		gstk__wake_worker(w->index);
+}
+
+/* Push into the window's inbox; queue the window if nobody has it. */
+static void enqueue_shared(struct gstk_task *t)
+{
+	struct gstk__window *win = gstk__win(t->window);
+	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
+
+	do {
+		t->next = (uint32_t)(old >> 32);
+		new = (uint64_t)gstk__task_index(t) << 32;
+		new |= (old & GSTK__WIN_STATE_MASK) == GSTK__WIN_IDLE ? GSTK__WIN_QUEUED
+								      : old & GSTK__WIN_STATE_MASK;
+	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
+							memory_order_relaxed));
+	if ((old & GSTK__WIN_STATE_MASK) == GSTK__WIN_IDLE)
+		enqueue_item(GSTK__ITEM_WINDOW | gstk__win_index(win));
+}
+
+void gstk__enqueue(struct gstk_task *t)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (w)
+		gstk__count(&w->park.n.wakes);
+	if (__builtin_expect(t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED), 0)) {
+		if (t->flags & GSTK__T_FOREIGN)
+			gstk__futex_wake(&t->word, 1);
+		else
+			enqueue_pinned(t);
+	} else if (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) {
+		enqueue_shared(t);
+	} else {
+		enqueue_item(gstk__task_index(t));
+	}
+}
+
+void gstk__wake_batch_begin(void)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (w)
+		w->batch++;
+}
+
+void gstk__wake_batch_end(void)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (w && --w->batch == 0 && w->batch_wakes) {
+		w->batch_wakes = 0;
+		pushed(w);
+	}
+}
+
+bool gstk__wake(struct gstk_task *t, enum gstk__code code)
+{
+	enum gstk__order order = gstk__state_wake(t, code, 0);
+
+	if (order == GSTK__ENQUEUE)
+		gstk__enqueue(t);
+	return order != GSTK__LOST;
+}
+
+bool gstk__wake_claim(struct gstk_task *t, enum gstk__code code, bool *won)
+{
+	enum gstk__order order = gstk__state_wake(t, code, 0);
+
+	*won = order != GSTK__LOST;
+	return order == GSTK__ENQUEUE;
+}

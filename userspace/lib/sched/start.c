@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+/* The first and the last instruction of a task: spawn, entry, exit, join. */
+#include "sched/start.h"
+
+#include <greenstk/base.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sched.h>
+#include "arch/arch.h"
+#include "host/host.h"
+#include "sched/worker.h"
+
+static void entry(uintptr_t word)
+{
+	struct gstk_task *t;
+
+	gstk__start(word);
+	t = gstk__self()->current;
+	gstk__task_exit(((void *(*)(void *))t->obj)((void *)t->msg[0]));
+}
+
+/* Lay out the first frame of a task that is bound to its window; it becomes resident. */
+void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t)
+{
+	char *base = gstk__win_base(t->window);
+	struct gstk__ext *x = gstk__ext(t);
+
+	if (__builtin_expect(x && x->block, 0)) {
+		base -= (x->block_size + 63) & ~(size_t)63;
+		memcpy(base, x->block, x->block_size);
+		t->msg[0] = (uintptr_t)base;
+		free(x->block);
+		x->block = NULL;
+	}
+	t->sp = gstk__stack_prepare(base, entry);
+	t->tier = GSTK__TIER_RESIDENT;
+	gstk__gauge(&w->park.n.resident, 1);
+}
+
+void gstk__spawn_queue(struct gstk_task *t)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (!w) {
+		atomic_fetch_add_explicit(&gstk__sched.foreign_spawns, 1, memory_order_relaxed);
+		if (t->flags & GSTK__T_PINNED) {
+			gstk__enqueue(t);
+			return;
+		}
+		gstk__inject(gstk__task_index(t));
+		gstk__wake_idle(NULL);
+		return;
+	}
+	gstk__count(&w->park.n.spawns);
+	if (t->flags & GSTK__T_PINNED)
+		gstk__enqueue(t);
+	else if (!atomic_load_explicit(&w->next, memory_order_relaxed))
+		gstk__push_next(w, gstk__task_index(t));
+	else
+		gstk__push_fresh(w, gstk__task_index(t));
+}
+
+struct gstk_task *gstk__task_new(void)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t = gstk__task_alloc(w ? &w->tasks : NULL);
+
+	if (__builtin_expect(!t, 0))
+		return NULL;
+	t->tier = GSTK__TIER_NONE;
+	t->why = GSTK__WAIT_NONE;
+	t->flags = 0;
+	t->window = 0;
+	t->tick = 0;
+	atomic_store_explicit(&t->poke, 0, memory_order_relaxed);
+	atomic_store_explicit(&t->peer, 0, memory_order_relaxed);
+	return t;
+}
+
+void gstk__task_reap(struct gstk_task *t)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk__ext *x = gstk__ext(t);
+
+	if (x) {
+		free(x->block);
+		gstk__ext_free(t);
+	}
+	gstk__state_end(t, GSTK__FREE);
+	gstk__task_free(w ? &w->tasks : NULL, t);
+}
+
+/* Take the lock bit of the peer word; returns the word without it. */
+static uint32_t peer_lock(_Atomic uint32_t *peer)
+{
+	uint32_t old = atomic_load_explicit(peer, memory_order_relaxed);
+
+	for (;;) {
+		old &= ~GSTK__PEER_LOCK;
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old | GSTK__PEER_LOCK,
+							  memory_order_acq_rel, memory_order_relaxed))
+			return old;
+		gstk__cpu_relax();
+	}
+}
+
+static void run_cleanups(struct gstk_task *t)
+{
+	struct gstk__ext *x = gstk__ext(t);
+
+	while (x && x->cleanups) {
+		struct gstk__cleanup *c = x->cleanups;
+
+		x->cleanups = c->next;
+		c->fn(c->arg);
+		free(c);
+	}
+	gstk__allocs_free(x);
+}
+
+/* End the calling task. The joiner that waits runs next, on the same cache lines. */
+void gstk__task_exit(void *result)
+{
+	struct gstk__worker *w;
+	struct gstk_task *t = gstk__current_task(), *n = NULL;
+	uint32_t peer;
+
+	if (__builtin_expect(atomic_load_explicit(&t->peer, memory_order_relaxed) & GSTK__PEER_EXT, 0))
+		run_cleanups(t);
+	w = gstk__self();
+	t->msg[0] = (uintptr_t)result;
+	peer = atomic_load_explicit(gstk__peer(t), memory_order_relaxed);
+	w->exit_wake = 0;
+	if (!(peer & GSTK__PEER_DETACHED)) {
+		uint32_t joiner = peer_lock(gstk__peer(t)) & GSTK__PEER_INDEX;
+
+		if (joiner && gstk__state_wake(gstk__task(joiner), GSTK__CODE_OK, 0) == GSTK__ENQUEUE) {
+			n = gstk__task(joiner);
+			if (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
+			    n->tier != GSTK__TIER_RESIDENT || (gstk__word(n) & GSTK__SHARED)) {
+				w->exit_wake = joiner;
+				n = NULL;
+			}
+		}
+	}
+	if (n)
+		w->handoff_budget--;
+	gstk__leave_final(w, t, n);
+}
+
+/* On another stack: everything that t still holds. The last store makes it joinable. */
+void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
+{
+	struct gstk__window *win = gstk__win(t->window);
+	uint32_t wake = w->exit_wake;
+	_Atomic uint32_t *peer = gstk__peer(t);
+	bool is_main = gstk__task_index(t) == atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed);
+	uint32_t p;
+
+	gstk__gauge(&w->park.n.resident, -1);
+	w->exit_wake = 0;
+	win->resident = 0;
+	if (t->window > gstk__windows.nr) {
+		gstk__win_put_private(t->window);
+	} else if (!(gstk__word(t) & GSTK__SHARED)) {
+		atomic_store_explicit(&win->word, GSTK__WIN_FREE, memory_order_release);
+		atomic_store_explicit(&win->nbound, 0, memory_order_relaxed);
+		gstk__gauge(&w->park.n.windows_bound, -1);
+		gstk__win_put(&w->wins, t->window);
+	} else {
+		atomic_fetch_sub_explicit(&win->nbound, 1, memory_order_relaxed);
+	}
+	gstk__state_end(t, GSTK__DONE);
+	gstk__count(&w->park.n.ends);
+	t->tier = GSTK__TIER_NONE;
+	p = atomic_load_explicit(peer, memory_order_relaxed);
+	if (p & GSTK__PEER_LOCK) {
+		atomic_store_explicit(peer, GSTK__PEER_DONE, memory_order_release);
+	} else {
+		/* Detached, or detached just now. */
+		gstk__task_reap(t);
+	}
+	if (wake)
+		gstk__enqueue(gstk__task(wake));
+	if (__builtin_expect(is_main, 0))
+		gstk__wake_worker(0);
+}
+
+struct join {
+	struct gstk_task *task;
+	int err;
+};
+
+static bool commit_join(struct gstk_task *t, void *arg)
+{
+	struct join *j = arg;
+	uint32_t old, me = gstk__task_index(t);
+	_Atomic uint32_t *peer;
+
+	for (;;) {
+		peer = gstk__peer(j->task);
+		old = atomic_load_explicit(peer, memory_order_acquire);
+		if (old & GSTK__PEER_DONE)
+			return false;
+		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX) && !(old & GSTK__PEER_EXT)) {
+			j->err = old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
+			return false;
+		}
+		if (old & GSTK__PEER_LOCK) {
+			gstk__cpu_relax();
+			continue;
+		}
+		if (!(old & GSTK__PEER_EXT) &&
+		    atomic_compare_exchange_weak_explicit(peer, &old, old | me, memory_order_acq_rel,
+							  memory_order_relaxed))
+			return true;
+	}
+}
+
+/* The wait ended early: take the registration back. True when the task has ended after all. */
+static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
+{
+	uint32_t mine = gstk__task_index(me);
+
+	for (;;) {
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
+		if (old & GSTK__PEER_DONE)
+			return true;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			sched_yield();
+			continue;
+		}
+		if ((old & GSTK__PEER_INDEX) != mine)
+			return false; /* never registered */
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old & ~GSTK__PEER_INDEX,
+							  memory_order_acq_rel, memory_order_relaxed))
+			return false;
+	}
+}
+
+int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
+{
+	struct gstk_task *me = gstk__current();
+	struct join *j, join = { t, 0 };
+	enum gstk__code code;
+
+	if (!me)
+		return -ESRCH;
+	if (me == t)
+		return -EDEADLK;
+	if (atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DETACHED)
+		return -EINVAL;
+	if (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE)) {
+		if (gstk__cancel_pending(me))
+			return -ECANCELED;
+		if (deadline_ns == 0)
+			return -ETIMEDOUT;
+		/* The commit runs before anyone may evict this stack: it may read it. */
+		j = &join;
+		code = gstk__block(commit_join, j, GSTK__WAIT_JOIN, deadline_ns, true);
+		if (j->err)
+			return j->err;
+		if (code != GSTK__CODE_OK && !join_withdraw(me, t))
+			return gstk__code_errno(code);
+	}
+	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
+		gstk__cpu_relax(); /* its last instructions, on another worker */
+	if (result)
+		*result = (void *)t->msg[0];
+	gstk__task_reap(t);
+	return 0;
+}
+
+int gstk__task_detach(struct gstk_task *t)
+{
+	for (;;) {
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
+		if (old & GSTK__PEER_DETACHED)
+			return -EINVAL;
+		if (old & GSTK__PEER_DONE) {
+			gstk__task_reap(t);
+			return 0;
+		}
+		if (old & GSTK__PEER_INDEX && !(old & GSTK__PEER_EXT))
+			return -EBUSY;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			gstk__cpu_relax();
+			continue;
+		}
+		if (atomic_compare_exchange_weak_explicit(peer, &old, GSTK__PEER_DETACHED, memory_order_acq_rel,
+							  memory_order_relaxed))
+			return 0;
+	}
+}

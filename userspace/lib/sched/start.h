@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* Birth and end of tasks, for api/. */
+#ifndef GSTK__SCHED_START_H
+#define GSTK__SCHED_START_H
+
+#include "sched/sched.h"
+
+/* A task with default fields, not yet queued; NULL: no memory or max_tasks reached. */
+struct gstk_task *gstk__task_new(void);
+/* Make a new task run; its word must be RUNNABLE (gstk__state_spawn). */
+void gstk__spawn_queue(struct gstk_task *t);
+void gstk__task_exit(void *result) __attribute__((noreturn));
+/* Free a task that has ended, or that was never queued. */
+void gstk__task_reap(struct gstk_task *t);
+int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns);
+int gstk__task_detach(struct gstk_task *t);
+/* Ask a task to stop. Does not order the caller's store against the task's park: see cancel.c. */
+void gstk__cancel_mark(struct gstk_task *t);
+void gstk__cancel_wake(struct gstk_task *t);
+
+#endif

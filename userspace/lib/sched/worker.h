@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A worker: an OS thread that runs tasks. Everything here belongs to its thread unless it says so.
+ *
+ * Run queue items are 32-bit: a task that is alone in its window (or has none yet), or a window
+ * with WINDOW set. Order of taking: next-to-run slot, ready (woken and yielded, oldest first),
+ * fresh (never ran, newest first: depth first keeps few stacks alive), then the others' queues.
+ */
+#ifndef GSTK__SCHED_WORKER_H
+#define GSTK__SCHED_WORKER_H
+
+#include "park/park.h"
+#include "sched/deque.h"
+#include "sched/sched.h"
+#include "task/task.h"
+#include "window/window.h"
+
+#define GSTK__ITEM_WINDOW 0x80000000u
+#define GSTK__MAX_WORKERS 256u
+
+/* What must be done for the task that was left, on the next stack: sched/after.c. */
+enum gstk__after {
+	GSTK__AFTER_NOTHING,
+	GSTK__AFTER_YIELD,	/* queue it at the end */
+	GSTK__AFTER_HANDOFF,	/* put it into the next-to-run slot */
+	GSTK__AFTER_UNLOCK,	/* park it, then unlock */
+	GSTK__AFTER_COMMIT,	/* park it as owned, commit, disown */
+	GSTK__AFTER_EXIT,
+};
+
+struct gstk__worker {
+	struct gstk_task *current;
+	void *loop_sp;		  /* the loop's frame, while a task runs */
+	struct gstk_task *left;	  /* the task that was just left */
+	uint32_t after;		  /* enum gstk__after */
+	uint32_t after_flags;
+	_Atomic uint32_t *after_lock;
+	gstk__commit_fn after_commit;
+	void *after_arg;
+	struct gstk__timer *after_timer;
+	uint32_t pending;	  /* item that the loop must run next */
+	uint32_t exit_wake;	  /* joiner to be woken once its task is gone */
+	uint32_t picks;
+	uint32_t handoff_budget;
+	uint32_t tick;		  /* milliseconds, refreshed by the loop */
+	uint32_t batch;		  /* depth of wake batches */
+	uint32_t batch_wakes;
+	uint32_t index;
+	int *errno_ptr;
+	uint32_t prefetched;	  /* task whose image was prefetched */
+	uint32_t polled;	  /* picks at the last poll */
+	uint32_t bind_failures;
+	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
+	uint32_t spin_ns;	  /* how long searching has paid lately */
+	uint32_t seen_next, seen_worker; /* whose next-to-run slot we watch, for how long */
+	uint64_t seen_switches, seen_since;
+	uint32_t rng;
+	struct gstk__task_cache tasks;
+	struct gstk__win_cache wins;
+	struct gstk__park park;	  /* what park/ needs from a thread, counters included */
+	uint64_t next_sweep_ns;
+	struct gstk__deque ready, fresh;
+
+	/* Touched by others. */
+	_Atomic uint32_t next __attribute__((aligned(64))); /* next-to-run slot */
+	_Atomic uint32_t inbox;	      /* pinned tasks, newest first, by ->next */
+	_Atomic uint32_t futex;	      /* 1 while it sleeps on it */
+	_Atomic uint64_t beat;	      /* picks, for those who look whether it is stuck */
+	void *signal_stack;
+	unsigned long thread;
+	int tid;
+} __attribute__((aligned(128)));
+
+struct gstk__sched {
+	struct gstk__worker *worker[GSTK__MAX_WORKERS];
+	uint32_t nr;
+	bool alone;		      /* one worker: no thieves */
+	_Atomic uint32_t stop;
+	/* Injected items, oldest first: from other threads, overflow. Linked by ->next, ->next_free. */
+	_Atomic uint32_t inject_lock;
+	uint32_t inject_head, inject_tail;
+	_Atomic uint32_t inject_nr;
+	/* Idle workers: idle.c. */
+	_Atomic uint32_t searching;
+	_Atomic uint32_t sleeping;
+	_Atomic uint32_t polling;     /* one of them waits in the poller */
+	_Atomic uint64_t poll_until;  /* when the one in the poller wakes by itself */
+	_Atomic uint64_t foreign_spawns, foreign_ends;
+	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */
+	_Atomic uint32_t generation;  /* of runtimes in this process */
+	_Atomic bool closing;	      /* no more spawns */
+	_Atomic uint32_t main_task;   /* worker 0 waits for its end */
+	bool owned_main;	      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */
+};
+extern struct gstk__sched gstk__sched;
+
+extern __thread struct gstk__worker *gstk__tls_worker;
+
+/* This thread's worker, or NULL. Never cached by the compiler: a task changes threads. */
+static inline struct gstk__worker *gstk__self(void)
+{
+#if defined(__x86_64__)
+	struct gstk__worker *w;
+
+	__asm__ volatile("movq gstk__tls_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=&r"(w));
+	return w;
+#else
+	struct gstk__worker *gstk__self_slow(void);
+
+	return gstk__self_slow();
+#endif
+}
+
+/* block.c */
+void gstk__start(uintptr_t word);
+void gstk__run(struct gstk__worker *w, struct gstk_task *t);
+void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n) __attribute__((noreturn));
+void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
+void gstk__window_release(struct gstk__worker *w, uint32_t index);
+extern bool gstk__forced_evict, gstk__forced_pack;
+/* loop.c */
+uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns);
+uint32_t gstk__pick(struct gstk__worker *w);
+uint32_t gstk__find_work(struct gstk__worker *w);
+bool gstk__work_visible(struct gstk__worker *w);
+/* inject.c */
+void gstk__inject(uint32_t item);
+uint32_t gstk__uninject(struct gstk__worker *w);
+/* idle.c */
+void gstk__wake_idle(struct gstk__worker *w);
+void gstk__wake_worker(uint32_t index);
+bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns);
+/* queue.c */
+void gstk__push_ready(struct gstk__worker *w, uint32_t item);
+void gstk__push_next(struct gstk__worker *w, uint32_t item);
+void gstk__push_fresh(struct gstk__worker *w, uint32_t item);
+/* start.c: a prepared stack for a task that is bound to a window and never ran. */
+void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t);
+void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t);
+/* Set by park's sweep: does a slice when it is time; returns when the next is due. */
+extern uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle);
+/* deadlock.c */
+void gstk__deadlock_check(void);
+
+/* bind.c: a window for a task that never ran. Alone in a free one: the short way. */
+static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t)
+{
+	uint32_t i = gstk__win_get(&w->wins);
+	struct gstk__window *win = gstk__win(i);
+
+	t->window = i;
+	win->resident = gstk__task_index(t);
+	atomic_store_explicit(&win->nbound, 1, memory_order_relaxed);
+	atomic_store_explicit(&win->word, GSTK__WIN_SOLO, memory_order_release);
+	gstk__gauge(&w->park.n.windows_bound, 1);
+}
+
+enum gstk__bound {
+	GSTK__BOUND_NOT,     /* no window can be had now: try again later */
+	GSTK__BOUND_ALONE,   /* run it */
+	GSTK__BOUND_WINDOW,  /* the window it is bound to is owned by the caller: run that */
+	GSTK__BOUND_QUEUED,  /* its window will run it */
+};
+enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t);
+uint32_t gstk__random(struct gstk__worker *w);
+
+#endif

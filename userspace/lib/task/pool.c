@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pool of tasks: a reserved array that grows by touching it, a global free list under a lock
+ * and a free list for each worker, refilled and emptied 64 at a time.
+ */
+#include "task/task.h"
+
+#include <errno.h>
+#include "host/host.h"
+#include "host/lock.h"
+#include "task/state.h"
+
+struct gstk_task *gstk__tasks;
+size_t gstk__max_tasks;
+_Atomic uint32_t gstk__tasks_high;
+
+static struct {
+	_Atomic uint32_t lock;
+	uint32_t head;
+} pool;
+
+int gstk__task_pool_init(size_t max_tasks)
+{
+	gstk__tasks = gstk__mem_reserve((max_tasks + 1) * sizeof(struct gstk_task), 4096);
+	if (!gstk__tasks)
+		return -ENOMEM;
+	gstk__max_tasks = max_tasks;
+	atomic_store(&gstk__tasks_high, 1);
+	pool.head = 0;
+	return 0;
+}
+
+void gstk__task_pool_fini(void)
+{
+	gstk__mem_release(gstk__tasks, (gstk__max_tasks + 1) * sizeof(struct gstk_task));
+	gstk__tasks = NULL;
+}
+
+struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
+{
+	struct gstk_task *t = NULL;
+
+	gstk__lock(&pool.lock);
+	if (pool.head) {
+		t = gstk__task(pool.head);
+		pool.head = t->next;
+		for (; c && pool.head && c->nr < 64; c->nr++) {
+			uint32_t i = pool.head;
+
+			pool.head = gstk__task(i)->next;
+			gstk__task(i)->next = c->head;
+			c->head = i;
+		}
+	} else {
+		uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_relaxed);
+		uint32_t nr = c ? 64 : 1;
+
+		if (high + nr > gstk__max_tasks + 1)
+			nr = (uint32_t)(gstk__max_tasks + 1 - high);
+		if (nr) {
+			atomic_store_explicit(&gstk__tasks_high, high + nr, memory_order_release);
+			t = gstk__task(high);
+			for (uint32_t i = high + nr - 1; i > high; i--, c->nr++) {
+				gstk__task(i)->next = c->head;
+				c->head = i;
+			}
+		}
+	}
+	gstk__unlock(&pool.lock);
+	return t;
+}
+
+void gstk__task_free_slow(struct gstk__task_cache *c, struct gstk_task *t)
+{
+	gstk__lock(&pool.lock);
+	t->next = pool.head;
+	pool.head = gstk__task_index(t);
+	for (int i = 0; c && c->head && i < 128; i++, c->nr--) {
+		struct gstk_task *o = gstk__task(c->head);
+
+		c->head = o->next;
+		o->next = pool.head;
+		pool.head = gstk__task_index(o);
+	}
+	gstk__unlock(&pool.lock);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/* The reserved range of windows, and guards. */
+#include "window/window.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "host/host.h"
+
+#define GUARD_BYTES (64u << 10)
+
+struct gstk__windows gstk__windows;
+
+/* How many windows the VMA limit allows when every guard splits one in two. */
+static size_t windows_by_vma_limit(void)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	size_t max = 65530;
+
+	if (f) {
+		if (fscanf(f, "%zu", &max) != 1)
+			max = 65530;
+		fclose(f);
+	}
+	return max > 20000 ? (max - 8000) / 2 : max / 4 + 1;
+}
+
+int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
+{
+	struct gstk__windows *ws = &gstk__windows;
+	size_t want = nr;
+	void *probe;
+
+	ws->size = size;
+	ws->shift = (unsigned int)__builtin_ctzl(size);
+	ws->guard = size >= 4 * GUARD_BYTES ? GUARD_BYTES : size / 4;
+	ws->stack = size - ws->guard - 8 * 4096;
+	while (nr > 1 && nr > gstk__mem_limit() / 4 / size)
+		nr /= 2;
+	while (!(ws->region = gstk__mem_reserve(nr * size, 2u << 20)) && nr > 1)
+		nr /= 2;
+	if (!ws->region)
+		return -ENOMEM;
+	probe = gstk__mem_reserve(GUARD_BYTES, 4096);
+	ws->guard_install = probe && gstk__mem_guard_install(probe, GUARD_BYTES) == 0;
+	gstk__mem_release(probe, GUARD_BYTES);
+	ws->nr = nr;
+	if (!ws->guard_install && nr > windows_by_vma_limit())
+		ws->nr = windows_by_vma_limit();
+	if (ws->nr < want)
+		fprintf(stderr, "greenstk: %zu windows instead of %zu (%s)\n", ws->nr, want,
+			nr < want ? "address space is limited: ulimit -v or strict overcommit"
+				  : "this kernel has no MADV_GUARD_INSTALL: guards are bounded by vm.max_map_count");
+	ws->nr_private = nr_private;
+	ws->win = gstk__mem_reserve((ws->nr + nr_private + 1) * sizeof(struct gstk__window), 4096);
+	if (!ws->win) {
+		gstk__mem_release(ws->region, nr * size);
+		return -ENOMEM;
+	}
+	atomic_store(&ws->fresh, 1);
+	return 0;
+}
+
+void gstk__windows_fini(void)
+{
+	struct gstk__windows *ws = &gstk__windows;
+
+	for (size_t i = ws->nr + 1; i <= ws->nr + ws->nr_private; i++) {
+		if (ws->win[i].map)
+			gstk__mem_release(ws->win[i].map, ws->win[i].map_size);
+		else if (!ws->win[i].flags)
+			break;
+	}
+	gstk__mem_release(ws->region, ws->nr * ws->size);
+	gstk__mem_release(ws->win, (ws->nr + ws->nr_private + 1) * sizeof(struct gstk__window));
+	*ws = (struct gstk__windows){ 0 };
+}
+
+void gstk__win_guard(uint32_t index)
+{
+	struct gstk__windows *ws = &gstk__windows;
+	struct gstk__window *w = gstk__win(index);
+	char *guard = gstk__win_limit(index) - ws->guard;
+	int err;
+
+	if (w->flags & GSTK__WIN_GUARDED)
+		return;
+	err = ws->guard_install ? gstk__mem_guard_install(guard, ws->guard)
+				: gstk__mem_protect_none(guard, ws->guard);
+	if (!err)
+		w->flags |= GSTK__WIN_GUARDED;
+}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# The examples: public headers and the installed library only.
+ex-dir     := userspace/examples
+ex-obj      = $(patsubst $(ex-dir)/%.c,$(O)/obj/examples/%.o,$(wildcard $(ex-dir)/$(1)/*.c))
+# Programs of their own beside the server; all other files of pubsub/ are the server's.
+pubsub-main := $(O)/obj/examples/pubsub/server.o
+pubsub-load := $(filter %/load.o %/load_%.o,$(call ex-obj,pubsub))
+pubsub-lib  := $(filter-out $(pubsub-main) $(pubsub-load),$(call ex-obj,pubsub))
+PUBSUB_A    := $(O)/lib/pubsub.a
+EXAMPLES    := $(O)/bin/echo $(O)/bin/pubsub $(if $(pubsub-load),$(O)/bin/pubsub-load)
+# Until the library is whole: what is missing fails when it is called.
+example-ld  := -Wl,--unresolved-symbols=ignore-all
+
+$(O)/obj/examples/%.o: $(ex-dir)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -c -o $@ $<
+-include $(patsubst %.o,%.d,$(call ex-obj,pubsub) $(call ex-obj,echo))
+
+$(PUBSUB_A): $(pubsub-lib)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
+
+$(O)/bin/pubsub: $(pubsub-main) $(PUBSUB_A) $(LIB_A)
+$(O)/bin/pubsub-load: $(pubsub-load)
+$(O)/bin/echo: $(call ex-obj,echo) $(LIB_A)
+$(EXAMPLES):
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_COMMON) $(example-ld) -o $@ $^ $(LIB_LIBS)
+
+.PHONY: examples
+examples: $(EXAMPLES)
+all: examples
+
+# Unit tests of the server's parts are in selftests/lib with the others, so that they run in all
+# variants; they link these objects too.
+pubsub-tests := $(patsubst selftests/lib/%.c,$(O)/test/lib/%,$(wildcard selftests/lib/pubsub_*_test.c selftests/lib/resp_*_test.c))
+$(pubsub-tests): $(PUBSUB_A)
+$(pubsub-tests): CPPFLAGS_COMMON += -I$(ex-dir)/pubsub
+$(pubsub-tests): LIB_LIBS := $(PUBSUB_A) $(LIB_A) $(LIB_LIBS)

@@ -4,7 +4,7 @@
 #include "ctx_cases.h"
 
 #ifndef CTX_CASES_ELSEWHERE
-#include "ctx_cases.inc.h"
+#include "ctx_cases_impl.h"
 #endif
 
 #define CTX_TEST(name)							\

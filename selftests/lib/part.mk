@@ -18,6 +18,8 @@ $(O)/test/lib/%_test: selftests/lib/%_test.cc $(LIB_A) | $(KSELFTEST)
 	$(call say,TEST,$@)
 	$(Q)$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
 -include $(addsuffix .d,$(unit-prog))
+# Fragments of single suites.
+include $(wildcard selftests/lib/*_matrix.mk)
 
 .PHONY: unit unit-build check-runner check-variants check-asan check-tsan check-valgrind
 unit-build: $(unit-prog)

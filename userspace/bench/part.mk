@@ -24,11 +24,14 @@ BENCH   ?= default
 ROUNDS  ?= 5
 JSON    ?= $(TOP_O)/bench.json
 bench-peers := $(if $(filter-out 0,$(PEERS)),$(O)/bin/peers)
-.PHONY: bench bench-build bench-peers
+.PHONY: bench bench-build bench-peers bench-table
 bench: bench-build $(if $(bench-peers),bench-peers)  ## name value unit a line (BENCH=patterns, PEERS=1, ROUNDS=, JSON=)
 	@mkdir -p $(dir $(JSON))
 	TIMING_LOCK='$(TIMING_LOCK)' $(O)/bin/gstk-bench --rounds $(ROUNDS) --json $(JSON) \
 		$(addprefix --peers ,$(bench-peers)) $(foreach b,$(BENCH),'$(b)')
+# Documentation/results.rst, between its marks, from the last run (or JSON=file of another).
+bench-table:  ## rewrite the table of Documentation/results.rst from JSON=
+	perl $(bench-dir)/table.pl $(JSON) $(bench-dir)/targets.txt Documentation/results.rst
 bench-build: $(O)/bin/gstk-bench
 bench-peers:
 all: bench-build

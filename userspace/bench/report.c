@@ -131,8 +131,10 @@ void report_print(const struct bench *b)
 		if (r->bench != b || *r->by->name)
 			continue;
 		ratio = best_ratio(r, &best);
-		if (ratio > 0)
-			printf("ratio.%s %s x_of_%s\n", r->name, number(ratio), best->by->name);
+		if (ratio > 0) {
+			printf("ratio.%s %s x_of_best_peer\n", r->name, number(ratio));
+			bench_note("%s: the best peer is %s", r->name, best->by->name);
+		}
 	}
 	fflush(stdout);
 }

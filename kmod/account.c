@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Caps on unswappable pages, per object and per user. memcg is the real bound
+ * (every page and table is charged to it); the caps protect systems that do
+ * not use it. A user is a kuid: each id mapped into a user namespace counts
+ * for itself.
+ *
+ * Pages belong to page table entries, so a madvise(MADV_DONTNEED) frees them
+ * unseen. The counter is an upper bound, corrected when a cap is met: a space
+ * cannot hold more pages than its mm has file pages mapped.
+ */
+#include <linux/cred.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "account.h"
+#include "space.h"
+
+ulong gsk_max_object_pages = ULONG_MAX;
+ulong gsk_max_user_pages = ULONG_MAX;
+
+struct gsk_user {
+	struct hlist_node node;
+	kuid_t uid;
+	unsigned int refs;
+	atomic_long_t nr_pages;
+};
+
+static DEFINE_SPINLOCK(users_lock);
+static HLIST_HEAD(users);
+
+/* The user of the calling task; NULL without memory. */
+struct gsk_user *gsk_user_get(void)
+{
+	struct gsk_user *user, *fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+
+	spin_lock(&users_lock);
+	hlist_for_each_entry(user, &users, node) {
+		if (uid_eq(user->uid, current_uid())) {
+			user->refs++;
+			goto out;
+		}
+	}
+	user = fresh;
+	if (user) {
+		user->uid = current_uid();
+		user->refs = 1;
+		hlist_add_head(&user->node, &users);
+		fresh = NULL;
+	}
+out:
+	spin_unlock(&users_lock);
+	kfree(fresh);
+	return user;
+}
+
+void gsk_user_ref(struct gsk_user *user)
+{
+	spin_lock(&users_lock);
+	user->refs++;
+	spin_unlock(&users_lock);
+}
+
+void gsk_user_put(struct gsk_user *user)
+{
+	spin_lock(&users_lock);
+	if (--user->refs) {
+		user = NULL;
+	} else {
+		WARN_ON_ONCE(atomic_long_read(&user->nr_pages));
+		hlist_del(&user->node);
+	}
+	spin_unlock(&users_lock);
+	kfree(user);
+}
+
+static bool fits(struct gsk_space *space)
+{
+	return atomic_long_read(&space->nr_pages) + atomic_long_read(&space->nr_table_pages) <=
+	       READ_ONCE(gsk_max_object_pages) &&
+	       atomic_long_read(&space->user->nr_pages) <= READ_ONCE(gsk_max_user_pages);
+}
+
+/* Only for a space whose mm is alive: a lock of it is held. */
+static void correct(struct gsk_space *space)
+{
+	/* Counters per CPU lag; a few pages too many do no harm. */
+	long bound = get_mm_counter(space->mm, MM_FILEPAGES) + 64L * num_online_cpus();
+	long now = atomic_long_read(&space->nr_pages);
+
+	while (now > bound) {
+		if (atomic_long_try_cmpxchg(&space->nr_pages, &now, bound)) {
+			atomic_long_sub(now - bound, &space->user->nr_pages);
+			break;
+		}
+	}
+}
+
+/**
+ * gsk_charge_pages() - count pages that are about to be mapped
+ * @space: where
+ * @nr: how many
+ *
+ * Context: mmap_lock or VMA lock of the space's mm held.
+ * Return: 0 or -EDQUOT.
+ */
+int gsk_charge_pages(struct gsk_space *space, unsigned long nr)
+{
+	atomic_long_add(nr, &space->nr_pages);
+	atomic_long_add(nr, &space->user->nr_pages);
+	if (likely(fits(space)))
+		return 0;
+	correct(space);
+	if (fits(space))
+		return 0;
+	gsk_uncharge_pages(space, nr);
+	return -EDQUOT;
+}
+
+void gsk_uncharge_pages(struct gsk_space *space, unsigned long nr)
+{
+	long now = atomic_long_read(&space->nr_pages), left;
+
+	/* A correction may have come first. */
+	do {
+		left = max_t(long, now - (long)nr, 0);
+	} while (!atomic_long_try_cmpxchg(&space->nr_pages, &now, left));
+	atomic_long_sub(now - left, &space->user->nr_pages);
+}
+
+/* The module's own tables; never corrected. */
+int gsk_charge_tables(struct gsk_space *space, unsigned long nr)
+{
+	atomic_long_add(nr, &space->nr_table_pages);
+	atomic_long_add(nr, &space->user->nr_pages);
+	if (fits(space))
+		return 0;
+	gsk_uncharge_tables(space, nr);
+	return -EDQUOT;
+}
+
+void gsk_uncharge_tables(struct gsk_space *space, unsigned long nr)
+{
+	atomic_long_sub(nr, &space->nr_table_pages);
+	atomic_long_sub(nr, &space->user->nr_pages);
+}
+
+/* Its pages are unmapped. */
+void gsk_uncharge_all(struct gsk_space *space)
+{
+	atomic_long_sub(atomic_long_xchg(&space->nr_pages, 0), &space->user->nr_pages);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "account.h"
+#include "batch.h"
+
+/**
+ * gsk_buf_get() - a bracket's memory and grave range, to be owned
+ * @space: whose
+ *
+ * Waits while all of them are in use. Context: no lock held.
+ * Return: a buffer or -EINTR, -ENOMEM (no memory or over a cap).
+ */
+struct gsk_buf *gsk_buf_get(struct gsk_space *space)
+{
+	unsigned long pages = DIV_ROUND_UP(sizeof(struct gsk_buf), PAGE_SIZE);
+	struct gsk_buf *buf;
+	unsigned int i;
+
+again:
+	for (i = 0; i < space->nr_bufs; i++)
+		if (!test_bit(i, &space->bufs_busy) && !test_and_set_bit_lock(i, &space->bufs_busy))
+			break;
+	if (i == space->nr_bufs) {
+		if (wait_event_killable(space->buf_wait,
+					hweight_long(READ_ONCE(space->bufs_busy)) < space->nr_bufs))
+			return ERR_PTR(-EINTR);
+		goto again;
+	}
+	buf = space->bufs[i];
+	if (buf)
+		return buf;
+	buf = ERR_PTR(-ENOMEM);
+	if (gsk_charge_tables(space, pages))
+		goto fail;
+	buf = kvmalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	if (!buf) {
+		gsk_uncharge_tables(space, pages);
+		buf = ERR_PTR(-ENOMEM);
+		goto fail;
+	}
+	buf->space = space;
+	buf->index = i;
+	buf->grave_pgoff = space->grave_pgoff + i * GSK_BRACKET_CELLS;
+	space->bufs[i] = buf;
+	return buf;
+
+fail:
+	clear_bit_unlock(i, &space->bufs_busy);
+	wake_up(&space->buf_wait);
+	return buf;
+}
+
+void gsk_buf_put(struct gsk_buf *buf)
+{
+	struct gsk_space *space = buf->space;
+
+	clear_bit_unlock(buf->index, &space->bufs_busy);
+	/* Pairs with the barrier of prepare_to_wait. */
+	smp_mb__after_atomic();
+	if (waitqueue_active(&space->buf_wait))
+		wake_up(&space->buf_wait);
+}
+
+void gsk_bufs_fini(struct gsk_space *space)
+{
+	unsigned int i;
+
+	for (i = 0; i < GSK_MAX_BUFS; i++)
+		kvfree(space->bufs[i]);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Everything that differs between kernels 6.1 and 7.2, named by what it does.
+ * The only place in the module that knows a version.
+ */
+#ifndef GSK_COMPAT_H
+#define GSK_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/version.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#include <linux/leafops.h>
+#endif
+
+/* Unmap and free a range of one VMA; flushes what it cleared. mmap_lock or VMA lock. */
+static inline void gsk_zap_range(struct vm_area_struct *vma, unsigned long addr,
+				 unsigned long size)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)
+	zap_vma_range(vma, addr, size);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	zap_page_range_single(vma, addr, size, NULL);
+#else
+	zap_page_range(vma, addr, size);
+#endif
+}
+
+static inline void gsk_vma_set_flags(struct vm_area_struct *vma, vm_flags_t flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+static inline void gsk_vma_clear_flags(struct vm_area_struct *vma, vm_flags_t flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_clear(vma, flags);
+#else
+	vma->vm_flags &= ~flags;
+#endif
+}
+
+/* A marker (userfaultfd write-protect, poison): holds nothing, may be overwritten. */
+static inline bool gsk_pte_is_marker(pte_t pte)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	return pte_is_marker(pte);
+#else
+	return is_pte_marker(pte);
+#endif
+}
+
+/* Page tables may be freed under a read lock once they are empty (PT_RECLAIM). */
+#ifdef CONFIG_PT_RECLAIM
+#define GSK_TABLES_MAY_VANISH 1
+#else
+#define GSK_TABLES_MAY_VANISH 0
+#endif
+
+#endif

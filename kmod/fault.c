@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Faults. Runs under mmap_lock for reading or under the VMA lock, for the owner
+ * or for a stranger (ptrace, process_vm_readv). Inserts under the window lock
+ * and returns NOPAGE: a page returned in vmf->page would be mapped after the
+ * lock is gone, perhaps into another task's stack.
+ *
+ * Every path ends: NOPAGE only when a page is present (or was, at our look).
+ */
+#include <linux/memcontrol.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+
+#include "account.h"
+#include "compat/compat.h"
+#include "fault.h"
+#include "insert.h"
+#include "move.h"
+#include "slot.h"
+#include "space.h"
+#include "window.h"
+
+#define MAX_FAULT_AROUND	16U
+
+uint gsk_fault_around = 8;
+
+static vm_fault_t bus(struct gsk_space *space)
+{
+	gsk_count(space, GSK_N_faults_bus, 1);
+	return VM_FAULT_SIGBUS;
+}
+
+/* A stranger's touch is paid by the owner. */
+static struct page *alloc_stack_page(struct mm_struct *mm)
+{
+	struct mem_cgroup *memcg, *saved;
+	struct page *page;
+
+	if (likely(mm == current->mm))
+		return alloc_page(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT);
+	memcg = get_mem_cgroup_from_mm(mm);
+	saved = set_active_memcg(memcg);
+	page = alloc_page(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT);
+	set_active_memcg(saved);
+	mem_cgroup_put(memcg);
+	return page;
+}
+
+static vm_fault_t result_of(struct gsk_space *space, int err)
+{
+	switch (err) {
+	case 0:
+	case -EBUSY:	/* another thread was faster */
+		return VM_FAULT_NOPAGE;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	default:
+		return bus(space);
+	}
+}
+
+static vm_fault_t first_touch(struct gsk_space *space, struct vm_fault *vmf)
+{
+	struct page *page;
+	int err;
+
+	/* A dump must not populate what nobody touched. */
+	if (current->flags & PF_DUMPCORE)
+		return VM_FAULT_SIGBUS;
+	if (gsk_charge_pages(space, 1))
+		return bus(space);
+	page = alloc_stack_page(vmf->vma->vm_mm);
+	if (page) {
+		err = gsk_insert_page(vmf->vma, vmf->address, page);
+		put_page(page);
+	} else {
+		err = -ENOMEM;
+	}
+	if (err)
+		gsk_uncharge_pages(space, 1);
+	else
+		gsk_count(space, GSK_N_faults_zero, 1);
+	return result_of(space, err);
+}
+
+/*
+ * Brings pages of the resident that are still in its slot. Insert first, with
+ * a count of its own, then zap: so nothing is lost when memory is short.
+ * Return: 0 when the slot has no page for this address.
+ */
+static vm_fault_t restore(struct gsk_space *space, struct vm_fault *vmf, u32 window)
+{
+	struct gsk_slot *slot = gsk_slot_by_id(space, space->windows[window].slot - 1);
+	unsigned long landing = gsk_addr(space, gsk_window_base(space, window) - slot->nr);
+	unsigned long addr = vmf->address & PAGE_MASK, from;
+	struct page *pages[MAX_FAULT_AROUND];
+	u32 k, i, nr, done;
+	int err = 0;
+
+	if (addr < landing)
+		return 0;
+	k = (addr - landing) >> PAGE_SHIFT;
+	nr = clamp(READ_ONCE(gsk_fault_around), 1U, MAX_FAULT_AROUND);
+	nr = min_t(u32, nr, slot->nr - k);
+	from = gsk_addr(space, space->park_pgoff + slot->first + k);
+	if (gsk_peek(vmf->vma->vm_mm, from, nr, pages))
+		return VM_FAULT_OOM;
+	if (!pages[0]) {
+		for (i = 1; i < nr; i++)
+			if (pages[i])
+				put_page(pages[i]);
+		return 0;
+	}
+	for (done = 0; done < nr; done++) {
+		if (!pages[done])
+			continue;
+		err = gsk_insert_page(vmf->vma, addr + ((unsigned long)done << PAGE_SHIFT),
+				      pages[done]);
+		if (err)
+			break;
+	}
+	if (done)
+		gsk_zap_range(vmf->vma, from, (unsigned long)done << PAGE_SHIFT);
+	for (i = 0; i < nr; i++) {
+		if (!pages[i])
+			continue;
+		if (i < done)
+			gsk_count(space, GSK_N_faults_lazy, 1);
+		put_page(pages[i]);
+	}
+	return done ? VM_FAULT_NOPAGE : result_of(space, err);
+}
+
+static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
+{
+	u32 window = vmf->pgoff / space->shape.window_pages;
+	vm_fault_t ret = 0;
+
+	if (vmf->pgoff % space->shape.window_pages < space->shape.guard_pages) {
+		gsk_count(space, GSK_N_faults_guard, 1);
+		return VM_FAULT_SIGSEGV;
+	}
+	if (gsk_window_lock_killable(space, window))
+		return VM_FAULT_SIGBUS;	/* dying */
+	if (space->windows[window].slot)
+		ret = restore(space, vmf, window);
+	if (!ret)
+		ret = first_touch(space, vmf);
+	gsk_window_unlock(space, window);
+	return ret;
+}
+
+/* In the child of a fork only the window that forked lives on. */
+static vm_fault_t child_fault(struct gsk_space *space, struct vm_fault *vmf)
+{
+	struct gsk_heirloom *h = space->heirloom;
+	unsigned long window = vmf->pgoff / space->shape.window_pages;
+
+	if (!h || vmf->pgoff >= space->words_pgoff || window != h->window)
+		return bus(space);
+	if (vmf->pgoff % space->shape.window_pages < space->shape.guard_pages)
+		return VM_FAULT_SIGSEGV;
+	if (vmf->pgoff >= h->start && vmf->pgoff < h->start + h->nr &&
+	    h->pages[vmf->pgoff - h->start])
+		return result_of(space, gsk_insert_page(vmf->vma, vmf->address,
+							h->pages[vmf->pgoff - h->start]));
+	return first_touch(space, vmf);
+}
+
+vm_fault_t gsk_fault(struct vm_fault *vmf)
+{
+	struct gsk_space *space = vmf->vma->vm_private_data;
+
+	if (unlikely(!space))
+		return VM_FAULT_SIGBUS;
+	if (unlikely(space->state != GSK_MAPPED))
+		return child_fault(space, vmf);
+	if (vmf->pgoff < space->words_pgoff)
+		return window_fault(space, vmf);
+	if (vmf->pgoff - space->words_pgoff < space->nr_words_pages)
+		return result_of(space, gsk_insert_page(vmf->vma, vmf->address,
+					space->words[vmf->pgoff - space->words_pgoff]));
+	/* Parked pages come and go by ioctl only: so a free slot is always empty. */
+	return bus(space);
+}

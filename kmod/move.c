@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/sched/mm.h>
+#include <linux/delay.h>
+
+#include "compat/compat.h"
+#include "move.h"
+#include "space.h"
+
+/* Makes the page tables of a range; nothing below can fail for want of them. */
+int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr)
+{
+	return apply_to_page_range(mm, addr, nr << PAGE_SHIFT, NULL, NULL);
+}
+
+struct walk {
+	struct mm_struct *mm;
+	gsk_cell *cell;
+};
+
+/*
+ * Walks a range; cannot fail, for pages in cells are mapped nowhere. The tables
+ * were made by gsk_tables_alloc(); where they may vanish (7.2: MADV_DONTNEED of
+ * all of an emptied table) they are made again, from the reserves if need be,
+ * which also lets the charge exceed the memcg's limit.
+ */
+static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+		       gsk_cell *cells, pte_fn_t fn)
+{
+	struct walk walk = { .mm = mm, .cell = cells };
+	unsigned long done;
+	unsigned int flags;
+
+	if (likely(!apply_to_page_range(mm, addr, nr << PAGE_SHIFT, fn, &walk)))
+		return;
+	flags = memalloc_noreclaim_save();
+	while ((done = walk.cell - cells) < nr) {
+		if (!apply_to_page_range(mm, addr + (done << PAGE_SHIFT),
+					 (nr - done) << PAGE_SHIFT, fn, &walk))
+			break;
+		msleep(1);
+	}
+	memalloc_noreclaim_restore(flags);
+}
+
+static int take_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+	pte_t pte = ptep_get(ptep);
+
+	if (pte_present(pte)) {
+		pte = ptep_get_and_clear(walk->mm, addr, ptep);
+	} else {
+		if (unlikely(!pte_none(pte)) && gsk_pte_is_marker(pte))
+			pte_clear(walk->mm, addr, ptep);
+		pte = __pte(0);
+	}
+	*walk->cell++ = pte;
+	return 0;
+}
+
+/* The bytes arrive at this address now: tools that track writes must see it. */
+static void put_cell(struct mm_struct *mm, unsigned long addr, pte_t *ptep, gsk_cell cell)
+{
+	set_pte_at(mm, addr, ptep, pte_mksoft_dirty(cell));
+}
+
+static int put_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+	gsk_cell cell = *walk->cell++;
+
+	if (gsk_cell_full(cell)) {
+		/* Locks and the slot allocator own the address: nobody else maps here. */
+		WARN_ON_ONCE(pte_present(ptep_get(ptep)));
+		put_cell(walk->mm, addr, ptep, cell);
+	}
+	return 0;
+}
+
+/* Clean and old, so that the zap that follows need not flush for dirt. */
+static int bury_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+	gsk_cell cell = *walk->cell++;
+
+	set_pte_at(walk->mm, addr, ptep, pte_mkold(pte_mkclean(cell)));
+	return 0;
+}
+
+static int exchange_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+	gsk_cell cell = *walk->cell;
+
+	take_one(ptep, addr, walk);
+	if (gsk_cell_full(cell))
+		put_cell(walk->mm, addr, ptep, cell);
+	return 0;
+}
+
+/* Clears the PTEs of a range and keeps them: a cell is 0 where nothing was. */
+void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, take_one);
+}
+
+/* Maps cells where nothing is mapped. */
+void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, put_one);
+}
+
+/* Maps full cells in the grave range, to be zapped by gsk_flush_end(). */
+void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, bury_one);
+}
+
+/* Take and put in one walk. The page is mapped before the flush: hold a reference. */
+void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, exchange_one);
+}
+
+struct peek {
+	struct page **page;
+};
+
+static int peek_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct peek *peek = data;
+	pte_t pte = ptep_get(ptep);
+
+	*peek->page = NULL;
+	if (pte_present(pte)) {
+		*peek->page = pfn_to_page(pte_pfn(pte));
+		get_page(*peek->page);
+	}
+	peek->page++;
+	return 0;
+}
+
+/**
+ * gsk_peek() - the pages of a range, referenced, NULL for holes
+ *
+ * Return: 0, or -ENOMEM with no reference held.
+ */
+int gsk_peek(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+	     struct page **pages)
+{
+	struct peek peek = { .page = pages };
+	int err;
+
+	err = apply_to_page_range(mm, addr, nr << PAGE_SHIFT, peek_one, &peek);
+	if (err)
+		while (peek.page-- > pages)
+			if (*peek.page)
+				put_page(*peek.page);
+	return err;
+}
+
+static int clear_marker_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	pte_t pte = ptep_get(ptep);
+
+	if (!pte_none(pte) && !pte_present(pte) && gsk_pte_is_marker(pte))
+		pte_clear((struct mm_struct *)data, addr, ptep);
+	return pte_present(ptep_get(ptep)) ? 1 : pte_none(ptep_get(ptep)) ? 0 : -EFAULT;
+}
+
+/* Return: 1 a page is present, 0 nothing is (any more), -errno. */
+int gsk_clear_marker(struct mm_struct *mm, unsigned long addr)
+{
+	return apply_to_page_range(mm, addr, PAGE_SIZE, clear_marker_one, mm);
+}
+
+/*
+ * The flush. No function that flushes a TLB is exported, so the batch uses the
+ * one that every kernel gives to modules: a zap. A zap that ends while another
+ * batch of PTE changes is pending on the mm (mm_tlb_flush_nested()) flushes the
+ * whole mm, once, since it cannot know what the other one has deferred. So
+ * announce a batch, change PTEs anywhere, zap: the graveyard's dead pages, or a
+ * page that never was. See tlb_finish_mmu(). selftests/uapi counts the IPIs.
+ */
+void gsk_flush_begin(struct mm_struct *mm)
+{
+	inc_tlb_flush_pending(mm);
+}
+
+/**
+ * gsk_flush_end() - flush the TLB of the mm everywhere
+ * @space: whose lock is held
+ * @grave: address of buried pages
+ * @nr_buried: how many; they are unmapped
+ */
+void gsk_flush_end(struct gsk_space *space, unsigned long grave, unsigned long nr_buried)
+{
+	struct vm_area_struct *vma = space->vma;
+
+	if (nr_buried)
+		gsk_zap_range(vma, grave, nr_buried << PAGE_SHIFT);
+#ifndef GSK_MUTATE_FLUSH
+	else
+		gsk_zap_range(vma, vma->vm_end - PAGE_SIZE, PAGE_SIZE);
+#endif
+	dec_tlb_flush_pending(vma->vm_mm);
+	gsk_count(space, GSK_N_flushes, 1);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The machine edge: page table entries and the one flush.
+ *
+ * Facts to hold in mind:
+ * - One rmap count covers one PTE. So a PTE is taken (atomically, for the CPU
+ *   may set its dirty bit) before it is put anywhere.
+ * - Until the flush, other CPUs may still reach a taken page under its old
+ *   address. Whoever puts it before the flush holds a reference on the page
+ *   over the flush, since a madvise(MADV_DONTNEED) may zap and free it at once.
+ * - A bracket: gsk_flush_begin(), edit, gsk_flush_end(). mmap_lock (or the VMA
+ *   lock) is held from before begin until after end.
+ */
+#ifndef GSK_MOVE_H
+#define GSK_MOVE_H
+
+#include <linux/mm.h>
+
+struct gsk_space;
+
+/* A cell holds a taken PTE, or 0. */
+typedef pte_t gsk_cell;
+
+static inline bool gsk_cell_full(gsk_cell cell)
+{
+	return pte_val(cell) != 0;
+}
+
+static inline struct page *gsk_cell_page(gsk_cell cell)
+{
+	return pfn_to_page(pte_pfn(cell));
+}
+
+int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr);
+void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+int gsk_peek(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+	     struct page **pages);
+int gsk_clear_marker(struct mm_struct *mm, unsigned long addr);
+
+void gsk_flush_begin(struct mm_struct *mm);
+void gsk_flush_end(struct gsk_space *space, unsigned long grave, unsigned long nr_buried);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * RECLAIM NOW: what lies below the stacks of many windows, with one flush. The
+ * dead PTEs are moved, clean and old, to the bracket's dense grave range, and
+ * one zap of that range is also the flush of the whole batch.
+ */
+#include <linux/sched/signal.h>
+
+#include "account.h"
+#include "batch.h"
+#include "compat/compat.h"
+#include "insert.h"
+#include "window.h"
+
+static int check(struct gsk_space *space, const struct greenstk_reclaim *e, u32 *nr_dead)
+{
+	u32 shift = space->shape.page_shift;
+	u64 room = (u64)(space->shape.window_pages - space->shape.guard_pages) << shift;
+
+	if (e->window >= space->nr_windows || e->keep_bytes > room)
+		return -EINVAL;
+	*nr_dead = (room - e->keep_bytes) >> shift;
+	return 0;
+}
+
+static u32 lock_windows(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	u32 i, nr, cells = 0;
+	bool first = true;
+
+	for (i = 0; i < n; i++) {
+		struct greenstk_reclaim *e = &buf->rc[i];
+		struct gsk_move *m = &buf->moves[i];
+
+		m->locked = false;
+		e->freed_pages = 0;
+		e->result = check(space, e, &nr);
+		if (e->result || !nr)
+			continue;
+		if (cells + nr > GSK_BRACKET_CELLS)
+			break;
+		m->window = &space->windows[e->window];
+		if (!gsk_window_trylock(m->window)) {
+			if (!first)
+				break;
+			if (gsk_window_lock_killable(space, e->window))
+				break;
+		}
+		first = false;
+		m->locked = true;
+		m->plan.nr_range = nr;
+		m->at_win = cells;
+		cells += nr;
+	}
+	buf->nr_cells = cells;
+	return i;
+}
+
+static unsigned long limit_addr(struct gsk_space *space, u32 window)
+{
+	return gsk_addr(space, (unsigned long)window * space->shape.window_pages +
+			space->shape.guard_pages);
+}
+
+static void take_dead(struct gsk_buf *buf, u32 i)
+{
+	struct gsk_move *m = &buf->moves[i];
+	gsk_cell *cells = buf->cells + m->at_win;
+	u32 k, was = buf->nr_dead;
+	struct page *page;
+
+	gsk_take(current->mm, limit_addr(buf->space, buf->rc[i].window), m->plan.nr_range, cells);
+	for (k = 0; k < m->plan.nr_range; k++) {
+		if (!gsk_cell_full(cells[k]))
+			continue;
+		/* Zapping frees in batches; none may be freed before the flush. */
+		page = gsk_cell_page(cells[k]);
+		get_page(page);
+		buf->held[buf->nr_dead] = page;
+		buf->dead[buf->nr_dead++] = cells[k];
+	}
+	buf->rc[i].freed_pages = buf->nr_dead - was;
+}
+
+/* With notifiers: a zap, and a flush, a window. */
+static void zap_dead(struct gsk_buf *buf, u32 i)
+{
+	struct gsk_space *space = buf->space;
+	struct gsk_move *m = &buf->moves[i];
+	unsigned long addr = limit_addr(space, buf->rc[i].window);
+	u32 k, nr = 0;
+
+	if (gsk_peek(current->mm, addr, m->plan.nr_range, buf->held)) {
+		buf->rc[i].result = -ENOMEM;
+		return;
+	}
+	gsk_zap_range(space->vma, addr, (unsigned long)m->plan.nr_range << PAGE_SHIFT);
+	for (k = 0; k < m->plan.nr_range; k++) {
+		if (!buf->held[k])
+			continue;
+		put_page(buf->held[k]);
+		nr++;
+	}
+	buf->rc[i].freed_pages = nr;
+	buf->nr_dead += nr;
+}
+
+/**
+ * gsk_reclaim_bracket() - do the first entries of buf->rc
+ * @buf: with @n entries from user space
+ * @n: 1..GSK_BRACKET_ENTRIES
+ *
+ * Context and return: as gsk_switch_bracket().
+ */
+int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	struct mm_struct *mm = current->mm;
+	unsigned long grave;
+	bool insert;
+	u32 i;
+	int err;
+
+	err = gsk_space_lock_mapped(space);
+	if (err)
+		return err;
+	n = lock_windows(buf, n);
+	if (!n) {
+		err = -EINTR;
+		goto unlock;
+	}
+	grave = gsk_addr(space, buf->grave_pgoff);
+	insert = gsk_must_insert(space);
+	buf->nr_dead = 0;
+	if (buf->nr_cells && !insert) {
+		err = gsk_tables_alloc(mm, grave, buf->nr_cells);
+		if (err)
+			goto unlock_windows;
+		gsk_flush_begin(mm);
+	}
+	for (i = 0; i < n; i++) {
+		if (!buf->moves[i].locked)
+			continue;
+		if (insert)
+			zap_dead(buf, i);
+		else
+			take_dead(buf, i);
+	}
+	if (buf->nr_cells && !insert) {
+		if (buf->nr_dead)
+			gsk_bury(mm, grave, buf->nr_dead, buf->dead);
+		gsk_flush_end(space, grave, buf->nr_dead);
+		for (i = 0; i < buf->nr_dead; i++)
+			put_page(buf->held[i]);
+	}
+	gsk_uncharge_pages(space, buf->nr_dead);
+	gsk_count(space, GSK_N_reclaimed_now, buf->nr_dead);
+	err = n;
+unlock_windows:
+	for (i = 0; i < n; i++)
+		if (buf->moves[i].locked)
+			gsk_window_unlock(space, buf->rc[i].window);
+unlock:
+	gsk_space_unlock_mapped(space);
+	return err;
+}

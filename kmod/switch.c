@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SWITCH by PARK. A bracket of entries:
+ *
+ *   lock windows, claim slots, make tables	(may fail, entry by entry)
+ *   flush_begin
+ *     take   inbound slots, leftovers of old slots
+ *     take   windows, flush, put windows, put outbound slots	(generic)
+ *     or exchange windows, put outbound slots, flush		(x86, few pages)
+ *   flush_end
+ *   free consumed slots, unlock
+ *
+ * The generic order never maps a page before the flush, so it needs no page
+ * references; the exchange saves a walk per window and pays two atomics a page.
+ */
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+
+#include "account.h"
+#include "batch.h"
+#include "compat/compat.h"
+#include "insert.h"
+#include "slot.h"
+#include "window.h"
+
+/* Up to this many pages an entry, an exchange is the cheaper form. */
+#define EXCHANGE_MAX_PAGES	8
+
+static bool exchange_pays(const struct gsk_buf *buf, u32 nr_live)
+{
+	uint path = READ_ONCE(gsk_move_path);
+
+	if (!IS_ENABLED(CONFIG_X86) || path == GSK_PATH_GENERIC)
+		return false;
+	return path == GSK_PATH_EXCHANGE || buf->nr_cells <= nr_live * EXCHANGE_MAX_PAGES * 2;
+}
+
+static unsigned long slot_addr(struct gsk_space *space, const struct gsk_slot *slot)
+{
+	return gsk_addr(space, space->park_pgoff + slot->first);
+}
+
+static unsigned long base_addr(struct gsk_space *space, u32 window)
+{
+	return gsk_addr(space, gsk_window_base(space, window));
+}
+
+/* Own slots for one entry; slot_lock held. */
+static int claim_locked(struct gsk_space *space, struct gsk_move *m, struct greenstk_switch *e)
+{
+	u32 in_pages = 0;
+	int err;
+
+	m->in = m->out = m->old = NULL;
+	if (e->handle_in) {
+		err = gsk_slot_claim_locked(space, e->handle_in, &m->id_in);
+		if (err)
+			return err;
+		m->in = gsk_slot_by_id(space, m->id_in);
+		in_pages = m->in->nr;
+	}
+	err = gsk_plan_switch(&space->shape, e->out_bytes, in_pages, e->eager_pages, &m->plan);
+	if (err)
+		goto unclaim;
+	if (m->window->slot) {
+		m->id_old = m->window->slot - 1;
+		m->old = gsk_slot_by_id(space, m->id_old);
+		/* Cold pages are known by their slot's offset: they cannot move. */
+		if (m->old->cold && m->plan.nr_out) {
+			err = -ENODATA;
+			goto unclaim;
+		}
+	}
+	if (m->plan.nr_out) {
+		err = gsk_slot_alloc_locked(space, m->plan.nr_out, &m->id_out);
+		if (err)
+			goto unclaim;
+		m->out = gsk_slot_by_id(space, m->id_out);
+	}
+	return 0;
+
+unclaim:
+	if (m->in)
+		m->in->state = GSK_SLOT_PARKED;
+	return err;
+}
+
+static void unclaim_locked(struct gsk_space *space, struct gsk_move *m)
+{
+	if (m->in)
+		m->in->state = GSK_SLOT_PARKED;
+	if (m->out)
+		gsk_slot_free_locked(space, m->id_out);
+	m->live = false;
+}
+
+/* Return: how many entries fit into the bracket. */
+static u32 claim_all(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	u32 i, need, cells = 0, dead = 0;
+
+	spin_lock(&space->slot_lock);
+	for (i = 0; i < n; i++) {
+		struct gsk_move *m = &buf->moves[i];
+
+		if (!m->locked)
+			continue;
+		buf->sw[i].result = claim_locked(space, m, &buf->sw[i]);
+		if (buf->sw[i].result)
+			continue;
+		m->live = true;
+		need = m->plan.nr_range + m->plan.nr_eager + (m->old ? m->old->nr : 0);
+		if (cells + need > GSK_BRACKET_CELLS) {
+			unclaim_locked(space, m);
+			break;
+		}
+		m->at_in = cells;
+		m->at_win = m->at_in + m->plan.nr_eager;
+		m->at_old = m->at_win + m->plan.nr_range;
+		dead += m->plan.nr_range - m->plan.nr_out + (m->old ? m->old->nr : 0);
+		cells += need;
+	}
+	spin_unlock(&space->slot_lock);
+	buf->nr_cells = cells;
+	buf->nr_dead = dead;	/* at most; counted from 0 again while moving */
+	return i;
+}
+
+/* Page tables for all that will be put. Return: entries that stay. */
+static u32 make_tables(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	struct mm_struct *mm = current->mm;
+	unsigned long made = 0, addr, last;
+	u32 i, nr_live = 0;
+	int err, err_grave = 0;
+
+	if (buf->nr_dead)
+		err_grave = gsk_tables_alloc(mm, gsk_addr(space, buf->grave_pgoff), buf->nr_dead);
+
+	for (i = 0; i < n; i++) {
+		struct gsk_move *m = &buf->moves[i];
+
+		if (!m->live)
+			continue;
+		err = err_grave;
+		if (!err && !m->window->tables) {
+			u32 room = space->shape.window_pages - space->shape.guard_pages;
+
+			addr = base_addr(space, buf->sw[i].window) - ((unsigned long)room << PAGE_SHIFT);
+			err = gsk_tables_alloc(mm, addr, room);
+			m->window->tables = !err;
+		}
+		if (!err && m->out) {
+			addr = slot_addr(space, m->out);
+			last = addr + ((m->out->nr - 1UL) << PAGE_SHIFT);
+			/* Slots follow each other: mostly the table just made. */
+			if (addr >> PMD_SHIFT != made || last >> PMD_SHIFT != made)
+				err = gsk_tables_alloc(mm, addr, m->out->nr);
+			made = last >> PMD_SHIFT;
+		}
+		if (err) {
+			buf->sw[i].result = err;
+			spin_lock(&space->slot_lock);
+			unclaim_locked(space, m);
+			spin_unlock(&space->slot_lock);
+			continue;
+		}
+		nr_live++;
+	}
+	return nr_live;
+}
+
+static void hold(struct gsk_buf *buf, const gsk_cell *cells, u32 nr)
+{
+	struct page *page;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		if (!gsk_cell_full(cells[i]))
+			continue;
+		page = gsk_cell_page(cells[i]);
+		get_page(page);
+		buf->held[buf->nr_held++] = page;
+	}
+}
+
+static void die(struct gsk_buf *buf, gsk_cell *cells, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (gsk_cell_full(cells[i]))
+			buf->dead[buf->nr_dead++] = cells[i];
+}
+
+/*
+ * Ranges that follow each other in the address space and in the cells are
+ * walked in one call.
+ */
+struct run {
+	void (*fn)(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+	unsigned long addr;
+	gsk_cell *cells;
+	u32 nr;
+};
+
+static void run_flush(struct run *run)
+{
+	if (run->nr)
+		run->fn(current->mm, run->addr, run->nr, run->cells);
+	run->nr = 0;
+}
+
+static void run_add(struct run *run, unsigned long addr, gsk_cell *cells, u32 nr)
+{
+	if (run->nr && (addr != run->addr + ((unsigned long)run->nr << PAGE_SHIFT) ||
+			cells != run->cells + run->nr))
+		run_flush(run);
+	if (!run->nr) {
+		run->addr = addr;
+		run->cells = cells;
+	}
+	run->nr += nr;
+}
+
+#define for_each_live(buf, n, i, m)				\
+	for ((i) = 0, (m) = (buf)->moves; (i) < (n); (i)++, (m)++)	\
+		if ((m)->live)
+
+static void take_inbound(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	struct run run = { .fn = gsk_take };
+	struct gsk_move *m;
+	u32 i;
+
+	for_each_live(buf, n, i, m) {
+		if (m->plan.nr_eager)
+			run_add(&run, slot_addr(space, m->in), buf->cells + m->at_in,
+				m->plan.nr_eager);
+	}
+	run_flush(&run);
+	for_each_live(buf, n, i, m) {
+		if (m->old)
+			gsk_take(current->mm, slot_addr(space, m->old), m->old->nr,
+				 buf->cells + m->at_old);
+	}
+}
+
+/* What was in the window is in its cells: sort the living from the dead. */
+static void sort_cells(struct gsk_buf *buf, struct gsk_move *m)
+{
+	gsk_cell *win = buf->cells + m->at_win;
+	gsk_cell *old = buf->cells + m->at_old;
+	u32 nr_range = m->plan.nr_range, nr_scratch = nr_range - m->plan.nr_out, k;
+
+	if (m->old) {
+		/* Pages that the resident never touched since it came back. */
+		for (k = 1; k <= m->old->nr && k <= m->plan.nr_out; k++) {
+			gsk_cell *from = &old[m->old->nr - k], *to = &win[nr_range - k];
+
+			if (gsk_cell_full(*from) && !gsk_cell_full(*to)) {
+				*to = *from;
+				*from = __pte(0);
+			}
+		}
+		die(buf, old, m->old->nr);
+	}
+	if (nr_scratch)
+		die(buf, win, nr_scratch);
+}
+
+static void put_outbound(struct gsk_buf *buf, u32 n)
+{
+	struct run run = { .fn = gsk_put };
+	struct gsk_move *m;
+	u32 i;
+
+	for_each_live(buf, n, i, m) {
+		u32 nr_out = m->plan.nr_out;
+
+		if (nr_out)
+			run_add(&run, slot_addr(buf->space, m->out),
+				buf->cells + m->at_win + m->plan.nr_range - nr_out, nr_out);
+	}
+	run_flush(&run);
+}
+
+static void flush(struct gsk_buf *buf)
+{
+	unsigned long grave = gsk_addr(buf->space, buf->grave_pgoff);
+
+	hold(buf, buf->dead, buf->nr_dead);
+	if (buf->nr_dead)
+		gsk_bury(current->mm, grave, buf->nr_dead, buf->dead);
+#ifdef GSK_MUTATE_EARLY_PUT
+	while (buf->nr_held)
+		put_page(buf->held[--buf->nr_held]);
+#endif
+	gsk_flush_end(buf->space, grave, buf->nr_dead);
+	while (buf->nr_held)
+		put_page(buf->held[--buf->nr_held]);
+}
+
+/* Where the incoming stack begins: its lowest page. */
+static unsigned long landing(struct gsk_buf *buf, u32 i)
+{
+	return base_addr(buf->space, buf->sw[i].window) -
+	       ((unsigned long)buf->moves[i].plan.nr_in << PAGE_SHIFT);
+}
+
+static void move_generic(struct gsk_buf *buf, u32 n)
+{
+	struct mm_struct *mm = current->mm;
+	struct gsk_move *m;
+	u32 i;
+
+	gsk_flush_begin(mm);
+	take_inbound(buf, n);
+	for_each_live(buf, n, i, m) {
+		u32 nr = m->plan.nr_range;
+
+		if (nr)
+			gsk_take(mm, base_addr(buf->space, buf->sw[i].window) -
+				 ((unsigned long)nr << PAGE_SHIFT), nr, buf->cells + m->at_win);
+		sort_cells(buf, m);
+	}
+	flush(buf);
+	for_each_live(buf, n, i, m) {
+		if (m->plan.nr_eager)
+			gsk_put(mm, landing(buf, i), m->plan.nr_eager, buf->cells + m->at_in);
+	}
+	put_outbound(buf, n);
+}
+
+static void move_exchange(struct gsk_buf *buf, u32 n)
+{
+	struct mm_struct *mm = current->mm;
+	struct gsk_move *m;
+	u32 i;
+
+	gsk_flush_begin(mm);
+	take_inbound(buf, n);
+	for_each_live(buf, n, i, m) {
+		u32 nr = m->plan.nr_range, below = nr - m->plan.nr_in, nr_eager = m->plan.nr_eager;
+		gsk_cell *win = buf->cells + m->at_win;
+
+		if (nr) {
+			memset(win, 0, below * sizeof(*win));
+			memcpy(win + below, buf->cells + m->at_in, nr_eager * sizeof(*win));
+			memset(win + below + nr_eager, 0,
+			       (m->plan.nr_in - nr_eager) * sizeof(*win));
+			hold(buf, win + below, nr_eager);
+			gsk_exchange(mm, base_addr(buf->space, buf->sw[i].window) -
+				     ((unsigned long)nr << PAGE_SHIFT), nr, win);
+		}
+		sort_cells(buf, m);
+		hold(buf, win + nr - m->plan.nr_out, m->plan.nr_out);
+	}
+	put_outbound(buf, n);
+	flush(buf);
+}
+
+/* Everything is where it belongs: settle who owns which slot. */
+static void settle(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	long nr_switches = 0, nr_parked = 0, nr_resumed = 0;
+	struct gsk_move *m;
+	u32 i;
+
+	spin_lock(&space->slot_lock);
+	for_each_live(buf, n, i, m) {
+		struct greenstk_switch *e = &buf->sw[i];
+
+		if (m->old)
+			gsk_slot_free_locked(space, m->id_old);
+		m->window->slot = 0;
+		if (m->in && (m->plan.nr_eager < m->plan.nr_in || m->in->cold)) {
+			m->in->state = GSK_SLOT_ATTACHED;
+			m->window->slot = m->id_in + 1;
+		} else if (m->in) {
+			gsk_slot_free_locked(space, m->id_in);
+		}
+		e->in_pages = m->plan.nr_in;
+		if (m->out) {
+			m->out->state = GSK_SLOT_PARKED;
+			e->handle_out = gsk_handle(m->id_out, m->out);
+			e->slot_offset = (u64)(space->park_pgoff + m->out->first) << PAGE_SHIFT;
+		}
+		nr_switches++;
+		nr_parked += m->plan.nr_out;
+		nr_resumed += m->plan.nr_eager;
+	}
+	spin_unlock(&space->slot_lock);
+	gsk_count(space, GSK_N_switches, nr_switches);
+	gsk_count(space, GSK_N_pages_parked, nr_parked);
+	gsk_count(space, GSK_N_pages_resumed, nr_resumed);
+	gsk_count(space, GSK_N_batches, 1);
+}
+
+static bool holds_caller(struct gsk_space *space, u32 window)
+{
+	unsigned long sp = user_stack_pointer(current_pt_regs());
+	unsigned long base = base_addr(space, window);
+
+	return sp <= base && sp > base - ((unsigned long)space->shape.window_pages << PAGE_SHIFT);
+}
+
+/* Return: how many of the first @n entries have their window locked or are refused. */
+static int lock_windows(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	bool first = true;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		struct greenstk_switch *e = &buf->sw[i];
+		struct gsk_move *m = &buf->moves[i];
+
+		m->live = m->locked = false;
+		e->handle_out = 0;
+		e->slot_offset = 0;
+		e->in_pages = 0;
+		if (e->flags || e->window >= space->nr_windows) {
+			e->result = -EINVAL;
+			continue;
+		}
+		if (holds_caller(space, e->window)) {
+			e->result = -EDEADLK;
+			continue;
+		}
+		m->window = &space->windows[e->window];
+		if (!gsk_window_trylock(m->window)) {
+			/* Never wait for one while holding another. */
+			if (!first)
+				break;
+			if (gsk_window_lock_killable(space, e->window))
+				return i ? i : -EINTR;
+		}
+		first = false;
+		m->locked = true;
+	}
+	return i;
+}
+
+static void unlock_windows(struct gsk_buf *buf, u32 from, u32 n)
+{
+	u32 i;
+
+	for (i = from; i < n; i++)
+		if (buf->moves[i].locked)
+			gsk_window_unlock(buf->space, buf->sw[i].window);
+}
+
+/**
+ * gsk_switch_bracket() - do the first entries of buf->sw
+ * @buf: with @n entries from user space
+ * @n: 1..GSK_BRACKET_ENTRIES
+ *
+ * Context: current->mm is the space's; no lock held.
+ * Return: how many entries have a result, at least 1, or -errno.
+ */
+int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	u32 nr_out = 0, locked, nr_live, i;
+	int err;
+
+	for (i = 0; i < n; i++)
+		nr_out += !!buf->sw[i].out_bytes;
+	err = gsk_slots_reserve(space, nr_out);
+	if (err && err != -ENOSPC)
+		return err;
+	err = gsk_space_lock_mapped(space);
+	if (err)
+		return err;
+	err = lock_windows(buf, n);
+	if (err < 0)
+		goto unlock;
+	locked = err;
+	n = claim_all(buf, locked);
+	/* An entry that lost its reserved slot to another thread comes again. */
+	for (i = 0; i < n && buf->sw[i].result != -EAGAIN; i++)
+		;
+	if (i < n) {
+		u32 j;
+
+		spin_lock(&space->slot_lock);
+		for (j = i; j < n; j++)
+			if (buf->moves[j].live)
+				unclaim_locked(space, &buf->moves[j]);
+		spin_unlock(&space->slot_lock);
+		n = i;
+	}
+	unlock_windows(buf, n, locked);
+	nr_live = make_tables(buf, n);
+	buf->nr_dead = 0;
+	buf->nr_held = 0;
+	if (nr_live) {
+		if (gsk_must_insert(space))
+			gsk_switch_insert(buf, n);
+		else if (exchange_pays(buf, nr_live))
+			move_exchange(buf, n);
+		else
+			move_generic(buf, n);
+		if (buf->nr_dead)
+			gsk_uncharge_pages(space, buf->nr_dead);
+		settle(buf, n);
+	}
+	unlock_windows(buf, 0, n);
+	err = n ? n : -EAGAIN;
+unlock:
+	gsk_space_unlock_mapped(space);
+	return err;
+}

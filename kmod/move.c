@@ -142,6 +142,10 @@ static int peek_one(pte_t *ptep, unsigned long addr, void *data)
 
 /**
  * gsk_peek() - the pages of a range, referenced, NULL for holes
+ * @mm: its lock or the VMA lock is held
+ * @addr: first page
+ * @nr: pages
+ * @pages: set
  *
  * Return: 0, or -ENOMEM with no reference held.
  */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -14,7 +13,7 @@
 
 #include "object.h"
 
-int object_setup(struct object *o, struct object_opts opts)
+int object_shape(struct object *o, struct object_opts opts)
 {
 	memset(&o->s, 0, sizeof(o->s));
 	o->s.size = sizeof(o->s);
@@ -44,7 +43,7 @@ int object_open(struct object *o, struct object_opts opts)
 	o->fd = open(GREENSTK_DEVICE, O_RDWR | O_CLOEXEC);
 	if (o->fd < 0)
 		return -errno;
-	err = object_setup(o, opts);
+	err = object_shape(o, opts);
 	return err ? err : object_map(o);
 }
 

@@ -33,7 +33,7 @@ struct object_opts {
 
 /* Zero fields: 64 windows of 256 KiB, guard 64 KiB, 64 MiB parking. 0 or -errno. */
 int object_open(struct object *o, struct object_opts opts);
-int object_setup(struct object *o, struct object_opts opts);
+int object_shape(struct object *o, struct object_opts opts);
 int object_map(struct object *o);
 void object_close(struct object *o);
 

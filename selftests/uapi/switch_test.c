@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* SWITCH: every byte of a stack comes back, whatever way and in whatever parts. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,22 +9,22 @@
 #include "kselftest_harness.h"
 #include "object.h"
 
-FIXTURE(object)
+FIXTURE(sw)
 {
 	struct object o;
 };
 
-FIXTURE_SETUP(object)
+FIXTURE_SETUP(sw)
 {
 	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ 0 }));
 }
 
-FIXTURE_TEARDOWN(object)
+FIXTURE_TEARDOWN(sw)
 {
 	object_close(&self->o);
 }
 
-TEST_F(object, first_touch_reads_zero_and_keeps_what_is_written)
+TEST_F(sw, first_touch_reads_zero_and_keeps_what_is_written)
 {
 	char *base = window_base(&self->o, 3);
 
@@ -35,7 +34,7 @@ TEST_F(object, first_touch_reads_zero_and_keeps_what_is_written)
 	EXPECT_EQ(4, stat_of(&self->o).faults_zero);
 }
 
-TEST_F(object, a_parked_stack_comes_back)
+TEST_F(sw, a_parked_stack_comes_back)
 {
 	static const size_t sizes[] = { 1, 2, 3, 4, 8, 9, 16, 17, 31, 48 };
 	char *base = window_base(&self->o, 0);
@@ -55,7 +54,7 @@ TEST_F(object, a_parked_stack_comes_back)
 	}
 }
 
-TEST_F(object, bytes_are_rounded_up_to_pages)
+TEST_F(sw, bytes_are_rounded_up_to_pages)
 {
 	char *base = window_base(&self->o, 0);
 	struct greenstk_switch e = { .window = 0, .out_bytes = PAGE + 1 };
@@ -66,7 +65,7 @@ TEST_F(object, bytes_are_rounded_up_to_pages)
 	EXPECT_EQ(0, painted(base, 2 * PAGE, 1));
 }
 
-TEST_F(object, a_parked_stack_can_be_read_and_written_at_its_slot)
+TEST_F(sw, a_parked_stack_can_be_read_and_written_at_its_slot)
 {
 	char *base = window_base(&self->o, 0);
 	struct greenstk_switch e = { .window = 0, .out_bytes = 3 * PAGE };
@@ -83,7 +82,7 @@ TEST_F(object, a_parked_stack_can_be_read_and_written_at_its_slot)
 	EXPECT_EQ(SIGBUS, touch_signal(slot, false));
 }
 
-TEST_F(object, two_stacks_take_turns_in_one_entry)
+TEST_F(sw, two_stacks_take_turns_in_one_entry)
 {
 	char *base = window_base(&self->o, 1);
 	struct greenstk_switch e;
@@ -109,7 +108,7 @@ TEST_F(object, two_stacks_take_turns_in_one_entry)
 	EXPECT_EQ(1, stat_of(&self->o).handles);
 }
 
-TEST_F(object, a_stack_may_enter_another_window)
+TEST_F(sw, a_stack_may_enter_another_window)
 {
 	uint64_t handle;
 
@@ -119,7 +118,7 @@ TEST_F(object, a_stack_may_enter_another_window)
 	EXPECT_EQ(0, painted(window_base(&self->o, 6), 6 * PAGE, 9));
 }
 
-TEST_F(object, holes_stay_holes)
+TEST_F(sw, holes_stay_holes)
 {
 	char *base = window_base(&self->o, 0);
 	uint64_t handle;
@@ -135,7 +134,7 @@ TEST_F(object, holes_stay_holes)
 	EXPECT_TRUE(all_zero(base - 9 * PAGE, 8 * PAGE));
 }
 
-TEST_F(object, clashing_scratch_pages_are_freed)
+TEST_F(sw, clashing_scratch_pages_are_freed)
 {
 	char *base = window_base(&self->o, 0);
 	struct greenstk_switch e;
@@ -165,7 +164,7 @@ TEST_F(object, clashing_scratch_pages_are_freed)
 	EXPECT_LE(rss_pages(), 16 + 21 + 1000);
 }
 
-TEST_F(object, lazy_pages_come_on_touch)
+TEST_F(sw, lazy_pages_come_on_touch)
 {
 	char *base = window_base(&self->o, 2);
 	unsigned int eager;
@@ -183,7 +182,7 @@ TEST_F(object, lazy_pages_come_on_touch)
 	}
 }
 
-TEST_F(object, lazy_pages_come_out_of_order)
+TEST_F(sw, lazy_pages_come_out_of_order)
 {
 	char *base = window_base(&self->o, 2);
 	uint64_t handle;
@@ -200,7 +199,7 @@ TEST_F(object, lazy_pages_come_out_of_order)
 	EXPECT_EQ(0, painted(base, 32 * PAGE, 4));
 }
 
-TEST_F(object, a_lazy_stack_can_be_parked_again)
+TEST_F(sw, a_lazy_stack_can_be_parked_again)
 {
 	char *base = window_base(&self->o, 2);
 	uint64_t handle;
@@ -225,7 +224,7 @@ TEST_F(object, a_lazy_stack_can_be_parked_again)
 	EXPECT_EQ(0, stat_of(&self->o).handles);
 }
 
-TEST_F(object, a_dead_lazy_resident_gives_its_slot_back)
+TEST_F(sw, a_dead_lazy_resident_gives_its_slot_back)
 {
 	char *base = window_base(&self->o, 2);
 	struct greenstk_stat before = stat_of(&self->o), after;
@@ -242,7 +241,7 @@ TEST_F(object, a_dead_lazy_resident_gives_its_slot_back)
 	EXPECT_LE(after.pages, 4);
 }
 
-TEST_F(object, a_batch_moves_many_stacks_with_one_flush)
+TEST_F(sw, a_batch_moves_many_stacks_with_one_flush)
 {
 	struct greenstk_switch e[64] = { 0 };
 	struct greenstk_stat before, after;
@@ -292,7 +291,7 @@ TEST_F(object, a_batch_moves_many_stacks_with_one_flush)
 	}
 }
 
-TEST_F(object, the_same_window_twice_in_a_batch_is_done_in_order)
+TEST_F(sw, the_same_window_twice_in_a_batch_is_done_in_order)
 {
 	char *base = window_base(&self->o, 4);
 	struct greenstk_switch e[3] = {
@@ -312,7 +311,7 @@ TEST_F(object, the_same_window_twice_in_a_batch_is_done_in_order)
 	EXPECT_FALSE(all_zero(window_base(&self->o, 6) - 3 * PAGE, PAGE));
 }
 
-TEST_F(object, entries_fail_one_by_one)
+TEST_F(sw, entries_fail_one_by_one)
 {
 	struct greenstk_switch e[5] = {
 		{ .window = 0, .out_bytes = PAGE },
@@ -336,7 +335,7 @@ TEST_F(object, entries_fail_one_by_one)
 	EXPECT_EQ(0, painted(window_base(&self->o, 0), PAGE, 2));
 }
 
-TEST_F(object, a_dropped_stack_frees_its_pages)
+TEST_F(sw, a_dropped_stack_frees_its_pages)
 {
 	uint64_t handle[8];
 	struct greenstk_drop e[8] = { 0 };
@@ -360,7 +359,7 @@ TEST_F(object, a_dropped_stack_frees_its_pages)
 	EXPECT_EQ(-ESTALE, resume(&self->o, 1, handle[1], EAGER));
 }
 
-TEST_F(object, a_populated_slot_is_zero_and_can_enter_a_window)
+TEST_F(sw, a_populated_slot_is_zero_and_can_enter_a_window)
 {
 	char *at, *base = window_base(&self->o, 9);
 	uint64_t handle = 0;
@@ -372,7 +371,7 @@ TEST_F(object, a_populated_slot_is_zero_and_can_enter_a_window)
 	EXPECT_EQ(0, painted(base, 5 * PAGE, 77));
 }
 
-TEST_F(object, holes_of_a_parked_stack_can_be_populated)
+TEST_F(sw, holes_of_a_parked_stack_can_be_populated)
 {
 	char *at, *base = window_base(&self->o, 9);
 	uint64_t handle;
@@ -385,7 +384,7 @@ TEST_F(object, holes_of_a_parked_stack_can_be_populated)
 	EXPECT_EQ(-EINVAL, populate(&self->o, &handle, 0, 5 * PAGE, &at));
 }
 
-TEST_F(object, the_guard_is_a_segmentation_fault)
+TEST_F(sw, the_guard_is_a_segmentation_fault)
 {
 	char *limit = window_limit(&self->o, 7);
 
@@ -395,14 +394,14 @@ TEST_F(object, the_guard_is_a_segmentation_fault)
 	EXPECT_EQ(2, stat_of(&self->o).faults_guard);
 }
 
-TEST_F(object, outside_windows_and_slots_is_a_bus_error)
+TEST_F(sw, outside_windows_and_slots_is_a_bus_error)
 {
 	EXPECT_EQ(SIGBUS, touch_signal(self->o.park, false));
 	EXPECT_EQ(SIGBUS, touch_signal(self->o.park + self->o.s.park_bytes - 1, true));
 	EXPECT_EQ(SIGBUS, touch_signal(self->o.map + self->o.s.map_bytes - 1, true));
 }
 
-TEST_F(object, a_full_parking_range_is_enospc_and_changes_nothing)
+TEST_F(sw, a_full_parking_range_is_enospc_and_changes_nothing)
 {
 	struct object o;
 	uint64_t handle[64], extra;
@@ -456,7 +455,7 @@ static void *work(void *arg)
 			pick[in] = in * 4 + rand_r(&w->seed) % 4;
 			e[in].window = w->first + in;
 			e[in].handle_in = handle[pick[in]];
-			e[in].eager_pages = rand_r(&w->seed) % 3 ? EAGER : rand_r(&w->seed) % 8;
+			e[in].eager_pages = rand_r(&w->seed) % 3 ? EAGER : rand_r(&w->seed) % 8U;
 		}
 		w->bad |= batch(w->o, GREENSTK_SWITCH, e, 8, sizeof(*e), 0, &done) || done != 8;
 		for (in = 0; in < 8; in++) {
@@ -480,7 +479,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-TEST_F(object, four_threads_keep_their_bytes)
+TEST_F(sw, four_threads_keep_their_bytes)
 {
 	struct worker w[4];
 	pthread_t thread[4];

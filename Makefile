@@ -15,13 +15,21 @@ DESTDIR    ?=
 .DELETE_ON_ERROR:
 
 all:            ## build the library, tools, examples and benchmarks
-quick:          ## under a minute: build, unit tests, claim checks
+quick: build-jobs ## under a minute: build, unit tests, claim checks
 check: quick    ## every test (FAST=1: user space only)
 install: all    ## install into DESTDIR/PREFIX
 
 include mk/flags.mk mk/deps.mk mk/lib.mk mk/test.mk
 include $(sort $(wildcard */part.mk */*/part.mk))
 include mk/install.mk
+
+# Tests run one suite after another, but what they need is built with all cores, unless make was
+# started with -j and does so anyway.
+JOBS ?= $(shell nproc)
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+.PHONY: build-jobs
+build-jobs:
+	+@$(if $(parallel),$(MAKE) --no-print-directory $(parallel) all,:)
 
 help:           ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort | expand -t 24

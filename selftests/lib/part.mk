@@ -46,8 +46,10 @@ check-variants: unit-build  ## unit tests with few windows and forced eviction
 
 # setarch -R: the sanitizers of gcc 12 do not cope with the address randomisation of new kernels.
 check-asan:  ## unit tests with address and undefined behaviour sanitizers
+	+@$(MAKE) --no-print-directory $(parallel) SAN=address,undefined unit-build
 	+@$(MAKE) --no-print-directory SAN=address,undefined san-asan
 check-tsan:  ## unit tests with the thread sanitizer
+	+@$(MAKE) --no-print-directory $(parallel) SAN=thread unit-build
 	+@$(MAKE) --no-print-directory SAN=thread san-tsan
 .PHONY: san-asan san-tsan
 san-asan: unit-build

@@ -15,6 +15,7 @@ DESTDIR    ?=
 .DELETE_ON_ERROR:
 
 all:            ## build the library, tools, examples and benchmarks
+	@:
 quick: build-jobs ## under a minute: build, unit tests, claim checks
 check: quick    ## every test (FAST=1: user space only)
 install: all    ## install into DESTDIR/PREFIX

@@ -8,12 +8,15 @@ INSTALL_MAN += $(wildcard Documentation/man/*.[1-9])
 .PHONY: install-lib install-man install-bin
 install: install-lib install-man install-bin
 
-install-lib: $(LIB_A) $(LIB_SO) $(O)/lib/greenstk.pc
+install-lib: $(LIB_A) $(LIB_SO)
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/greenstk
 	install -m 644 $(LIB_A) $(DESTDIR)$(LIBDIR)/
 	install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(LIB_SO)) $(DESTDIR)$(LIBDIR)/libgreenstk.so
-	install -m 644 $(O)/lib/greenstk.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(strip $(LIB_LIBS))|' \
+		userspace/lib/greenstk.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/greenstk.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/greenstk.pc
 	install -m 644 include/greenstk.h $(DESTDIR)$(INCLUDEDIR)/
 	install -m 644 $(wildcard include/greenstk/*.h) $(DESTDIR)$(INCLUDEDIR)/greenstk/
 	$(if $(wildcard include/uapi/linux/*.h),install -d $(DESTDIR)$(INCLUDEDIR)/linux && \

@@ -44,13 +44,8 @@ $(LIB_SO): $(lib-pobj) $(lib-dir)/greenstk.map
 		$(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,relro,-z,now -o $@ $(filter %.o,$^) $(LIB_LIBS)
 	$(Q)ln -sf $(@F) $(@D)/libgreenstk.so
 
-$(O)/lib/greenstk.pc: $(lib-dir)/greenstk.pc.in Makefile
-	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-		-e 's|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(strip $(LIB_LIBS))|' $< >$@
-
 -include $(lib-obj:.o=.d) $(lib-pobj:.o=.d)
 
 .PHONY: lib
-lib: $(LIB_A) $(LIB_SO) $(O)/lib/greenstk.pc
+lib: $(LIB_A) $(LIB_SO)
 all: lib

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "api/life.h"
 
+#include "sched/sched.h"
+#include "wait/fd.h"
+
 int gstk__life_init(void)
 {
-	return 0;
+	return gstk__netpoll_register();
 }
 
 void gstk__life_fini(void)
 {
+	if (gstk__poller)
+		gstk__poller->fini();
+	gstk__poller = NULL;
 }
 
 void gstk__life_thread_begin(struct gstk__worker *w)

@@ -324,6 +324,13 @@ int gstk_run_once(int timeout_ms)
 	return (int)gstk__worker_loop(w, never, NULL, timeout_ms < 0 ? GSTK_NEVER - 1 : (uint64_t)timeout_ms * 1000000u);
 }
 
+int gstk_runtime_fd(void)
+{
+	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED))
+		return -EINVAL;
+	return gstk__poller->descriptor();
+}
+
 const char *gstk_version(void)
 {
 	return "0.1.0";

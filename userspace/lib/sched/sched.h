@@ -100,6 +100,7 @@ struct gstk__poller {
 	int (*poll)(uint64_t timeout_ns);
 	void (*wake)(void);
 	bool (*busy)(void); /* has descriptors with waiting tasks: no deadlock while it has */
+	int (*descriptor)(void); /* polls readable when poll() has something to do */
 };
 extern const struct gstk__poller *gstk__poller;
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#include "wait/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <greenstk/base.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include "host/host.h"
+#include "sched/sched.h"
+
+#define MAX_FDS (1u << 22)
+
+static struct {
+	struct gstk__fd *fd;
+	uint32_t nr;
+	_Atomic uint32_t high;
+} table;
+
+int gstk__fd_table_init(void)
+{
+	struct rlimit rl;
+
+	table.nr = MAX_FDS;
+	if (!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_max < MAX_FDS)
+		table.nr = (uint32_t)rl.rlim_max;
+	table.fd = gstk__mem_reserve(table.nr * sizeof(*table.fd), 4096);
+	return table.fd ? 0 : -ENOMEM;
+}
+
+void gstk__fd_table_fini(void)
+{
+	gstk__mem_release(table.fd, table.nr * sizeof(*table.fd));
+	table.fd = NULL;
+}
+
+static void note_high(uint32_t fd)
+{
+	uint32_t high = atomic_load_explicit(&table.high, memory_order_relaxed);
+
+	while (fd >= high && !atomic_compare_exchange_weak(&table.high, &high, fd + 1))
+		;
+}
+
+static bool is_tcp(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) || (domain != AF_INET && domain != AF_INET6))
+		return false;
+	len = sizeof(type);
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+int gstk__fd_get(int fd, struct gstk__fd **out)
+{
+	struct gstk__fd *f;
+	int fl;
+
+	if (__builtin_expect((unsigned int)fd >= table.nr, 0))
+		return table.fd ? -EBADF : -ESRCH;
+	f = &table.fd[fd];
+	*out = f;
+	if (__builtin_expect(f->flags & GSTK__FD_KNOWN, 1))
+		return 0;
+	fl = fcntl(fd, F_GETFL);
+	if (fl < 0)
+		return -errno;
+	if (!(fl & O_NONBLOCK) && fcntl(fd, F_SETFL, fl | O_NONBLOCK))
+		return -errno;
+	gstk__fd_adopt(fd, is_tcp(fd));
+	return 0;
+}
+
+void gstk__fd_adopt(int fd, bool stream)
+{
+	struct gstk__fd *f = &table.fd[fd];
+
+	if ((unsigned int)fd >= table.nr)
+		return;
+	note_high((uint32_t)fd);
+	gstk__lock(&f->lock);
+	f->flags = GSTK__FD_KNOWN | (stream ? GSTK__FD_STREAM : 0);
+	f->gen++;
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
+	gstk__unlock(&f->lock);
+}
+
+static void unlink_waiter(struct gstk__fd *f, struct gstk_task *t)
+{
+	uint32_t me = gstk__task_index(t);
+
+	if (f->head != me && !t->wprev)
+		return; /* not linked any more */
+	if (t->wprev)
+		gstk__task(t->wprev)->wnext = t->wnext;
+	else
+		f->head = t->wnext;
+	if (t->wnext)
+		gstk__task(t->wnext)->wprev = t->wprev;
+	else
+		f->tail = t->wprev;
+	t->wnext = t->wprev = 0;
+}
+
+int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
+{
+	struct gstk_task *t = gstk__current();
+	enum gstk__code code;
+
+	if (!t)
+		return -ESRCH;
+	if (gstk__cancel_pending(t))
+		return -ECANCELED;
+	gstk__lock(&f->lock);
+	if (!(f->flags & GSTK__FD_REGISTERED)) {
+		int err = gstk__netpoll_add(fd, f->gen);
+
+		if (err) {
+			gstk__unlock(&f->lock);
+			return err;
+		}
+		f->flags |= GSTK__FD_REGISTERED;
+	}
+	if (atomic_load_explicit(&f->events, memory_order_relaxed) & (want | GSTK__FD_FAIL)) {
+		gstk__unlock(&f->lock);
+		return 0;
+	}
+	t->msg[0] = want | GSTK__FD_FAIL;
+	t->obj = f;
+	t->wnext = 0;
+	t->wprev = f->tail;
+	if (f->tail)
+		gstk__task(f->tail)->wnext = gstk__task_index(t);
+	else
+		f->head = gstk__task_index(t);
+	f->tail = gstk__task_index(t);
+	code = gstk__block_unlock(&f->lock, (enum gstk__why)why, deadline_ns);
+	if (__builtin_expect(code == GSTK__CODE_OK, 1))
+		return 0;
+	if (code == GSTK__CODE_CLOSED)
+		return -EBADF;
+	t = gstk__current();
+	gstk__lock(&f->lock);
+	unlink_waiter(f, t);
+	gstk__unlock(&f->lock);
+	return gstk__code_errno(code);
+}
+
+int gstk__fd_event(int fd, uint32_t gen, uint32_t bits)
+{
+	struct gstk__fd *f = &table.fd[fd];
+	uint32_t i, next;
+	int woken = 0;
+
+	gstk__lock(&f->lock);
+	if (f->gen == gen) {
+		atomic_fetch_or_explicit(&f->events, bits, memory_order_release);
+		atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+		for (i = f->head; i; i = next) {
+			struct gstk_task *t = gstk__task(i);
+
+			next = t->wnext;
+			if (!(t->msg[0] & bits))
+				continue;
+			unlink_waiter(f, t);
+			woken += gstk__wake(t, GSTK__CODE_OK);
+		}
+	}
+	gstk__unlock(&f->lock);
+	return woken;
+}
+
+void gstk__fd_closed(int fd)
+{
+	struct gstk__fd *f;
+	uint32_t i;
+
+	if ((unsigned int)fd >= table.nr)
+		return;
+	f = &table.fd[fd];
+	gstk__lock(&f->lock);
+	f->gen++;
+	f->flags = 0;
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
+	while ((i = f->head)) {
+		unlink_waiter(f, gstk__task(i));
+		gstk__wake(gstk__task(i), GSTK__CODE_CLOSED);
+	}
+	gstk__unlock(&f->lock);
+}
+
+bool gstk__fd_any_waiter(void)
+{
+	for (uint32_t i = 0; i < atomic_load(&table.high); i++)
+		if (__atomic_load_n(&table.fd[i].head, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}

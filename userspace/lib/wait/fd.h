@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the runtime knows of a file descriptor: 32 bytes, indexed by number.
+ *
+ * Readiness is edge-triggered. An event sets bits in ->events and wakes the waiters that want one
+ * of them, under ->lock. A caller clears its bits before the system call, never after: what arrives
+ * in between sets them again. Waiting re-checks the bits under the lock, so no edge is lost.
+ *
+ * ->drained: the last read of a TCP stream was short, so the next one would find nothing: it waits
+ * first, unless an event came meanwhile. Not after RDHUP, HUP, ERR or PRI (there an end of file or
+ * an error is still to be read), not for datagrams or Unix sockets (boundaries end a read early).
+ */
+#ifndef GSTK__WAIT_FD_H
+#define GSTK__WAIT_FD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GSTK__FD_READ  0x01u
+#define GSTK__FD_WRITE 0x02u
+#define GSTK__FD_PRI   0x04u
+#define GSTK__FD_FAIL  0x08u /* HUP or ERR: wakes everybody, then cleared like the rest */
+#define GSTK__FD_END   0x10u /* RDHUP, HUP, ERR was seen: sticky, forbids DRAINED */
+
+#define GSTK__FD_KNOWN	    0x01u /* non-blocking, kind known */
+#define GSTK__FD_REGISTERED 0x02u
+#define GSTK__FD_STREAM	    0x04u /* TCP */
+
+struct gstk__fd {
+	_Atomic uint32_t lock;
+	_Atomic uint32_t events;
+	uint32_t head, tail; /* waiting tasks; msg[0]: events wanted */
+	uint32_t gen;	     /* changes when the number is closed */
+	uint32_t flags;	     /* under the lock once registered */
+	_Atomic uint32_t drained;
+	uint32_t spare;
+};
+
+int gstk__fd_table_init(void);
+void gstk__fd_table_fini(void);
+
+/* The record of a descriptor, made known on first use: non-blocking, kind looked up. -EBADF. */
+int gstk__fd_get(int fd, struct gstk__fd **out);
+/* A descriptor that was just created here: @stream when it is TCP; already non-blocking. */
+void gstk__fd_adopt(int fd, bool stream);
+
+/*
+ * Park until one of @want is there (or was since it was last cleared). 0, -ETIMEDOUT, -ECANCELED,
+ * -EBADF when it is closed meanwhile, or what registering failed with (-EPERM: always ready).
+ */
+int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns);
+/* Before a system call: forget @bits and FAIL. */
+static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
+{
+	bits |= GSTK__FD_FAIL;
+	if (atomic_load_explicit(&f->events, memory_order_relaxed) & bits)
+		atomic_fetch_and_explicit(&f->events, ~bits, memory_order_acquire);
+}
+
+/* An event came (from the poller). */
+int gstk__fd_event(int fd, uint32_t gen, uint32_t bits);
+/* Waiters get -EBADF; the record starts anew. */
+void gstk__fd_closed(int fd);
+bool gstk__fd_any_waiter(void);
+
+/* netpoll.c */
+int gstk__netpoll_add(int fd, uint32_t gen);
+int gstk__netpoll_register(void);
+
+#endif

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+/* Blocking-style I/O: try, and where the descriptor is not ready, park. */
+#include <greenstk/net.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "host/host.h"
+#include "sched/sched.h"
+#include "wait/fd.h"
+#include "wait/sleep.h"
+
+/* Try CALL until it does not say EAGAIN. A macro, so that the fast path has no indirect call. */
+#define RETRY(fd, f, want, why, deadline, CALL) \
+	({ \
+		ssize_t ret_; \
+		for (;;) { \
+			gstk__fd_clear(f, want); \
+			ret_ = (CALL); \
+			if (__builtin_expect(ret_ >= 0, 1)) \
+				break; \
+			ret_ = -net_errno(); \
+			if (ret_ == -EINTR) \
+				continue; \
+			if (ret_ != -EAGAIN) \
+				break; \
+			ret_ = gstk__fd_wait(fd, f, want, why, deadline); \
+			if (ret_) \
+				break; \
+		} \
+		ret_; \
+	})
+
+/* errno of this thread, never through an address from before a park. */
+static __attribute__((noinline)) int net_errno(void)
+{
+	return errno;
+}
+
+/* Drained streams wait first; see fd.h. */
+static inline int wait_drained(int fd, struct gstk__fd *f, uint64_t deadline_ns)
+{
+	if (!atomic_load_explicit(&f->drained, memory_order_relaxed))
+		return 0;
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	return gstk__fd_wait(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns);
+}
+
+static inline void note_short(struct gstk__fd *f, ssize_t got, size_t asked)
+{
+	if (got > 0 && (size_t)got < asked && (f->flags & GSTK__FD_STREAM) && (f->flags & GSTK__FD_REGISTERED) &&
+	    !(atomic_load_explicit(&f->events, memory_order_relaxed) &
+	      (GSTK__FD_READ | GSTK__FD_END | GSTK__FD_PRI)))
+		atomic_store_explicit(&f->drained, 1, memory_order_relaxed);
+}
+
+ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n || (n = wait_drained(fd, f, deadline_ns)))
+		return n;
+	n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, read(fd, buf, len));
+	note_short(f, n, len);
+	return n;
+}
+
+ssize_t gstk_read(int fd, void *buf, size_t len)
+{
+	return gstk_read_until(fd, buf, len, GSTK_NEVER);
+}
+
+ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n)
+		return n;
+	/* Sockets: no SIGPIPE; others (-ENOTSOCK) fall back to write(2). */
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns,
+		     f->flags & GSTK__FD_STREAM ? send(fd, buf, len, MSG_NOSIGNAL) : write(fd, buf, len));
+}
+
+ssize_t gstk_write(int fd, const void *buf, size_t len)
+{
+	return gstk_write_until(fd, buf, len, GSTK_NEVER);
+}
+
+int gstk_write_all_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)
+{
+	const char *p = buf;
+
+	while (len) {
+		ssize_t n = gstk_write_until(fd, p, len, deadline_ns);
+
+		if (n < 0)
+			return (int)n;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int gstk_write_all(int fd, const void *buf, size_t len)
+{
+	return gstk_write_all_until(fd, buf, len, GSTK_NEVER);
+}
+
+ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
+{
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n || (n = wait_drained(fd, f, GSTK_NEVER)))
+		return n;
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, GSTK_NEVER, readv(fd, iov, nr));
+}
+
+ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)(nr < 0 ? 0 : nr) };
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n)
+		return n;
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER,
+		     f->flags & GSTK__FD_STREAM && nr >= 0 ? sendmsg(fd, &msg, MSG_NOSIGNAL) : writev(fd, iov, nr));
+}
+
+ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n)
+		return n;
+	if (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) {
+		n = recvmsg(fd, msg, flags);
+		return n < 0 ? -net_errno() : n;
+	}
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, GSTK_NEVER, recvmsg(fd, msg, flags));
+}
+
+ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	struct gstk__fd *f;
+	ssize_t n = gstk__fd_get(fd, &f);
+
+	if (n)
+		return n;
+	if (flags & MSG_DONTWAIT) {
+		n = sendmsg(fd, msg, flags | MSG_NOSIGNAL);
+		return n < 0 ? -net_errno() : n;
+	}
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER, sendmsg(fd, msg, flags | MSG_NOSIGNAL));
+}
+
+int gstk_poll(int fd, short events, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	uint32_t want = 0;
+	int err = gstk__fd_get(fd, &f);
+
+	if (err)
+		return err;
+	if (events & (POLLIN | POLLRDHUP))
+		want |= GSTK__FD_READ;
+	if (events & POLLOUT)
+		want |= GSTK__FD_WRITE;
+	if (events & POLLPRI)
+		want |= GSTK__FD_PRI;
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = events };
+
+		gstk__fd_clear(f, want);
+		err = poll(&p, 1, 0);
+		if (err < 0 && (err = net_errno()) != EINTR)
+			return -err;
+		if (p.revents & POLLNVAL)
+			return -EBADF;
+		if (p.revents)
+			return p.revents;
+		err = gstk__fd_wait(fd, f, want, events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ,
+				    deadline_ns);
+		if (err)
+			return err;
+	}
+}
+
+int gstk_socket(int domain, int type, int protocol)
+{
+	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+
+	if (fd < 0)
+		return -net_errno();
+	gstk__fd_adopt(fd, (type & 0xf) == SOCK_STREAM && (domain == AF_INET || domain == AF_INET6));
+	return fd;
+}
+
+int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t len, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	socklen_t elen = sizeof(int);
+	int err = gstk__fd_get(fd, &f), soerr = 0;
+
+	if (err)
+		return err;
+	gstk__fd_clear(f, GSTK__FD_WRITE);
+	for (;;) {
+		if (connect(fd, addr, len) == 0)
+			return 0;
+		err = net_errno();
+		if (err == EINPROGRESS || err == EALREADY || err == EINTR)
+			break;
+		if (err != EAGAIN) /* a Unix listener with a full backlog: nothing will tell, so try again */
+			return -err;
+		err = gstk__sleep_until(gstk__now_ns() + 1000000, deadline_ns, GSTK__WAIT_CONNECT);
+		if (err)
+			return err;
+	}
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+		gstk__fd_clear(f, GSTK__FD_WRITE);
+		if (poll(&p, 1, 0) > 0 && p.revents)
+			break;
+		err = gstk__fd_wait(fd, f, GSTK__FD_WRITE, GSTK__WAIT_CONNECT, deadline_ns);
+		if (err)
+			return err;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &soerr, &elen))
+		return -net_errno();
+	return -soerr;
+}
+
+int gstk_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return gstk_connect_until(fd, addr, len, GSTK_NEVER);
+}
+
+int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t deadline_ns)
+{
+	static _Atomic bool reported;
+	uint64_t delay_ns = 1000000;
+	struct gstk__fd *f;
+	int err = gstk__fd_get(fd, &f);
+
+	if (err)
+		return err;
+	for (;;) {
+		int r = (int)RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns,
+				   accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+
+		if (r >= 0) {
+			gstk__fd_adopt(r, f->flags & GSTK__FD_STREAM);
+			return r;
+		}
+		if (r == -ECONNABORTED || r == -EPROTO)
+			continue;
+		if (r != -EMFILE && r != -ENFILE && r != -ENOBUFS && r != -ENOMEM)
+			return r;
+		if (!atomic_exchange(&reported, true))
+			fprintf(stderr, "greenstk: accept: %s; new connections wait until descriptors or memory are "
+				"free (ulimit -n, fs.file-max)\n", r == -EMFILE ? "too many open files" :
+				r == -ENFILE ? "file table full" : "out of memory");
+		err = gstk__sleep_until(gstk__now_ns() + delay_ns, deadline_ns, GSTK__WAIT_ACCEPT_BACKOFF);
+		if (err)
+			return err;
+		delay_ns = delay_ns * 2 < 100000000 ? delay_ns * 2 : 100000000;
+	}
+}
+
+int gstk_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return gstk_accept_until(fd, addr, len, GSTK_NEVER);
+}
+
+int gstk_close(int fd)
+{
+	gstk__fd_closed(fd);
+	return close(fd) ? -net_errno() : 0;
+}

@@ -4,12 +4,12 @@ ex-dir     := userspace/examples
 ex-obj      = $(patsubst $(ex-dir)/%.c,$(O)/obj/examples/%.o,$(wildcard $(ex-dir)/$(1)/*.c))
 # Programs of their own beside the server; all other files of pubsub/ are the server's.
 pubsub-main := $(O)/obj/examples/pubsub/server.o
-pubsub-load := $(filter %/load.o %/load_%.o,$(call ex-obj,pubsub))
+pubsub-load := $(patsubst $(ex-dir)/%.c,$(O)/obj/examples/%.o,$(wildcard $(ex-dir)/pubsub/load*.c))
 pubsub-lib  := $(filter-out $(pubsub-main) $(pubsub-load),$(call ex-obj,pubsub))
 PUBSUB_A    := $(O)/lib/pubsub.a
 EXAMPLES    := $(O)/bin/echo $(O)/bin/pubsub $(if $(pubsub-load),$(O)/bin/pubsub-load)
 # Until the library is whole: what is missing fails when it is called.
-example-ld  := -Wl,--unresolved-symbols=ignore-all
+$(O)/bin/pubsub $(O)/bin/echo: example-ld := -Wl,--unresolved-symbols=ignore-all
 
 $(O)/obj/examples/%.o: $(ex-dir)/%.c
 	@mkdir -p $(@D)
@@ -24,12 +24,13 @@ $(PUBSUB_A): $(pubsub-lib)
 	$(Q)$(AR) rcs $@ $^
 
 $(O)/bin/pubsub: $(pubsub-main) $(PUBSUB_A) $(LIB_A)
+$(O)/bin/pubsub-load: LIB_LIBS := -lm
 $(O)/bin/pubsub-load: $(pubsub-load)
 $(O)/bin/echo: $(call ex-obj,echo) $(LIB_A)
 $(EXAMPLES):
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_COMMON) $(example-ld) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(CFLAGS_COMMON) $(example-ld) -o $@ $^ $(LIB_LIBS) 
 
 .PHONY: examples
 examples: $(EXAMPLES)

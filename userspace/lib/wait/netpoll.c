@@ -83,7 +83,8 @@ static int poll_events(uint64_t timeout_ns)
 		uint64_t data = ev[i].data.u64, count;
 
 		if (data == WAKE_DATA) {
-			while (read(wakefd, &count, sizeof(count)) < 0 && errno == EINTR)
+			/* Meant for the one who waits: a passer-by must leave it. */
+			while (timeout_ns && read(wakefd, &count, sizeof(count)) < 0 && errno == EINTR)
 				;
 			continue;
 		}

@@ -36,7 +36,7 @@ my $internal = `cat \$(find userspace/lib kmod include -name '*.[ch]' 2>/dev/nul
 for my $d (@docs, glob('Documentation/man/*.[1-9]')) {
 	my %seen;
 	my $t = slurp($d);
-	while ($t =~ /\b(gstk_[a-z0-9_]*[a-z0-9]|GSTK_[A-Z0-9_]*[A-Z0-9])\b(?![\w*])/g) {
+	while ($t =~ /\b(gstk_(?!_)[a-z0-9_]*[a-z0-9]|GSTK_(?!_)[A-Z0-9_]*[A-Z0-9])\b(?![\w*])/g) {
 		next if $seen{$1}++;
 		complain("$d: $1 is not in a public header") unless $public =~ /\b\Q$1\E\b/ || ($1 =~ /^GSTK_/ && $internal =~ /\b\Q$1\E\b/);
 	}

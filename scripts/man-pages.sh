@@ -114,7 +114,7 @@ for my $h (@headers) {
 	$page .= ".SH DESCRIPTION\n" . prose($intro) . "\n";
 	for my $b (@blocks) {
 		next if $b->{doc} eq '' && !grep { /\x00/ } @{$b->{decl}};
-		$page .= ".SS \"" . join(", ", map { /(\w+)\s*\(/ ? "$1()" : s/^#define //r } map { (split /\x00/)[0] } @{$b->{decl}}) . "\"\n";
+		$page .= ".SS \"" . join(", ", map { /(\w+)\s*\(/ ? "$1()" : s/^#define (\w+).*/$1/r } map { (split /\x00/)[0] } @{$b->{decl}}) . "\"\n";
 		$page .= ".nf\n" . join("", map { ".B " . esc((split /\x00/)[0]) . "\n" } @{$b->{decl}}) . ".fi\n.PP\n";
 		$page .= prose($b->{doc}) . "\n" if $b->{doc} ne '';
 		for (@{$b->{decl}}) {

@@ -33,5 +33,47 @@ bench: bench-build $(if $(bench-peers),bench-peers)  ## name value unit a line (
 bench-table:  ## rewrite the table of Documentation/results.rst from JSON=
 	perl $(bench-dir)/table.pl $(JSON) $(bench-dir)/targets.txt Documentation/results.rst
 bench-build: $(O)/bin/gstk-bench
-bench-peers:
+
+
+# Peers. The file name is the prefix of their results: boost.fiber.chan.unbuffered.1worker.
+# Each line of the table: program, source, command and libraries; a probe says what is missing.
+peer-dir := $(bench-dir)/peers
+peer-progs := epoll
+peer-progs += $(if $(wildcard /usr/include/st.h),st)
+peer-progs += $(if $(wildcard /usr/include/uv.h),libuv)
+peer-progs += $(if $(wildcard /usr/include/boost/context/detail/fcontext.hpp),boost.context)
+peer-progs += $(if $(wildcard /usr/include/boost/fiber/all.hpp),boost.fiber)
+peer-progs += $(if $(shell command -v go),go)
+peer-bin := $(addprefix $(O)/bin/peers/,$(strip $(peer-progs)))
+peer-flags := -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter
+
+bench-peers: $(peer-bin)
+	@for p in epoll st libuv boost.context boost.fiber go; do \
+		case ' $(strip $(peer-progs)) ' in *" $$p "*) ;; *) echo "peer $$p: its packages are not here, left out";; esac; done
+
+$(O)/bin/peers/epoll: $(peer-dir)/epoll.c $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(peer-flags) -o $@ $<
+$(O)/bin/peers/st: $(peer-dir)/st.c $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(peer-flags) -o $@ $< -lst
+$(O)/bin/peers/libuv: $(peer-dir)/libuv.c $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(peer-flags) -o $@ $< -luv
+$(O)/bin/peers/boost.context: $(peer-dir)/boost_context.cc $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(peer-flags) -o $@ $< -lboost_context
+$(O)/bin/peers/boost.fiber: $(peer-dir)/boost_fiber.cc $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(peer-flags) -DNDEBUG -o $@ $< -lboost_fiber -lboost_context -pthread
+$(O)/bin/peers/go: $(peer-dir)/go.go
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)GO111MODULE=off GOFLAGS= GOCACHE=$(abspath $(O)/obj/go-cache) go build -o $@ $<
+
 all: bench-build

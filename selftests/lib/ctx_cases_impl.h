@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <ucontext.h>
-#include <unwind.h>
 
 #include "arch/arch.h"
 #include "ctx_cases.h"
+#include "ctx_step.h"
 
 #define CHECK(cond) do { if (!(cond)) return __LINE__; } while (0)
 #define NOINLINE __attribute__((noinline))
@@ -397,11 +396,7 @@ int ctx_case_fp_modes_are_kept_by_control_bits(void)
 	return 0;
 }
 
-/*
- * Single-steps through switches and unwinds from the trap at each instruction. A backtrace is
- * right if, of the functions below, it shows one of the listed rows and nothing else.
- */
-enum who { NOBODY, SITE_MAIN, CALLER, SITE_CO, ENTRY, START };
+static struct step_test stepping;
 
 static NOINLINE uintptr_t step_site_main(uintptr_t word)
 {
@@ -421,111 +416,37 @@ static NOINLINE void step_entry(uintptr_t word)
 		word = step_site_co(word) + opaque;
 }
 
-static NOINLINE uintptr_t step_caller(void);
-
-static const struct { enum who row[6]; } backtraces[] = {
-	{ { SITE_MAIN, CALLER } }, { { CALLER } },
-	{ { SITE_CO, ENTRY, START } }, { { ENTRY, START } }, { { START } },
-	/* the one instruction where pc is still here and everything else there */
-	{ { SITE_MAIN, SITE_CO, ENTRY, START } }, { { SITE_MAIN, START } },
-	{ { SITE_CO, SITE_MAIN, CALLER } },
-};
-
-static struct { enum who row[64]; unsigned int nr, frames; enum who last; } seen;
-static volatile int step_stop, nr_steps, nr_wrong;
-static unsigned int rows_seen[sizeof(backtraces) / sizeof(backtraces[0])];
-
-/* Of a return address: the library looks at pc - 1 by itself. */
-static enum who who_is(uintptr_t pc)
-{
-	uintptr_t fn = (uintptr_t)_Unwind_FindEnclosingFunction((void *)pc);
-
-	if (fn == (uintptr_t)step_site_main) return SITE_MAIN;
-	if (fn == (uintptr_t)step_site_co) return SITE_CO;
-	if (fn == (uintptr_t)step_caller) return CALLER;
-	if (fn == (uintptr_t)step_entry) return ENTRY;
-	if (fn == (uintptr_t)gstk__stack_start - 1) return START;
-	return NOBODY;
-}
-
-static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *arg)
-{
-	int before = 0;
-	uintptr_t pc = _Unwind_GetIPInfo(context, &before);
-	enum who who;
-
-	if (!pc)        /* libgcc shows the end as a frame */
-		return _URC_NO_REASON;
-	who = who_is(before ? pc + 1 : pc);
-	if (++seen.frames > 50)
-		return _URC_END_OF_STACK;
-	seen.last = who;
-	if (who != NOBODY)
-		seen.row[seen.nr++] = who;
-	return _URC_NO_REASON;
-}
-
-static void on_step(int sig, siginfo_t *info, void *ucontext)
-{
-	size_t i;
-
-	if (step_stop)
-		((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
-	memset(&seen, 0, sizeof(seen));
-	_Unwind_Backtrace(see_frame, NULL);
-	nr_steps++;
-	for (i = 0; i < sizeof(backtraces) / sizeof(backtraces[0]); i++)
-		if (!memcmp(backtraces[i].row, seen.row, sizeof(backtraces[i].row)) && seen.nr <= 5) {
-			rows_seen[i]++;
-			break;
-		}
-	/* A stack of ours ends with its start; the first one goes on to the process's. */
-	if (i == sizeof(backtraces) / sizeof(backtraces[0]) || seen.frames > 50 ||
-	    (seen.row[seen.nr - 1] == START) != (seen.last == START)) {
-		nr_wrong++;
-		fprintf(stderr, "# wrong at pc %p (%d):", (void *)(uintptr_t)
-			((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP],
-			(int)who_is((uintptr_t)((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP]));
-		for (i = 0; i < seen.nr; i++)
-			fprintf(stderr, " %d", (int)seen.row[i]);
-		fprintf(stderr, ", %u frames\n", seen.frames);
-	}
-}
-
 static NOINLINE uintptr_t step_caller(void)
 {
 	uintptr_t got = 0, i;
 
-	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | 0x100);
+	step_on();
 	for (i = 0; i < 3; i++)
 		got += step_site_main(i);
-	step_stop = 1;
+	stepping.stop = 1;
 	return got + opaque;
 }
 
 int ctx_case_backtrace_ends_at_every_instruction(void)
 {
-	static char signal_stack[1 << 16];
-	stack_t ss;
-	struct sigaction sa;
-	const char *variant = getenv("GREENSTK_TEST_VARIANT");
+	/* m, c: where the switches are; M, C: who called them. */
+	const struct step_fn fns[] = {
+		{ 'm', (uintptr_t)step_site_main }, { 'M', (uintptr_t)step_caller },
+		{ 'c', (uintptr_t)step_site_co }, { 'C', (uintptr_t)step_entry },
+		{ STEP_START, (uintptr_t)gstk__stack_start - 1 },
+	};
+	/* The last three: the one instruction where pc is still here and all else there. */
+	static const char *const rows[] = { "mM", "M", "cCS", "CS", "S", "mcCS", "mS", "cmM" };
 
-	/* valgrind has no trap flag; sanitizers' own calls would be stepped through. */
-	if (variant && (strstr(variant, "san") || strstr(variant, "valgrind")))
+	if (!step_possible())
 		return CTX_SKIP;
-	memset(&ss, 0, sizeof(ss));
-	ss.ss_sp = signal_stack;
-	ss.ss_size = sizeof(signal_stack);
-	sigaltstack(&ss, NULL);
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_sigaction = on_step;
-	sa.sa_flags = SA_SIGINFO | SA_ONSTACK;
-	sigaction(SIGTRAP, &sa, NULL);
+	memcpy(stepping.fns, fns, sizeof(fns));
+	memcpy(stepping.rows, rows, sizeof(rows));
+	step_prepare(&stepping);
 	fresh(step_entry);
 	step_caller();
-	CHECK(nr_wrong == 0);
-	CHECK(nr_steps > 100);
-	/* The hard ones were met. */
-	CHECK(rows_seen[5] > 0 && rows_seen[6] > 0 && rows_seen[7] > 0);
+	CHECK(stepping.wrong == 0);
+	CHECK(stepping.steps > 100);
+	CHECK(stepping.met[5] > 0 && stepping.met[6] > 0 && stepping.met[7] > 0);
 	return 0;
 }

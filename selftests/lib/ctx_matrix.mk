@@ -34,3 +34,13 @@ $(foreach v,$(ctx-have),$(eval $(call ctx-rule,$v)))
 ctx-matrix: $(if $(SAN),,$(ctx-prog))  ## the inlined switch, compiler by compiler
 	@$(RUN_TESTS) -s ctx -t 60 $(ctx-prog)
 check: $(if $(SAN),,ctx-matrix)
+
+# The kernel's harness is not C++, so these cases are an object of their own.
+$(O)/test/lib/ctx_exceptions.o: selftests/lib/ctx_exceptions.cc
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -c -o $@ $<
+-include $(O)/test/lib/ctx_exceptions.o.d
+$(O)/test/lib/ctx_exceptions_test: $(O)/test/lib/ctx_exceptions.o
+$(O)/test/lib/ctx_exceptions_test: private LIB_LIBS := $(O)/test/lib/ctx_exceptions.o $(LIB_A) $(LIB_LIBS) -lstdc++
+# The generic unwinder, with accessors.
+$(O)/test/lib/ctx_unwind_test: private LIB_LIBS := $(LIB_LIBS) -lunwind-generic -lunwind

@@ -182,7 +182,6 @@ gstk_ctx_switch_ontop:
 	movq	%rsp, (%rdi)
 	movq	%rax, %rdi
 	/* From here on the caller is the target, known by nothing but its frame. */
-	movq	%rsi, %rsp
 	movq	%rsi, %rbx
 	.cfi_def_cfa %rbx, GSTK__FRAME_SIZE
 	.cfi_offset %rip, GSTK__FRAME_PC - GSTK__FRAME_SIZE
@@ -192,6 +191,7 @@ gstk_ctx_switch_ontop:
 	.cfi_undefined %r13
 	.cfi_undefined %r14
 	.cfi_undefined %r15
+	movq	%rsi, %rsp
 	movq	GSTK__FRAME_BP(%rbx), %rbp      /* for those who walk frame pointers */
 	andq	$-16, %rsp
 	callq	*%rdx

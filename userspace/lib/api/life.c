@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "api/life.h"
 
+#include "api/config.h"
 #include "sched/sched.h"
+#include "sched/sweeper.h"
 #include "wait/fd.h"
 
 int gstk__life_init(void)
 {
-	return gstk__netpoll_register();
+	int err = gstk__netpoll_register();
+
+	if (err || (gstk__config.flags & GSTK_NO_SWEEP))
+		return err;
+	return gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
+				   gstk__config.resident_budget);
 }
 
 void gstk__life_fini(void)
 {
+	gstk__sweeper_stop();
 	if (gstk__poller)
 		gstk__poller->fini();
 	gstk__poller = NULL;

@@ -38,7 +38,6 @@ static void __attribute__((noreturn, cold)) bad_stack(struct gstk_task *t)
 int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 {
 	char *base = gstk__win_base(t->window), *sp = t->sp;
-	struct gstk__window *w = gstk__win(t->window);
 	uint32_t used = (uint32_t)(base - sp), image;
 
 	if (__builtin_expect(sp > base || sp < gstk__win_limit(t->window), 0))
@@ -55,8 +54,6 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 	t->used = used;
 	t->image = image;
 	t->tier = GSTK__TIER_COPIED;
-	if (w->low < used)
-		w->low = used;
 	gstk__count(&p->n.evictions);
 	gstk__count_by(&p->n.bytes_evicted, used);
 	gstk__gauge(&p->n.copied, 1);
@@ -160,7 +157,9 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 	}
 	w->resident = me;
 	w->claim_tick = p->tick;
-	if (t->tier != GSTK__TIER_RESIDENT && t->tier != GSTK__TIER_NONE)
+	if (t->tier == GSTK__TIER_NONE)
+		gstk__win_guard(t->window);
+	else if (t->tier != GSTK__TIER_RESIDENT)
 		gstk__restore(p, t);
 	return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "park/arena.h"
 #include "park/counters.h"
-#include "task/task.h"
+#include "task/state.h"
 #include "window/window.h"
 
 /* What park/ needs from the thread that calls it. */

@@ -164,6 +164,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	if (t->window > gstk__windows.nr) {
 		gstk__win_put_private(t->window);
 	} else if (!(gstk__word(t) & GSTK__SHARED)) {
+		win->low = 0;
 		atomic_store_explicit(&win->word, GSTK__WIN_FREE, memory_order_release);
 		atomic_store_explicit(&win->nbound, 0, memory_order_relaxed);
 		gstk__gauge(&w->park.n.windows_bound, -1);

@@ -51,6 +51,9 @@ enum gstk__poke {
 	GSTK__POKE_DUMP = 1u << 2,   /* print yourself */
 };
 
+/* ->tick of a COPIED task that packing was tried on in vain. */
+#define GSTK__TICK_UNPACKABLE UINT32_MAX
+
 /* ->peer: who joins. Low 27 bits: a task index, or an ext index with EXT. */
 #define GSTK__PEER_INDEX    0x07ffffffu
 #define GSTK__PEER_LOCK	    (1u << 27) /* the ending task is waking its joiner */

@@ -36,7 +36,7 @@ enum gstk__win_state {
 /* ->flags */
 #define GSTK__WIN_GUARDED (1u << 0) /* its guard is installed */
 #define GSTK__WIN_PRIVATE (1u << 1) /* of a private task, in the private region */
-#define GSTK__WIN_DIRTY	  (1u << 2) /* has pages that no resident needs */
+#define GSTK__LOW_CLEAN	  UINT32_MAX /* ->low of a free window without pages */
 
 struct gstk__window {
 	_Atomic uint64_t word;
@@ -44,7 +44,7 @@ struct gstk__window {
 	_Atomic uint32_t nbound; /* tasks bound to it; never too low while the window is shared */
 	uint32_t fifo_head, fifo_tail;
 	uint32_t claim_tick; /* when the resident got it */
-	uint32_t low;	     /* bytes below base that may have pages */
+	uint32_t low;	     /* tick after the one at which its resident was last trimmed */
 	uint32_t flags;
 	uint32_t next_free;
 	uint32_t resident_ready; /* the resident is runnable: it may go on for its quantum */

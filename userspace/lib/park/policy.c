@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "park/policy.h"
+
+#define TRIM_IDLE_MS 100u /* shorter waits fault their pages in again before the gain shows */
+
+/* Thresholds shrink with pressure: at 10 % stall time they are halved, at 40 % an eighth. */
+static uint64_t scaled(const struct gstk__climate *c, uint64_t ms)
+{
+	return c->pressure >= 40 ? ms / 8 : c->pressure >= 20 ? ms / 4 : c->pressure >= 10 ? ms / 2 : ms;
+}
+
+static uint64_t evict_after(const struct gstk__climate *c)
+{
+	bool full = c->resident_bytes > c->resident_budget || c->pressure >= 10;
+
+	return scaled(c, full ? c->evict_idle_ms : c->cold_idle_ms);
+}
+
+enum gstk__action gstk__policy(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+{
+	if (!s->may_move)
+		return GSTK__KEEP;
+	if (!s->resident)
+		return s->idle_ms >= scaled(c, c->pack_idle_ms) ? GSTK__PACK : GSTK__KEEP;
+	if (c->residents >= c->min_residents && s->idle_ms >= evict_after(c))
+		return GSTK__EVICT;
+	if (!s->trimmed && s->idle_ms >= TRIM_IDLE_MS)
+		return GSTK__TRIM;
+	return GSTK__KEEP;
+}
+
+uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+{
+	uint64_t at;
+
+	if (!s->may_move)
+		return UINT64_MAX;
+	if (!s->resident)
+		at = scaled(c, c->pack_idle_ms);
+	else if (!s->trimmed)
+		at = TRIM_IDLE_MS;
+	else if (c->residents >= c->min_residents)
+		at = evict_after(c);
+	else
+		return UINT64_MAX;
+	return at > s->idle_ms ? at - s->idle_ms : 0;
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Facts to hold in mind:
+ * - Windows are visited in blocks that share a page table (2 MiB). Whoever is to be touched is owned
+ *   first (its word, or its shared window's), then evicted; its pages go with the batch; then it is
+ *   disowned. While owned it cannot run: a wake is kept and done at the end.
+ * - A block in which no stack is resident gives its guards and its page table back, too.
+ * - One pass over the windows for eviction and trimming, one over the tasks for packing.
+ */
+#include "park/sweep.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "host/host.h"
+#include "host/lock.h"
+
+#define BATCH	   128u
+#define BLOCK_SIZE ((size_t)2 << 20)
+#define MIN_RESIDENTS 64u
+
+static struct {
+	_Atomic uint32_t busy;
+	_Atomic uint64_t due_ns;
+	struct gstk__sweep_ops ops;
+	struct gstk__climate climate;
+	uint32_t window_cursor, task_cursor;
+	bool packing;		/* the present pass is over the tasks */
+	uint64_t soonest_ms;	/* of this round */
+	uint64_t did;		/* things done in this round */
+	uint64_t seen_switches;
+	uint64_t pressure_at_ns;
+	int psi;
+
+	struct iovec range[BATCH];
+	uint32_t nr_ranges;
+	uint32_t owned[BATCH * 2]; /* tasks, or windows with the top bit */
+	uint32_t nr_owned;
+} sweep;
+
+#define OWNED_WINDOW 0x80000000u
+
+int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops)
+{
+	memset(&sweep, 0, sizeof(sweep));
+	sweep.ops = *ops;
+	sweep.climate.evict_idle_ms = config->evict_idle_ns / 1000000;
+	sweep.climate.cold_idle_ms = sweep.climate.evict_idle_ms * 10;
+	sweep.climate.pack_idle_ms = config->pack_idle_ns / 1000000;
+	sweep.climate.resident_budget = config->resident_budget;
+	sweep.climate.min_residents = MIN_RESIDENTS;
+	sweep.window_cursor = 1;
+	sweep.task_cursor = 1;
+	sweep.soonest_ms = UINT64_MAX;
+	sweep.psi = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
+void gstk__sweep_fini(void)
+{
+	if (sweep.psi >= 0)
+		close(sweep.psi);
+	sweep.psi = -1;
+}
+
+void gstk__sweep_climate(struct gstk__climate *out)
+{
+	*out = sweep.climate;
+}
+
+static void read_pressure(uint64_t now_ns)
+{
+	char buf[128], *p;
+	ssize_t n;
+
+	if (sweep.psi < 0 || now_ns < sweep.pressure_at_ns)
+		return;
+	sweep.pressure_at_ns = now_ns + 1000000000u;
+	n = pread(sweep.psi, buf, sizeof(buf) - 1, 0);
+	if (n <= 0)
+		return;
+	buf[n] = 0;
+	p = strstr(buf, "avg10=");
+	sweep.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
+}
+
+/* Give the batch's pages back with one call, then let its owners go. */
+static void flush(struct gstk__park *p)
+{
+	if (sweep.nr_ranges) {
+		uint64_t bytes = 0;
+
+		for (uint32_t i = 0; i < sweep.nr_ranges; i++)
+			bytes += sweep.range[i].iov_len;
+		gstk__count_by(&p->n.trim_calls, (uint64_t)gstk__mem_discard_many(sweep.range, (int)sweep.nr_ranges));
+		gstk__count_by(&p->n.trims, sweep.nr_ranges);
+		gstk__count_by(&p->n.trim_bytes, bytes);
+	}
+	for (uint32_t i = 0; i < sweep.nr_owned; i++) {
+		uint32_t o = sweep.owned[i];
+
+		if (o & OWNED_WINDOW)
+			sweep.ops.release_window(o & ~OWNED_WINDOW);
+		else if (gstk__state_disown(gstk__task(o)) == GSTK__ENQUEUE)
+			sweep.ops.enqueue(gstk__task(o));
+	}
+	sweep.nr_ranges = sweep.nr_owned = 0;
+}
+
+static void add_range(char *from, char *to)
+{
+	char *a = (char *)(((uintptr_t)from + 4095) & ~(uintptr_t)4095);
+	char *b = (char *)((uintptr_t)to & ~(uintptr_t)4095);
+	struct iovec *last = sweep.nr_ranges ? &sweep.range[sweep.nr_ranges - 1] : NULL;
+
+	if (a >= b)
+		return;
+	if (last && (char *)last->iov_base + last->iov_len == a) {
+		last->iov_len += (size_t)(b - a);
+		return;
+	}
+	sweep.range[sweep.nr_ranges].iov_base = a;
+	sweep.range[sweep.nr_ranges++].iov_len = (size_t)(b - a);
+}
+
+/*
+ * Own what lives in window i, or nothing. Returns what to put into the list of owned things, 0 when
+ * it is in use. *r: its resident, NULL for a shared window that is empty.
+ */
+static uint32_t own(uint32_t i, struct gstk_task **r)
+{
+	struct gstk__window *win = gstk__win(i);
+	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
+	uint32_t ri;
+
+	if (word == GSTK__WIN_IDLE) {
+		if (!atomic_compare_exchange_strong(&win->word, &word, GSTK__WIN_OWNED))
+			return 0;
+		*r = win->resident ? gstk__task(win->resident) : NULL;
+		return OWNED_WINDOW | i;
+	}
+	if (word != GSTK__WIN_SOLO)
+		return 0;
+	ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+	if (!ri || !gstk__state_own(gstk__task(ri)))
+		return 0;
+	*r = gstk__task(ri);
+	if ((*r)->window == i && win->resident == ri)
+		return ri;
+	if (gstk__state_disown(*r) == GSTK__ENQUEUE)
+		sweep.ops.enqueue(*r);
+	return 0;
+}
+
+static void facts_of(struct gstk__park *p, struct gstk_task *t, struct gstk__window *win,
+		     struct gstk__stack_facts *f)
+{
+	f->resident = t->tier == GSTK__TIER_RESIDENT;
+	f->may_move = true;
+	f->trimmed = f->resident && win->low == t->tick + 1;
+	f->used = f->resident ? 0 : t->used;
+	f->idle_ms = (uint32_t)(p->tick - t->tick);
+}
+
+static void note_next(const struct gstk__stack_facts *f)
+{
+	uint64_t ms = gstk__policy_next(&sweep.climate, f);
+
+	if (ms < sweep.soonest_ms)
+		sweep.soonest_ms = ms;
+}
+
+/* The windows of one page table. */
+static void sweep_block(struct gstk__park *p, uint32_t first, uint32_t nr)
+{
+	uint32_t empty = 0, warm = 0, owned_from = sweep.nr_owned, range_from = sweep.nr_ranges;
+
+	for (uint32_t i = first; i < first + nr; i++) {
+		struct gstk__window *win = gstk__win(i);
+		uint64_t word = atomic_load_explicit(&win->word, memory_order_relaxed);
+		struct gstk__stack_facts f;
+		struct gstk_task *r;
+		uint32_t what, ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+		enum gstk__action action;
+
+		if ((word != GSTK__WIN_SOLO && word != GSTK__WIN_IDLE) || (word == GSTK__WIN_SOLO && !ri)) {
+			warm++;
+			continue;
+		}
+		if (ri) { /* a look without owning: may be stale, is checked again below */
+			r = gstk__task(ri);
+			facts_of(p, r, win, &f);
+			if (f.resident && gstk__policy(&sweep.climate, &f) == GSTK__KEEP) {
+				note_next(&f);
+				warm++;
+				continue;
+			}
+		}
+		if (!(win->flags & GSTK__WIN_GUARDED)) {
+			empty++; /* the block was given back before */
+			continue;
+		}
+		what = own(i, &r);
+		if (!what) {
+			warm++;
+			continue;
+		}
+		sweep.owned[sweep.nr_owned++] = what;
+		if (!r || r->tier != GSTK__TIER_RESIDENT) {
+			empty++;
+			continue;
+		}
+		facts_of(p, r, win, &f);
+		action = gstk__policy(&sweep.climate, &f);
+		if (action == GSTK__EVICT && gstk__evict(p, r, false) == 0) {
+			if (what & OWNED_WINDOW)
+				win->resident = 0;
+			add_range(gstk__win_limit(i), gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size);
+			sweep.did++;
+			empty++;
+			f.resident = false;
+		} else if (action == GSTK__TRIM) {
+			add_range(gstk__win_limit(i), (char *)r->sp);
+			win->low = r->tick + 1;
+			f.trimmed = true;
+			sweep.did++;
+			warm++;
+		} else {
+			warm++;
+		}
+		note_next(&f);
+	}
+	/* Nothing lives in this block: its guards and page table go, too. */
+	if (empty == nr && !warm && sweep.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
+	    gstk__windows.guard_install) {
+		char *from = gstk__win_limit(first) - gstk__windows.guard;
+
+		gstk__mem_guard_remove(from, BLOCK_SIZE);
+		for (uint32_t i = first; i < first + nr; i++)
+			gstk__win(i)->flags &= ~GSTK__WIN_GUARDED;
+		sweep.nr_ranges = range_from;
+		add_range(from, from + BLOCK_SIZE);
+	}
+}
+
+/* Own a task whose stack is not resident: its word, or its window's. */
+static uint32_t own_evicted(struct gstk_task *t)
+{
+	uint32_t word = gstk__word(t);
+	uint64_t idle = GSTK__WIN_IDLE;
+
+	if (!(word & GSTK__SHARED))
+		return gstk__state_own(t) ? gstk__task_index(t) : 0;
+	if (!atomic_compare_exchange_strong(&gstk__win(t->window)->word, &idle, GSTK__WIN_OWNED))
+		return 0;
+	return OWNED_WINDOW | t->window;
+}
+
+static void pack_task(struct gstk__park *p, struct gstk_task *t)
+{
+	struct gstk__stack_facts f = { .may_move = true };
+	uint32_t window = t->window, what;
+
+	if (t->tier != GSTK__TIER_COPIED || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
+	    (t->flags & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
+		return;
+	f.idle_ms = (uint32_t)(p->tick - t->tick);
+	f.used = t->used;
+	if (gstk__policy(&sweep.climate, &f) != GSTK__PACK) {
+		note_next(&f);
+		return;
+	}
+	what = own_evicted(t);
+	if (!what)
+		return;
+	/* Owned: look again, it may be another task by now. */
+	if (t->tier == GSTK__TIER_COPIED && t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
+	    gstk__state_of(gstk__word(t)) <= GSTK__OWNED) {
+		if (gstk__pack(p, t) == 0)
+			sweep.did++;
+		else
+			t->tick = GSTK__TICK_UNPACKABLE;
+	}
+	sweep.owned[sweep.nr_owned++] = what;
+	if (sweep.nr_owned >= BATCH)
+		flush(p);
+}
+
+/* Free windows keep pages that nobody needs. */
+static void trim_free(struct gstk__park *p)
+{
+	uint32_t head = gstk__win_take_free(), i;
+
+	for (i = head; i; i = gstk__win(i)->next_free) {
+		struct gstk__window *win = gstk__win(i);
+
+		if (win->low == GSTK__LOW_CLEAN)
+			continue;
+		win->low = GSTK__LOW_CLEAN;
+		add_range(gstk__win_limit(i), gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size);
+		if (sweep.nr_ranges >= BATCH - 8)
+			flush(p);
+	}
+	flush(p);
+	gstk__win_put_list(head);
+}
+
+uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budget_ns, uint64_t residents,
+			   uint64_t switches)
+{
+	uint64_t due = atomic_load_explicit(&sweep.due_ns, memory_order_relaxed);
+	uint64_t until = now_ns + budget_ns;
+	uint32_t per_block = (uint32_t)(BLOCK_SIZE / gstk__windows.size);
+
+	if (due == UINT64_MAX && switches != sweep.seen_switches)
+		due = 0;
+	if (now_ns < due || atomic_exchange(&sweep.busy, 1))
+		return due > now_ns ? due : now_ns + 1000000;
+	p->tick = (uint32_t)(now_ns / 1000000);
+	per_block = per_block ? per_block : 1;
+	read_pressure(now_ns);
+	sweep.climate.residents = (uint32_t)residents;
+	sweep.climate.resident_bytes = residents * 4096;
+	due = 0;
+	for (int steps = 0; !due; steps++) {
+		uint32_t fresh = atomic_load_explicit(&gstk__windows.fresh, memory_order_acquire);
+		uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
+
+		if (steps % 16 == 15 && gstk__now_ns() > until) {
+			due = now_ns + 5 * budget_ns;
+			break;
+		}
+		if (!sweep.packing) {
+			uint32_t nr = per_block;
+
+			if (sweep.window_cursor >= fresh) {
+				sweep.packing = true;
+				sweep.task_cursor = 1;
+				trim_free(p);
+				continue;
+			}
+			if (sweep.window_cursor + nr > gstk__windows.nr + 1)
+				nr = (uint32_t)gstk__windows.nr + 1 - sweep.window_cursor;
+			sweep_block(p, sweep.window_cursor, nr);
+			sweep.window_cursor += nr;
+			if (sweep.nr_ranges + 2 * per_block > BATCH || sweep.nr_owned + per_block > BATCH)
+				flush(p);
+			continue;
+		}
+		for (uint32_t to = sweep.task_cursor + 64; sweep.task_cursor < to && sweep.task_cursor < high;
+		     sweep.task_cursor++)
+			pack_task(p, gstk__task(sweep.task_cursor));
+		if (sweep.task_cursor < high)
+			continue;
+		/* The round is over. */
+		sweep.packing = false;
+		sweep.window_cursor = 1;
+		gstk__count(&p->n.sweeps);
+		if (sweep.did)
+			gstk__arena_trim(SIZE_MAX);
+		if (sweep.soonest_ms == UINT64_MAX && switches == sweep.seen_switches && !sweep.did)
+			due = UINT64_MAX;
+		else
+			due = now_ns + (sweep.soonest_ms < 50 ? 50 : sweep.soonest_ms > 1000 ? 1000 : sweep.soonest_ms) *
+					       1000000;
+		sweep.seen_switches = switches;
+		sweep.soonest_ms = UINT64_MAX;
+		sweep.did = 0;
+	}
+	flush(p);
+	atomic_store_explicit(&sweep.due_ns, due, memory_order_relaxed);
+	atomic_store(&sweep.busy, 0);
+	return due;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The sweep: finds stacks that went cold and evicts, packs and trims them, many at a time, so that
+ * the page-table work of one batch is one system call and its TLB flush is shared.
+ */
+#ifndef GSTK__PARK_SWEEP_H
+#define GSTK__PARK_SWEEP_H
+
+#include "park/park.h"
+#include "park/policy.h"
+
+/* What the scheduler does for us: park/ cannot call up. */
+struct gstk__sweep_ops {
+	void (*enqueue)(struct gstk_task *t);		 /* it was woken while we owned it */
+	void (*release_window)(uint32_t index);		 /* a shared window that we own */
+};
+
+struct gstk__sweep_config {
+	uint64_t evict_idle_ns, pack_idle_ns;
+	size_t resident_budget;
+};
+
+int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops);
+void gstk__sweep_fini(void);
+
+/*
+ * A slice of work, about @budget_ns long. @residents, @switches: sums over all workers. Returns when
+ * the next slice is due (absolute, UINT64_MAX: not before something ran). Any thread; one sweeps at
+ * a time, others return at once.
+ */
+uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budget_ns, uint64_t residents,
+			   uint64_t switches);
+
+/* The climate as last seen, for gstk-info. */
+void gstk__sweep_climate(struct gstk__climate *out);
+
+#endif

@@ -333,5 +333,5 @@ int gstk_runtime_fd(void)
 
 const char *gstk_version(void)
 {
-	return "0.1.0";
+	return GSTK_VERSION;
 }

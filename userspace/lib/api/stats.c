@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/* gstk_stats() and gstk_info(): sums over the workers, without stopping them. */
+#include <greenstk/stats.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "api/config.h"
+#include "host/host.h"
+#include "park/copy.h"
+#include "park/sweep.h"
+#include "sched/timer.h"
+#include "sched/worker.h"
+
+static uint64_t load(const uint64_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+static uint64_t gauge_sum(size_t offset)
+{
+	int64_t sum = 0;
+
+	for (uint32_t i = 0; i < gstk__sched.nr; i++)
+		sum += __atomic_load_n((int64_t *)((char *)&gstk__sched.worker[i]->park.n + offset),
+				       __ATOMIC_RELAXED);
+	return sum > 0 ? (uint64_t)sum : 0;
+}
+
+int gstk_stats(struct gstk_stats *out)
+{
+	struct gstk__sched *s = &gstk__sched;
+	struct gstk__arena_stats arena;
+	struct gstk_stats st = { 0 };
+	uint64_t ends = 0;
+
+	if (!s->nr || !out || out->size < sizeof(size_t) || out->size > 4096)
+		return -EINVAL;
+#define SUM(name) \
+	for (uint32_t i = 0; i < s->nr; i++) \
+		st.name += load(&s->worker[i]->park.n.name);
+	SUM(switches) SUM(handoffs) SUM(yields) SUM(wakes) SUM(steals) SUM(worker_sleeps) SUM(worker_wakes)
+	SUM(claims) SUM(conflicts) SUM(evictions) SUM(restores) SUM(bytes_evicted) SUM(packs) SUM(unpacks)
+	SUM(prefetches) SUM(prefetch_hits) SUM(trims) SUM(trim_calls) SUM(trim_bytes) SUM(sweeps) SUM(polls)
+	SUM(events) SUM(cancels) SUM(quantum_expiries)
+#undef SUM
+	for (uint32_t i = 0; i < s->nr; i++) {
+		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
+
+		ends += load(&s->worker[i]->park.n.ends);
+		if (wait > st.window_wait_max_ns)
+			st.window_wait_max_ns = wait;
+	}
+	st.spawns = atomic_load(&s->foreign_spawns);
+	for (uint32_t i = 0; i < s->nr; i++)
+		st.spawns += load(&s->worker[i]->park.n.spawns);
+#define GAUGE(to, from) st.to = gauge_sum(offsetof(struct gstk__counters, from))
+	GAUGE(tasks_resident, resident);
+	GAUGE(tasks_copied, copied);
+	GAUGE(tasks_packed, packed);
+	GAUGE(bytes_copied, bytes_copied);
+	GAUGE(bytes_packed, bytes_packed);
+	GAUGE(bytes_unpacked, bytes_unpacked);
+	GAUGE(windows_bound, windows_bound);
+	GAUGE(windows_shared, windows_shared);
+#undef GAUGE
+	gstk__arena_stats(&arena);
+	st.size = out->size;
+	st.workers = s->nr;
+	st.tasks = st.spawns > ends ? st.spawns - ends : 0;
+	st.windows = gstk__windows.nr;
+	st.timers = gstk__timers_armed();
+	st.image_arena_bytes = arena.committed;
+	memcpy(out, &st, out->size < sizeof(st) ? out->size : sizeof(st));
+	return 0;
+}
+
+int gstk_info(int fd)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+	struct gstk__climate climate;
+	int err = gstk_stats(&st);
+
+	if (err)
+		return err;
+#define LINE(name, value) dprintf(fd, "%s %llu\n", name, (unsigned long long)(value))
+	LINE("config.workers", gstk__config.workers);
+	LINE("config.windows", gstk__windows.nr);
+	LINE("config.window_size", gstk__windows.size);
+	LINE("config.guard_bytes", gstk__windows.guard);
+	dprintf(fd, "config.guards %s\n", gstk__windows.guard_install ? "MADV_GUARD_INSTALL" : "PROT_NONE mappings");
+	dprintf(fd, "config.membarrier %s\n", gstk__membarrier_missing ? "missing: fences at every park" : "yes");
+	dprintf(fd, "backend copy\ncopy.routine %s\n", gstk__copy_init());
+	gstk__sweep_climate(&climate);
+	LINE("policy.evict_idle_ms", climate.evict_idle_ms);
+	LINE("policy.cold_idle_ms", climate.cold_idle_ms);
+	LINE("policy.pack_idle_ms", climate.pack_idle_ms);
+	LINE("policy.resident_budget", climate.resident_budget);
+	LINE("policy.pressure_percent", climate.pressure);
+#define STAT(name) LINE("stats." #name, st.name)
+	STAT(tasks); STAT(tasks_resident); STAT(tasks_copied); STAT(tasks_packed); STAT(spawns);
+	STAT(switches); STAT(handoffs); STAT(yields); STAT(wakes); STAT(steals); STAT(worker_sleeps);
+	STAT(worker_wakes); STAT(windows_bound); STAT(windows_shared); STAT(claims); STAT(conflicts);
+	STAT(evictions); STAT(restores); STAT(bytes_evicted); STAT(bytes_copied); STAT(bytes_packed);
+	STAT(bytes_unpacked); STAT(packs); STAT(unpacks); STAT(prefetches); STAT(prefetch_hits);
+	STAT(trims); STAT(trim_calls); STAT(trim_bytes); STAT(sweeps); STAT(timers); STAT(polls);
+	STAT(events); STAT(cancels); STAT(quantum_expiries); STAT(image_arena_bytes); STAT(window_wait_max_ns);
+#undef STAT
+#undef LINE
+	return 0;
+}

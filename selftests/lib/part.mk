@@ -33,8 +33,8 @@ unit-run = $(if $(unit-prog),GREENSTK_TEST_VARIANT=$(1) $(3) $(RUN_TESTS) -s lib
 unit: unit-build check-runner  ## unit tests of the library
 	@$(call unit-run,plain,60)
 
-check-runner:
-	@$(RUN_TESTS) -s runner scripts/check-runner.sh
+check-runner: | $(KSELFTEST)
+	@KSELFTEST_DIR=$(dir $(KSELFTEST)) $(RUN_TESTS) -s runner scripts/check-runner.sh
 
 # Every suite again: two windows, one window (all tasks mates), eviction at each park, and packing.
 check-variants: unit-build  ## unit tests with few windows and forced eviction

@@ -13,7 +13,7 @@ struct options {
 	const char *lock;
 	unsigned int lock_wait_s;
 	const char *command; /* as typed, for the report */
-	bool verbose;
+	bool cpu_clock;
 };
 extern struct options opt;
 

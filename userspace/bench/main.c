@@ -46,6 +46,7 @@ static void usage(FILE *f)
 	      "                    /tmp/greenstk-timing.lock; \"\" takes none)\n"
 	      "  --lock-wait S     give up waiting for it after S seconds (default 900), then go on\n"
 	      "                    and mark the results\n"
+	      "  --cpu-clock       CPU time instead of wall time: for work on the code of one worker\n"
 	      "  --one NAME        one round here, in this process (for perf and gdb)\n"
 	      "Output: `name value unit` a line, value is the median; spread and progress on stderr.\n",
 	      f);
@@ -148,7 +149,7 @@ static char *join(int argc, char **argv)
 }
 
 enum { OPT_LIST = 256, OPT_JSON, OPT_ROUNDS, OPT_PEERS, OPT_SCALE, OPT_WAIT, OPT_LOCK, OPT_LOCKWAIT,
-       OPT_ONE, OPT_SERVER, OPT_SERVE };
+       OPT_ONE, OPT_SERVER, OPT_SERVE, OPT_CPU };
 
 static const struct option longopts[] = {
 	{ "list", no_argument, NULL, OPT_LIST },
@@ -162,6 +163,7 @@ static const struct option longopts[] = {
 	{ "one", required_argument, NULL, OPT_ONE },
 	{ "server", required_argument, NULL, OPT_SERVER },
 	{ "serve", required_argument, NULL, OPT_SERVE },
+	{ "cpu-clock", no_argument, NULL, OPT_CPU },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -215,6 +217,9 @@ int main(int argc, char **argv)
 		case OPT_ONE:
 			one = optarg;
 			break;
+		case OPT_CPU:
+			opt.cpu_clock = true;
+			break;
 		case OPT_SERVER:
 			server_path = optarg;
 			break;
@@ -228,6 +233,10 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (opt.cpu_clock && opt.peers) {
+		fputs("gstk-bench: --cpu-clock is not for comparisons with --peers\n", stderr);
+		return 2;
+	}
 	if (opt.rounds < 1 || opt.scale <= 0 || opt.wait_scale < 0) {
 		fputs("gstk-bench: absurd --rounds or --scale\n", stderr);
 		return 2;
@@ -235,6 +244,8 @@ int main(int argc, char **argv)
 	if (one) {
 		struct bench *b = find(one);
 
+		if (opt.cpu_clock)
+			bench_clock = CLOCK_PROCESS_CPUTIME_ID;
 		if (!b) {
 			fprintf(stderr, "gstk-bench: no benchmark %s\n", one);
 			return 2;

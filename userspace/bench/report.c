@@ -189,7 +189,7 @@ int report_json(const char *path)
 	fprintf(f, ", \"cpus\": %ld, \"kernel\": ", sysconf(_SC_NPROCESSORS_ONLN));
 	json_string(f, u.release);
 	fprintf(f, ", \"date\": \"%s\", \"undisturbed\": %s},\n\"command\": ", date,
-		lock_clean() ? "true" : "false");
+		lock_clean() && !opt.cpu_clock ? "true" : "false");
 	json_string(f, opt.command);
 	fprintf(f, ",\n\"scale\": %g,\n\"results\": [\n", opt.scale);
 	for (struct result *r = results; r; r = r->next) {

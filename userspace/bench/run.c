@@ -122,6 +122,8 @@ enum run_status run_once(const struct bench *b, const struct contender *c)
 		argv[n++] = (char *)"--server";
 		argv[n++] = (char *)c->path;
 	}
+	if (opt.cpu_clock)
+		argv[n++] = (char *)"--cpu-clock";
 	argv[n++] = (char *)"--one";
 	argv[n++] = (char *)b->name;
 	pid = start(argv, b->cpus, &fd);

@@ -10,6 +10,8 @@
 
 #include "driver.h"
 
+clockid_t bench_clock = CLOCK_MONOTONIC;
+
 void bench_emit(const char *name, double value, const char *unit)
 {
 	printf("%s %.6f %s\n", name, value, unit);

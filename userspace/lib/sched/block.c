@@ -174,45 +174,112 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 	}
 }
 
-/* On the stack that was switched to. The short way: a task alone in its window parks for a lock. */
-static inline void after(struct gstk__worker *w)
+/* On the stack that was switched to. The short ways: a task alone in its window parks for a lock, or
+ * yields. */
+static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 {
 	struct gstk_task *t = w->left;
+	uint32_t what = w->after;
 
-	if (__builtin_expect(w->after == GSTK__AFTER_UNLOCK && !gstk__forced_evict, 1)) {
-		_Atomic uint32_t *lock = w->after_lock;
-
-		if (__builtin_expect(!(atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) &&
-				     !atomic_load_explicit(&t->poke, memory_order_relaxed), 1)) {
-			uint8_t poke;
-
-			w->after = GSTK__AFTER_NOTHING;
-			t->tick = w->tick;
-			gstk__state_park(t, GSTK__PARKED, 0);
-			gstk__fence_light(); /* partner: gstk_cancel() */
-			poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
-			gstk__unlock(lock);
-			/* t may run, or be another task, by now: a spurious wake is a request of its own. */
-			if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
-				gstk__wake(t, GSTK__CODE_CANCELED);
-			return;
-		}
-	}
-	if (w->after != GSTK__AFTER_NOTHING)
+	if (__builtin_expect(what == GSTK__AFTER_NOTHING, 0))
+		return;
+	if (__builtin_expect(what > GSTK__AFTER_SHORT || gstk__forced_evict ||
+			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) ||
+			     atomic_load_explicit(&t->poke, memory_order_relaxed), 0)) {
 		after_slow(w);
+		return;
+	}
+	w->after = GSTK__AFTER_NOTHING;
+	t->tick = w->tick;
+	if (what == GSTK__AFTER_UNLOCK) {
+		_Atomic uint32_t *lock = w->after_lock;
+		uint8_t poke;
+
+		gstk__state_park(t, GSTK__PARKED, 0);
+		gstk__fence_light(); /* partner: gstk_cancel() */
+		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
+		gstk__unlock(lock);
+		/* t may run, or be another task, by now: a spurious wake is a request of its own. */
+		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
+			gstk__wake(t, GSTK__CODE_CANCELED);
+	} else {
+		gstk__state_yield(t);
+		if (__builtin_expect(t->flags & GSTK__T_PINNED, 0))
+			gstk__enqueue(t);
+		else if (!gstk__sched.alone || !gstk__deque_push(&w->ready, gstk__task_index(t)))
+			gstk__push_ready(w, gstk__task_index(t));
+	}
+}
+
+/* ---- picking ---- */
+
+/* An item of this worker's own queues, or 0: nothing there, or time for the loop to poll. */
+static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *w)
+{
+	bool alone = gstk__sched.alone;
+	uint32_t picks = ++w->picks, item;
+
+	if (__builtin_expect(picks % POLL_PERIOD == 0, 0))
+		return 0;
+	if (__builtin_expect(picks % 16 == 0, 0)) { /* the slot must not starve the queues */
+		w->handoff_budget = HANDOFF_BUDGET;
+		item = picks % 64 == 0 ? gstk__deque_take_top(&w->fresh, alone) : 0;
+		if (!item)
+			item = gstk__deque_take_top(&w->ready, alone);
+		if (item)
+			return item;
+	}
+	item = atomic_load_explicit(&w->next, memory_order_relaxed);
+	if (item) {
+		if (alone)
+			atomic_store_explicit(&w->next, 0, memory_order_relaxed);
+		else
+			item = atomic_exchange_explicit(&w->next, 0, memory_order_acq_rel);
+		if (item)
+			return item;
+	}
+	item = gstk__deque_take_top(&w->ready, alone);
+	return item ? item : gstk__deque_take_bottom(&w->fresh, alone);
 }
 
 /* ---- leaving ---- */
 
-/* The next item that can run without the loop's help, made current; its stack pointer. */
-static inline void *next_stack(struct gstk__worker *w)
+/*
+ * OPTIONAL: with thousands of tasks awake each trip misses the cache (and the TLB) on the task and on
+ * its stack; asking for both a turn or two early hides that. See bench yield.10000, echo.1000.
+ */
+static inline void look_ahead(struct gstk__worker *w)
 {
-	uint32_t item = gstk__pick(w);
+	struct gstk__deque *d = &w->ready;
+	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);
+	int64_t left = atomic_load_explicit(&d->bottom, memory_order_relaxed) - t;
+	struct gstk__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
+	uint32_t item;
+
+	if (left < 3)
+		return;
+	item = atomic_load_explicit(&r->item[(t + 2) & r->mask], memory_order_relaxed);
+	__builtin_prefetch(gstk__task(item & ~GSTK__ITEM_WINDOW), 1);
+	item = atomic_load_explicit(&r->item[t & r->mask], memory_order_relaxed);
+	if (!(item & GSTK__ITEM_WINDOW)) {
+		struct gstk_task *n = gstk__task(item);
+
+		/* Any value of sp is fine: it is only a hint. */
+		__builtin_prefetch(n->sp, 1);
+		__builtin_prefetch((char *)n->sp + 64, 1);
+	}
+}
+
+/* The next item that can run without the loop's help, made current; its stack pointer. */
+static inline __attribute__((always_inline)) void *next_stack(struct gstk__worker *w)
+{
+	uint32_t item = pick(w);
 	struct gstk_task *n;
 
 	if (__builtin_expect(item != 0 && !(item & GSTK__ITEM_WINDOW), 1)) {
 		n = gstk__task(item);
 		if (__builtin_expect(n->tier == GSTK__TIER_RESIDENT, 1)) {
+			look_ahead(w);
 			w->current = n;
 			gstk__state_run(n);
 			gstk__count(&w->park.n.switches);
@@ -234,7 +301,7 @@ static inline void *next_stack(struct gstk__worker *w)
 }
 
 /* Switch off t. The caller has set w->after. Returns on whatever worker runs t next. */
-static inline void leave(struct gstk__worker *w, struct gstk_task *t, void *target)
+static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, struct gstk_task *t, void *target)
 {
 	int saved = *w->errno_ptr;
 
@@ -378,35 +445,9 @@ void gstk__run(struct gstk__worker *w, struct gstk_task *t)
 	after(w);
 }
 
-/* ---- picking ---- */
-
-/* An item of this worker's own queues, or 0: nothing there, or time for the loop to poll. */
 uint32_t gstk__pick(struct gstk__worker *w)
 {
-	bool alone = gstk__sched.alone;
-	uint32_t picks = ++w->picks, item;
-
-	if (__builtin_expect(picks % POLL_PERIOD == 0, 0))
-		return 0;
-	if (__builtin_expect(picks % 16 == 0, 0)) { /* the slot must not starve the queues */
-		w->handoff_budget = HANDOFF_BUDGET;
-		item = picks % 64 == 0 ? gstk__deque_take_top(&w->fresh, alone) : 0;
-		if (!item)
-			item = gstk__deque_take_top(&w->ready, alone);
-		if (item)
-			return item;
-	}
-	item = atomic_load_explicit(&w->next, memory_order_relaxed);
-	if (item) {
-		if (alone)
-			atomic_store_explicit(&w->next, 0, memory_order_relaxed);
-		else
-			item = atomic_exchange_explicit(&w->next, 0, memory_order_acq_rel);
-		if (item)
-			return item;
-	}
-	item = gstk__deque_take_top(&w->ready, alone);
-	return item ? item : gstk__deque_take_bottom(&w->fresh, alone);
+	return pick(w);
 }
 
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t)

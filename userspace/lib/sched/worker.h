@@ -21,9 +21,10 @@
 /* What must be done for the task that was left, on the next stack: sched/after.c. */
 enum gstk__after {
 	GSTK__AFTER_NOTHING,
-	GSTK__AFTER_YIELD,	/* queue it at the end */
-	GSTK__AFTER_HANDOFF,	/* put it into the next-to-run slot */
 	GSTK__AFTER_UNLOCK,	/* park it, then unlock */
+	GSTK__AFTER_YIELD,	/* queue it at the end */
+	GSTK__AFTER_SHORT = GSTK__AFTER_YIELD, /* up to here there is a short way */
+	GSTK__AFTER_HANDOFF,	/* put it into the next-to-run slot */
 	GSTK__AFTER_COMMIT,	/* park it as owned, commit, disown */
 	GSTK__AFTER_EXIT,
 };

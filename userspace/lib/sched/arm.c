@@ -12,3 +12,12 @@ bool gstk__timer_disarm(struct gstk__timer *timer)
 {
 	return gstk__timer_wheel_disarm(&gstk__timer_wheels[timer->wheel], timer);
 }
+
+uint64_t gstk__timers_armed(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < gstk__sched.nr; i++)
+		sum += atomic_load_explicit(&gstk__timer_wheels[i].nr, memory_order_relaxed);
+	return sum;
+}

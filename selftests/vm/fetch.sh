@@ -134,6 +134,7 @@ fetch_source() {
 	rm -rf "$dir.new" && mkdir -p "$dir.new"
 	dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards '*/linux-source-*.tar.xz' | xz -dc -T0 |
 		tar -x -C "$dir.new" --strip-components=1
+	basename "$deb" >"$dir.new/.deb"
 	rm -rf "$dir" && mv "$dir.new" "$dir"
 }
 

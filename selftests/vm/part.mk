@@ -12,7 +12,7 @@ QUIETLY   = flock -s $(TIMING_LOCK)
 UAPI_SRC := $(wildcard selftests/uapi/*_test.c)
 VM_SUITES += $(UAPI_SRC:%.c=$(O)/%)
 
-.PHONY: kmod check-kernels vm vm-selftest FORCE
+.PHONY: kmod check-kernels vm vm-selftest vm-cost FORCE
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
@@ -64,3 +64,12 @@ vm: vm-kernel-$(K) $(VM_KO) $(VMO)/init $(VM_SUITES) ## a shell in QEMU on kerne
 
 vm-selftest: vm-kernel-$(K) $(VMO)/init ## plants every kind of failure in a guest: the harness must see each
 	@$(VM_ENV) $(QUIETLY) $(VM)/selftest.sh $(K) $(VMO)/selftest-$(K)
+
+COST_SRC := $(addprefix $(VM)/,cost.c cost_ways.c cost_module.c)
+$(VMO)/cost: $(COST_SRC) $(VM)/cost.h include/uapi/linux/greenstk.h
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -Iinclude/uapi -static -pthread -o $@ $(COST_SRC)
+
+vm-cost: vm-kernel-$(K) $(VM_KO) $(VMO)/init $(VMO)/cost ## what moving a stack costs on kernel K, by every way (WAY=park PAGES=16: some)
+	@KO=$(VM_KO) $(VM_ENV) $(QUIETLY) $(VM)/cost.sh $(K) $(VMO)/cost-$(K) $(VMO)/cost $(WAY) $(PAGES)

@@ -380,6 +380,13 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
 
+static inline bool queues_empty(struct gstk__worker *w)
+{
+	return gstk__deque_len(&w->ready) <= 0 && gstk__deque_len(&w->fresh) <= 0 &&
+	       !atomic_load_explicit(&w->next, memory_order_relaxed) &&
+	       !atomic_load_explicit(&w->inbox, memory_order_relaxed);
+}
+
 void gstk__yield(void)
 {
 	struct gstk__worker *w = gstk__self();
@@ -389,6 +396,10 @@ void gstk__yield(void)
 		return;
 	t = w->current;
 	gstk__count(&w->park.n.yields);
+	/* Nobody else is here: go on, but let the loop poll now and then. */
+	if (queues_empty(w) && !(gstk__word(t) & GSTK__SHARED) && !gstk__forced_evict &&
+	    !atomic_load_explicit(&t->poke, memory_order_relaxed) && ++w->picks % POLL_PERIOD)
+		return;
 	w->after = GSTK__AFTER_YIELD;
 	leave(w, t, next_stack(w));
 }

@@ -65,6 +65,10 @@ static inline uint32_t gstk__deque_steal(struct gstk__deque *d)
 	struct gstk__ring *r;
 	uint32_t item;
 
+	/* OPTIONAL: spares the fence when there is nothing. */
+	if (t >= atomic_load_explicit(&d->bottom, memory_order_relaxed))
+		return 0;
+
 	atomic_thread_fence(memory_order_seq_cst); /* partner: take_bottom */
 	b = atomic_load_explicit(&d->bottom, memory_order_acquire);
 	if (t >= b)

@@ -15,6 +15,8 @@
 
 #define SPIN_MAX_NS 50000u /* below what waking another CPU costs */
 #define SPIN_MIN_NS 2000u
+#define LONE_MAX    1023u
+#define WATCH_NS    1000000u /* a sleeper looks this often while others are busy */
 
 
 void gstk__wake_worker(uint32_t index)
@@ -90,14 +92,15 @@ static bool search(struct gstk__worker *w)
 {
 	struct gstk__sched *s = &gstk__sched;
 	uint64_t start = gstk__now_ns(), now = start;
-	uint32_t item = 0;
+	uint32_t item = 0, pause = 8, mask;
 
 	if (s->alone)
 		return false;
 	atomic_fetch_add(&s->searching, 1);
 	do {
-		for (int i = 0; i < 32; i++)
+		for (uint32_t i = 0; i < pause; i++)
 			gstk__cpu_relax();
+		pause = pause < 64 ? pause * 2 : pause; /* each look costs the others a cache line */
 		item = gstk__find_work(w);
 		if (item || atomic_load_explicit(&s->stop, memory_order_relaxed))
 			break;
@@ -107,6 +110,9 @@ static bool search(struct gstk__worker *w)
 	if (atomic_fetch_sub(&s->searching, 1) == 1 && item && gstk__work_visible(w) &&
 	    atomic_load(&s->sleeping))
 		gstk__wake_idle(w);
+	mask = atomic_load_explicit(&s->lone_mask, memory_order_relaxed);
+	if (item ? mask : mask < LONE_MAX)
+		atomic_store_explicit(&s->lone_mask, item ? mask / 2 : mask * 2 + 1, memory_order_relaxed);
 	if (item) {
 		w->pending = item;
 		w->spin_ns = w->spin_ns * 2 < SPIN_MAX_NS ? w->spin_ns * 2 : SPIN_MAX_NS;
@@ -156,6 +162,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 			wake_poller(); /* it sleeps too long for a timer armed since */
 		now = gstk__now_ns();
 		wake_at = wake_at == GSTK_NEVER ? GSTK_NEVER : wake_at > now ? wake_at - now : 0;
+		if (wake_at > WATCH_NS && atomic_load(&s->sleeping) < s->nr && poller)
+			wake_at = WATCH_NS;
 		if (poller && gstk__poller)
 			gstk__poller->poll(wake_at);
 		else

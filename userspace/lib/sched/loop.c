@@ -180,45 +180,62 @@ static void poll_all(struct gstk__worker *w)
 		gstk__sweep_hook(w, now, false);
 }
 
+/*
+ * Has this been so for a while? A thief leaves alone what its worker will run in a moment: the
+ * next-to-run slot, and the only item of a queue.
+ */
+static bool watched(struct gstk__worker *w, struct gstk__worker *v, uint64_t what, uint64_t patience_ns)
+{
+	uint64_t now = gstk__now_ns();
+
+	if (w->watch_what == what && w->watch_worker == v->index)
+		return now - w->watch_since > patience_ns;
+	w->watch_what = what;
+	w->watch_worker = v->index;
+	w->watch_since = now;
+	return false;
+}
+
+static uint32_t steal_ready(struct gstk__worker *w, struct gstk__worker *v)
+{
+	int64_t len = gstk__deque_len(&v->ready);
+	uint32_t item;
+
+	if (len <= 0 || (len == 1 && !watched(w, v, (uint64_t)atomic_load(&v->ready.top), 20000)))
+		return 0;
+	item = gstk__deque_steal(&v->ready);
+	/* A few more while we are here, so that thieves come less often. */
+	for (int64_t more = item ? gstk__deque_len(&v->ready) / 2 : 0; more > 0 && more < 32; more--) {
+		uint32_t other = gstk__deque_steal(&v->ready);
+
+		if (!other)
+			break;
+		if (!gstk__deque_push(&w->ready, other))
+			gstk__inject(other);
+	}
+	return item;
+}
+
+static uint32_t steal_next(struct gstk__worker *w, struct gstk__worker *v)
+{
+	uint32_t next = atomic_load_explicit(&v->next, memory_order_relaxed);
+	uint64_t switches = __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED);
+
+	if (!next || !watched(w, v, switches << 32 | next, 50000) ||
+	    !atomic_compare_exchange_strong_explicit(&v->next, &next, 0, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return 0;
+	return next;
+}
+
 static uint32_t steal_from(struct gstk__worker *w, struct gstk__worker *v)
 {
-	uint32_t item = gstk__deque_steal(&v->ready);
+	uint32_t item = steal_ready(w, v);
 
-	if (item) {
-		/* A few more while we are here, so that thieves come less often. */
-		for (int64_t more = gstk__deque_len(&v->ready) / 2; more > 0 && more < 32; more--) {
-			uint32_t other = gstk__deque_steal(&v->ready);
-
-			if (!other)
-				break;
-			if (!gstk__deque_push(&w->ready, other))
-				gstk__inject(other);
-		}
-	} else {
+	if (!item)
 		item = gstk__deque_steal(&v->fresh);
-	}
-	if (!item) {
-		uint32_t next = atomic_load_explicit(&v->next, memory_order_relaxed);
-		uint64_t now;
-
-		/* The slot belongs to its worker for 50 us. */
-		if (!next) {
-			w->seen_next = 0;
-			return 0;
-		}
-		now = gstk__now_ns();
-		if (w->seen_next != next || w->seen_worker != v->index ||
-		    w->seen_switches != __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED)) {
-			w->seen_next = next;
-			w->seen_worker = v->index;
-			w->seen_switches = __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED);
-			w->seen_since = now;
-		} else if (now - w->seen_since > 50000 &&
-			   atomic_compare_exchange_strong_explicit(&v->next, &next, 0, memory_order_acq_rel,
-								   memory_order_relaxed)) {
-			item = next;
-		}
-	}
+	if (!item)
+		item = steal_next(w, v);
 	if (item)
 		gstk__count(&w->park.n.steals);
 	return item;

@@ -119,6 +119,22 @@ static void run_cleanups(struct gstk_task *t)
 	gstk__allocs_free(x);
 }
 
+/* The joiner registers before it parks: it may still be on its way. */
+static enum gstk__order wake_joiner(struct gstk_task *j, struct gstk_task *t)
+{
+	for (int spin = 0;; spin++) {
+		enum gstk__order order = gstk__state_wake(j, GSTK__CODE_OK, 0);
+
+		if (order != GSTK__LOST || gstk__state_of(gstk__word(j)) != GSTK__RUNNING ||
+		    __atomic_load_n(&j->obj, __ATOMIC_ACQUIRE) != t)
+			return order;
+		if (spin < 100)
+			gstk__cpu_relax();
+		else
+			sched_yield();
+	}
+}
+
 /* End the calling task. The joiner that waits runs next, on the same cache lines. */
 void gstk__task_exit(void *result)
 {
@@ -135,7 +151,7 @@ void gstk__task_exit(void *result)
 	if (!(peer & GSTK__PEER_DETACHED)) {
 		uint32_t joiner = peer_lock(gstk__peer(t)) & GSTK__PEER_INDEX;
 
-		if (joiner && gstk__state_wake(gstk__task(joiner), GSTK__CODE_OK, 0) == GSTK__ENQUEUE) {
+		if (joiner && wake_joiner(gstk__task(joiner), t) == GSTK__ENQUEUE) {
 			n = gstk__task(joiner);
 			if (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
 			    n->tier != GSTK__TIER_RESIDENT || (gstk__word(n) & GSTK__SHARED)) {
@@ -188,34 +204,25 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 		gstk__wake_worker(0);
 }
 
-struct join {
-	struct gstk_task *task;
-	int err;
-};
-
-static bool commit_join(struct gstk_task *t, void *arg)
+/* Put the caller into t's peer word. 0, -EINVAL, -EBUSY, or 1: t has ended. */
+static int join_register(struct gstk_task *me, struct gstk_task *t)
 {
-	struct join *j = arg;
-	uint32_t old, me = gstk__task_index(t);
-	_Atomic uint32_t *peer;
-
 	for (;;) {
-		peer = gstk__peer(j->task);
-		old = atomic_load_explicit(peer, memory_order_acquire);
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
 		if (old & GSTK__PEER_DONE)
-			return false;
-		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX) && !(old & GSTK__PEER_EXT)) {
-			j->err = old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
-			return false;
-		}
-		if (old & GSTK__PEER_LOCK) {
-			gstk__cpu_relax();
+			return 1;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			gstk__cpu_relax(); /* it is ending on another worker, or has just got its ext */
 			continue;
 		}
-		if (!(old & GSTK__PEER_EXT) &&
-		    atomic_compare_exchange_weak_explicit(peer, &old, old | me, memory_order_acq_rel,
+		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX))
+			return old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
+		me->obj = t;
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old | gstk__task_index(me), memory_order_acq_rel,
 							  memory_order_relaxed))
-			return true;
+			return 0;
 	}
 }
 
@@ -244,28 +251,35 @@ static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
 
 int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
+	static _Atomic uint32_t no_lock; /* nothing to unlock: t's peer word is published before we park */
 	struct gstk_task *me = gstk__current();
-	struct join *j, join = { t, 0 };
 	enum gstk__code code;
+	int err;
 
 	if (!me)
 		return -ESRCH;
 	if (me == t)
 		return -EDEADLK;
-	if (atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DETACHED)
-		return -EINVAL;
 	if (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE)) {
 		if (gstk__cancel_pending(me))
 			return -ECANCELED;
 		if (deadline_ns == 0)
 			return -ETIMEDOUT;
-		/* The commit runs before anyone may evict this stack: it may read it. */
-		j = &join;
-		code = gstk__block(commit_join, j, GSTK__WAIT_JOIN, deadline_ns, true);
-		if (j->err)
-			return j->err;
-		if (code != GSTK__CODE_OK && !join_withdraw(me, t))
-			return gstk__code_errno(code);
+		err = join_register(me, t);
+		if (err < 0)
+			return err;
+		if (!err) {
+			code = gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns);
+			me = gstk__current();
+			if (code != GSTK__CODE_OK) {
+				/* An exit that waits for us to park must not wait for us to withdraw. */
+				__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
+				if (!join_withdraw(me, t))
+					return gstk__code_errno(code);
+			}
+		}
+	} else if (atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DETACHED) {
+		return -EINVAL;
 	}
 	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
 		gstk__cpu_relax(); /* its last instructions, on another worker */

@@ -46,6 +46,7 @@ struct gstk__worker {
 	uint32_t tick;		  /* milliseconds, refreshed by the loop */
 	uint32_t batch;		  /* depth of wake batches */
 	uint32_t batch_wakes;
+	uint32_t lone_pushes;
 	uint32_t index;
 	int *errno_ptr;
 	uint32_t prefetched;	  /* task whose image was prefetched */
@@ -53,8 +54,8 @@ struct gstk__worker {
 	uint32_t bind_failures;
 	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
 	uint32_t spin_ns;	  /* how long searching has paid lately */
-	uint32_t seen_next, seen_worker; /* whose next-to-run slot we watch, for how long */
-	uint64_t seen_switches, seen_since;
+	uint32_t watch_worker;	  /* what a thief watches: see loop.c */
+	uint64_t watch_what, watch_since;
 	uint32_t rng;
 	struct gstk__task_cache tasks;
 	struct gstk__win_cache wins;
@@ -83,6 +84,7 @@ struct gstk__sched {
 	_Atomic uint32_t inject_nr;
 	/* Idle workers: idle.c. */
 	_Atomic uint32_t searching;
+	_Atomic uint32_t lone_mask;   /* of 1 + this many lone items one wakes a sleeper */
 	_Atomic uint32_t sleeping;
 	_Atomic uint32_t polling;     /* one of them waits in the poller */
 	_Atomic uint64_t poll_until;  /* when the one in the poller wakes by itself */

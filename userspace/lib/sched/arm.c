@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: MIT
+/* Which wheel a timer goes to: that of the worker that arms it; other threads use the first. */
 #include "sched/timer.h"
 #include "sched/worker.h"
+
 struct gstk__timer_wheel gstk__timer_wheels[GSTK__MAX_WORKERS];
+
 void gstk__timer_arm(struct gstk__timer *timer)
 {
 	struct gstk__worker *w = gstk__self();
+
 	timer->wheel = w ? w->index : 0;
-	gstk__timer_wheel_arm(&gstk__timer_wheels[timer->wheel], timer);
+	/* A worker looks at all wheels before it sleeps; for others somebody may have to wake. */
+	if (gstk__timer_wheel_arm(&gstk__timer_wheels[timer->wheel], timer) && !w)
+		gstk__wake_idle(NULL);
 }
+
 bool gstk__timer_disarm(struct gstk__timer *timer)
 {
 	return gstk__timer_wheel_disarm(&gstk__timer_wheels[timer->wheel], timer);
@@ -15,9 +22,9 @@ bool gstk__timer_disarm(struct gstk__timer *timer)
 
 uint64_t gstk__timers_armed(void)
 {
-	uint64_t sum = 0;
+	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < gstk__sched.nr; i++)
-		sum += atomic_load_explicit(&gstk__timer_wheels[i].nr, memory_order_relaxed);
-	return sum;
+		n += atomic_load_explicit(&gstk__timer_wheels[i].nr, memory_order_relaxed);
+	return n;
 }

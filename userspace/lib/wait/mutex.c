@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mutex.
+ *
+ *	word = index of the owner << 1 | WAITERS;	0: free
+ *
+ * - Lock and unlock of a mutex nobody waits for are one compare-and-swap each, and unlock's proves
+ *   that the caller owns it.
+ * - An unlock with waiters frees the word and wakes the oldest, which has to compete with whoever
+ *   comes (no convoy); one that has waited for longer than 1 ms gets the ownership at once.
+ * - The queue's lock is not in the mutex: after an unlock frees the word somebody else may lock,
+ *   unlock and free the object. It is a bucket found by the mutex's address. The queue's fields are
+ *   touched only under the bucket's lock, by a waiter or by the owner before he frees the word.
+ */
+#include "wait/mutex.h"
+
+#include <greenstk/base.h>
+
+#include "host/host.h"
+
+#define WAITERS	   1u
+#define FAIR_NS	   1000000u
+#define GRANTED	   GSTK__CODE_FIRST /* the word is ours already */
+#define NR_BUCKETS 256u
+
+static struct {
+	_Atomic uint32_t lock __attribute__((aligned(64)));
+} buckets[NR_BUCKETS];
+
+static inline _Atomic uint32_t *bucket_of(const gstk_mutex *m)
+{
+	return &buckets[(uint32_t)((uintptr_t)m >> 4) * 0x9e3779b1u >> 24].lock;
+}
+
+static inline _Atomic uint32_t *word_of(const gstk_mutex *m)
+{
+	return (_Atomic uint32_t *)&m->word;
+}
+
+static inline uint32_t mine(const struct gstk_task *t)
+{
+	return gstk__task_index(t) << 1;
+}
+
+static inline bool take_free(_Atomic uint32_t *word, uint32_t me)
+{
+	uint32_t old = 0;
+
+	/* Acquire: partner is the release of whoever freed the word. */
+	return atomic_compare_exchange_strong_explicit(word, &old, me, memory_order_acquire, memory_order_relaxed);
+}
+
+/* As take_free(), also when others wait. */
+static bool take_any(_Atomic uint32_t *word, uint32_t me)
+{
+	uint32_t old = atomic_load_explicit(word, memory_order_relaxed);
+
+	while (!(old >> 1))
+		if (atomic_compare_exchange_weak_explicit(word, &old, me | old, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
+static bool commit_unlock(struct gstk_task *t, void *lock)
+{
+	gstk__unlock(lock);
+	return true;
+}
+
+/* Bucket locked, mutex owned by somebody: say that there are waiters. False: it is free now. */
+static bool announce(_Atomic uint32_t *word)
+{
+	uint32_t old = atomic_load_explicit(word, memory_order_relaxed);
+
+	do {
+		if (!(old >> 1))
+			return false;
+		if (old & WAITERS)
+			return true;
+	} while (!atomic_compare_exchange_weak_explicit(word, &old, old | WAITERS, memory_order_relaxed,
+							memory_order_relaxed));
+	return true;
+}
+
+static __attribute__((noinline)) int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
+					       bool cancelable)
+{
+	_Atomic uint32_t *word = word_of(m), *bucket = bucket_of(m);
+	uint32_t me = mine(t);
+	uint64_t since = 0;
+
+	for (;;) {
+		enum gstk__code code;
+
+		if (take_any(word, me))
+			return 0;
+		if ((atomic_load_explicit(word, memory_order_relaxed) ^ me) <= WAITERS)
+			return -EDEADLK;
+		if (gstk__wait_expired(deadline_ns))
+			return -ETIMEDOUT;
+		gstk__lock(bucket);
+		if (!announce(word)) {
+			gstk__unlock(bucket);
+			continue;
+		}
+		t->obj = m;
+		if (!since) {
+			since = gstk__now_ns();
+			gstk__waitq_push(&m->q, t);
+		} else { /* woken, but somebody was faster */
+			gstk__waitq_push_front(&m->q, t);
+		}
+		t->msg[0] = since;
+		if (likely(cancelable))
+			code = gstk__block_unlock(bucket, GSTK__WAIT_MUTEX, deadline_ns);
+		else
+			code = gstk__block(commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
+		if (code == GRANTED)
+			return 0;
+		if (code == GSTK__CODE_OK)
+			continue;
+		gstk__lock(bucket);
+		gstk__waitq_unlink(&m->q, t);
+		gstk__unlock(bucket);
+		/* WAITERS may stay without a waiter: the next unlock finds out. */
+		if (cancelable)
+			return gstk__code_errno(code);
+	}
+}
+
+int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
+{
+	struct gstk_task *t;
+	int r = gstk__wait_begin(&t);
+
+	if (unlikely(r))
+		return r;
+	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_lock: the mutex")))
+		return -EINVAL;
+	if (likely(take_free(word_of(m), mine(t))))
+		return 0;
+	return lock_slow(m, t, deadline_ns, true);
+}
+
+int gstk_mutex_lock(gstk_mutex *m)
+{
+	return gstk_mutex_lock_until(m, GSTK_NEVER);
+}
+
+int gstk_mutex_try_lock(gstk_mutex *m)
+{
+	struct gstk_task *t = gstk__current();
+
+	if (unlikely(!t))
+		return -ESRCH;
+	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_try_lock: the mutex")))
+		return -EINVAL;
+	return likely(take_any(word_of(m), mine(t))) ? 0 : -EBUSY;
+}
+
+/* There are waiters. The store to the word is the last access to the mutex. */
+static __attribute__((noinline)) void unlock_slow(gstk_mutex *m)
+{
+	_Atomic uint32_t *word = word_of(m), *bucket = bucket_of(m);
+	enum gstk__order order = GSTK__LOST;
+	struct gstk_task *n;
+	uint64_t now = gstk__now_ns();
+
+	gstk__lock(bucket);
+	while ((n = gstk__waitq_pop(&m->q))) {
+		uint32_t rest = m->q.head ? WAITERS : 0;
+
+		if (now - n->msg[0] > FAIR_NS) {
+			/* Before the wait is decided: then n may run, unlock and free the mutex. */
+			atomic_store_explicit(word, mine(n) | rest, memory_order_relaxed);
+			order = gstk__state_wake(n, GRANTED, 0);
+			if (order != GSTK__LOST)
+				break;
+		} else {
+			/* n cannot get in before the store; it comes back to this bucket if it runs already. */
+			order = gstk__state_wake(n, GSTK__CODE_OK, 0);
+			if (order == GSTK__LOST)
+				continue;
+			atomic_store_explicit(word, rest, memory_order_release);
+			break;
+		}
+	}
+	if (!n)
+		atomic_store_explicit(word, 0, memory_order_release);
+	gstk__unlock(bucket);
+	if (order == GSTK__ENQUEUE)
+		gstk__enqueue(n);
+}
+
+int gstk_mutex_unlock(gstk_mutex *m)
+{
+	struct gstk_task *t = gstk__current();
+	uint32_t me, old;
+
+	if (unlikely(!t))
+		return -ESRCH;
+	me = old = mine(t);
+	if (likely(atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release,
+							   memory_order_relaxed)))
+		return 0;
+	if (old != (me | WAITERS))
+		return -EPERM;
+	unlock_slow(m);
+	return 0;
+}
+
+void gstk__mutex_relock(gstk_mutex *m, struct gstk_task *t)
+{
+	if (!take_free(word_of(m), mine(t)))
+		lock_slow(m, t, GSTK_NEVER, false);
+}
+
+void gstk__mutex_release(gstk_mutex *m, struct gstk_task *t)
+{
+	uint32_t old = mine(t);
+
+	if (!atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release, memory_order_relaxed))
+		unlock_slow(m);
+}
+
+bool gstk__mutex_held(const gstk_mutex *m, const struct gstk_task *t)
+{
+	return (atomic_load_explicit(word_of(m), memory_order_relaxed) ^ mine(t)) <= WAITERS;
+}

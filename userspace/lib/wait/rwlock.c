@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Read-write lock, in order of arrival: a reader that comes while anybody waits, waits too; so
+ * neither side starves. Whoever makes the lock free lets in the oldest writer, or all readers up
+ * to the next writer; they own it when they wake. ->msg[0] of a waiter says what it wants.
+ */
+#include "wait/waitq.h"
+
+#include <greenstk/base.h>
+
+enum { READ = 0, WRITE = 1 };
+
+/* Let in who may go. Lock held. */
+static void admit(gstk_rwlock *l, struct gstk__wakes *list)
+{
+	while (l->q.head && !l->writer) {
+		struct gstk_task *n = gstk__task(l->q.head);
+
+		if (n->msg[0] == WRITE) {
+			if (l->readers)
+				return;
+			gstk__waitq_pop(&l->q);
+			l->writer = gstk__task_index(n);
+			if (!gstk__wakes_add(list, n, GSTK__CODE_OK))
+				l->writer = 0;
+		} else {
+			gstk__waitq_pop(&l->q);
+			l->readers++;
+			if (!gstk__wakes_add(list, n, GSTK__CODE_OK))
+				l->readers--;
+		}
+	}
+}
+
+static void unlock_admit(gstk_rwlock *l)
+{
+	struct gstk__wakes list = { 0, 0 };
+
+	if (unlikely(l->q.head))
+		admit(l, &list);
+	gstk__unlock(gstk__waitq_lock(&l->q));
+	gstk__wakes_flush(&list);
+}
+
+/* Lock held: may a newcomer go in? */
+static inline bool try_enter(gstk_rwlock *l, int want, uint32_t me)
+{
+	if (l->writer || l->q.head || (want == WRITE && l->readers))
+		return false;
+	if (want == WRITE)
+		l->writer = me;
+	else
+		l->readers++;
+	return true;
+}
+
+static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, uint64_t deadline_ns)
+{
+	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
+	struct gstk_task *t;
+	enum gstk__code code;
+	int r = gstk__wait_begin(&t);
+
+	if (unlikely(r))
+		return r;
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
+		return -EINVAL;
+	gstk__lock(q);
+	if (likely(try_enter(l, want, gstk__task_index(t)))) {
+		gstk__unlock(q);
+		return 0;
+	}
+	if (unlikely(l->writer == gstk__task_index(t) || gstk__wait_expired(deadline_ns))) {
+		r = l->writer == gstk__task_index(t) ? -EDEADLK : -ETIMEDOUT;
+		gstk__unlock(q);
+		return r;
+	}
+	t->obj = l;
+	t->msg[0] = (uint64_t)want;
+	gstk__waitq_push(&l->q, t);
+	code = gstk__block_unlock(q, want == WRITE ? GSTK__WAIT_RWLOCK_WRITE : GSTK__WAIT_RWLOCK_READ, deadline_ns);
+	if (likely(code == GSTK__CODE_OK)) {
+		gstk__wait_released(q);
+		return 0;
+	}
+	/* Those behind a writer that gave up may go now. */
+	gstk__lock(q);
+	gstk__waitq_unlink(&l->q, t);
+	unlock_admit(l);
+	return gstk__code_errno(code);
+}
+
+static inline __attribute__((always_inline)) int try_lock(gstk_rwlock *l, int want)
+{
+	struct gstk_task *t = gstk__current();
+	bool in;
+
+	if (unlikely(!t))
+		return -ESRCH;
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
+		return -EINVAL;
+	gstk__lock(gstk__waitq_lock(&l->q));
+	in = try_enter(l, want, gstk__task_index(t));
+	gstk__unlock(gstk__waitq_lock(&l->q));
+	return in ? 0 : -EBUSY;
+}
+
+int gstk_rwlock_read_lock_until(gstk_rwlock *l, uint64_t deadline_ns)
+{
+	return lock(l, READ, deadline_ns);
+}
+
+int gstk_rwlock_read_lock(gstk_rwlock *l)
+{
+	return lock(l, READ, GSTK_NEVER);
+}
+
+int gstk_rwlock_try_read_lock(gstk_rwlock *l)
+{
+	return try_lock(l, READ);
+}
+
+int gstk_rwlock_write_lock_until(gstk_rwlock *l, uint64_t deadline_ns)
+{
+	return lock(l, WRITE, deadline_ns);
+}
+
+int gstk_rwlock_write_lock(gstk_rwlock *l)
+{
+	return lock(l, WRITE, GSTK_NEVER);
+}
+
+int gstk_rwlock_try_write_lock(gstk_rwlock *l)
+{
+	return try_lock(l, WRITE);
+}
+
+int gstk_rwlock_read_unlock(gstk_rwlock *l)
+{
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_read_unlock: the lock")))
+		return -EINVAL;
+	gstk__lock(gstk__waitq_lock(&l->q));
+	if (unlikely(!l->readers)) {
+		gstk__unlock(gstk__waitq_lock(&l->q));
+		return -EPERM;
+	}
+	l->readers--;
+	unlock_admit(l);
+	return 0;
+}
+
+int gstk_rwlock_write_unlock(gstk_rwlock *l)
+{
+	struct gstk_task *t = gstk__current();
+
+	if (unlikely(!t))
+		return -ESRCH;
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_write_unlock: the lock")))
+		return -EINVAL;
+	gstk__lock(gstk__waitq_lock(&l->q));
+	if (unlikely(l->writer != gstk__task_index(t))) {
+		gstk__unlock(gstk__waitq_lock(&l->q));
+		return -EPERM;
+	}
+	l->writer = 0;
+	unlock_admit(l);
+	return 0;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A queue of waiting tasks, linked by ->wnext/->wprev under the lock of what they wait for.
+ *
+ * - Empty is head == 0; tail means something only when there is a head.
+ * - ->wprev is UNLINKED outside any queue; that of the head may be stale. So a pop does not touch
+ *   the next waiter, whose cache line is cold.
+ * - A waiter that was popped but whose wait was decided by somebody else (cancel, timeout) finds
+ *   itself unlinked: it always takes the lock before it leaves such a wait, so whoever pops it may
+ *   touch it until he unlocks.
+ * - A waiter whose wait was won may run, return and free the object at once when its stack had an
+ *   owner at that time (GSTK__LEFT). The winner still holds the lock then. So every waiter that is
+ *   let in calls gstk__wait_released() before it returns: nobody touches an object after that.
+ */
+#ifndef GSTK__WAIT_WAITQ_H
+#define GSTK__WAIT_WAITQ_H
+
+#include <greenstk/sync.h>
+
+#include "sched/sched.h"
+#include "task/state.h"
+#include "window/refuse.h"
+
+#define GSTK__UNLINKED	UINT32_MAX
+#define likely(x)	__builtin_expect(!!(x), 1)
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+
+static inline _Atomic uint32_t *gstk__waitq_lock(struct gstk__waitq *q)
+{
+	return (_Atomic uint32_t *)&q->lock;
+}
+
+static inline void gstk__waitq_push(struct gstk__waitq *q, struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	t->wnext = 0;
+	t->wprev = 0;
+	if (q->head) {
+		t->wprev = q->tail;
+		gstk__task(q->tail)->wnext = i;
+	} else {
+		q->head = i;
+	}
+	q->tail = i;
+	q->nr++;
+}
+
+static inline void gstk__waitq_push_front(struct gstk__waitq *q, struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	t->wprev = 0;
+	t->wnext = q->head;
+	if (q->head)
+		gstk__task(q->head)->wprev = i;
+	else
+		q->tail = i;
+	q->head = i;
+	q->nr++;
+}
+
+/* The oldest waiter, unlinked, or NULL. */
+static inline struct gstk_task *gstk__waitq_pop(struct gstk__waitq *q)
+{
+	struct gstk_task *t;
+
+	if (!q->head)
+		return NULL;
+	t = gstk__task(q->head);
+	q->head = t->wnext;
+	t->wprev = GSTK__UNLINKED;
+	q->nr--;
+	return t;
+}
+
+/* Of a waiter that gave up; nothing when it was popped meanwhile. */
+static inline void gstk__waitq_unlink(struct gstk__waitq *q, struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	if (t->wprev == GSTK__UNLINKED)
+		return;
+	if (q->head == i) {
+		q->head = t->wnext;
+	} else {
+		gstk__task(t->wprev)->wnext = t->wnext;
+		if (t->wnext)
+			gstk__task(t->wnext)->wprev = t->wprev;
+		else
+			q->tail = t->wprev;
+	}
+	t->wprev = GSTK__UNLINKED;
+	q->nr--;
+}
+
+/*
+ * The waker's last access to the object is its unlock; wait for it. Pairs with gstk__unlock().
+ * Usually one load: the lock is free.
+ */
+static inline void gstk__wait_released(_Atomic uint32_t *lock)
+{
+	if (unlikely(atomic_load_explicit(lock, memory_order_acquire))) {
+		gstk__lock(lock);
+		gstk__unlock(lock);
+	}
+}
+
+/* Tasks that were won under a lock and are enqueued after it: a chain through ->wnext. */
+struct gstk__wakes {
+	uint32_t head, tail;
+};
+
+/* Decide the wait of @t, which was popped, with @code. True when it was won. */
+static inline bool gstk__wakes_add(struct gstk__wakes *list, struct gstk_task *t, enum gstk__code code)
+{
+	enum gstk__order order = gstk__state_wake(t, code, 0);
+
+	if (likely(order == GSTK__ENQUEUE)) {
+		uint32_t i = gstk__task_index(t);
+
+		t->wnext = 0;
+		if (list->head)
+			gstk__task(list->tail)->wnext = i;
+		else
+			list->head = i;
+		list->tail = i;
+	}
+	return order != GSTK__LOST;
+}
+
+void gstk__wakes_flush_slow(uint32_t head);
+
+/* Make them run. Hold no lock. */
+static inline void gstk__wakes_flush(const struct gstk__wakes *list)
+{
+	if (list->head)
+		gstk__wakes_flush_slow(list->head);
+}
+
+/* Wake the oldest waiter whose wait can be won; false when there is none. Lock held. */
+static inline bool gstk__waitq_wake_one(struct gstk__waitq *q, struct gstk__wakes *list)
+{
+	struct gstk_task *t;
+
+	while ((t = gstk__waitq_pop(q)))
+		if (gstk__wakes_add(list, t, GSTK__CODE_OK))
+			return true;
+	return false;
+}
+
+static inline void gstk__waitq_wake_all(struct gstk__waitq *q, struct gstk__wakes *list)
+{
+	while (gstk__waitq_wake_one(q, list))
+		;
+}
+
+/* What every call that may park asks first: the caller, or an error. */
+static inline int gstk__wait_begin(struct gstk_task **t)
+{
+	*t = gstk__current();
+	if (unlikely(!*t))
+		return -ESRCH;
+	return unlikely(gstk__cancel_pending(*t)) ? -ECANCELED : 0;
+}
+
+/*
+ * Lock held; links the caller at the end of @q and parks it. Returns with the lock released and the
+ * caller unlinked: 0 when it was let in, -ECANCELED, -ETIMEDOUT. With @slow: a deadline that has
+ * passed does not park at all.
+ */
+int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns);
+
+/* True when there is no point in parking until @deadline_ns. */
+bool gstk__wait_expired(uint64_t deadline_ns);
+
+#endif

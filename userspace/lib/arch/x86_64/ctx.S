@@ -138,7 +138,10 @@ gstk_ctx_switch:
 	.p2align 5
 	.cfi_startproc
 	cfi_popped_frame
+	.type	gstk__ctx_suspended, @function
+gstk__ctx_suspended:
 	nop
+	.size	gstk__ctx_suspended, 1
 	.globl	gstk__ctx_resume
 	.hidden	gstk__ctx_resume
 	.type	gstk__ctx_resume, @function
@@ -218,7 +221,10 @@ gstk_ctx_switch_ontop:
 	.cfi_startproc
 	.cfi_undefined %rip
 	.cfi_undefined %rbp
+	.type	gstk__ctx_fresh, @function
+gstk__ctx_fresh:
 	nop
+	.size	gstk__ctx_fresh, 1
 	.globl	gstk__ctx_start
 	.hidden	gstk__ctx_start
 	.type	gstk__ctx_start, @function

@@ -11,13 +11,16 @@
  *	entry(word)
  *	die
  *
- * The nop gives stack_start a predecessor inside this FDE: unwinders look up pc - 1.
+ * The nop gives stack_start a predecessor inside this FDE, with a name: unwinders look up pc - 1.
  */
 	.p2align 4
 	.cfi_startproc
 	.cfi_undefined %rip
 	.cfi_undefined %rbp
+	.type	gstk__stack_fresh, @function
+gstk__stack_fresh:
 	nop
+	.size	gstk__stack_fresh, 1
 	.globl	gstk__stack_start
 	.hidden	gstk__stack_start
 	.type	gstk__stack_start, @function

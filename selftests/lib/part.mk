@@ -12,11 +12,13 @@ unit-skip-asan     :=
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(unit-flags) $(CFLAGS_COMMON) -Wno-missing-prototypes -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
+	$(Q)$(CC) $(unit-flags) $(CFLAGS_COMMON) -Wno-missing-prototypes -o $@ $(filter %.c,$^) $(LIB_A) $(LIB_LIBS) -lm
 $(O)/test/lib/%_test: selftests/lib/%_test.cc $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
+# A test with further sources: they are compiled with it.
+$(O)/test/lib/codec_test $(O)/test/lib/codec_tier_test: selftests/lib/codec_corpus.c
 -include $(addsuffix .d,$(unit-prog))
 # Fragments of single suites.
 include $(wildcard selftests/lib/*_matrix.mk)

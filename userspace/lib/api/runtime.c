@@ -14,6 +14,7 @@
 #include "arch/arch.h"
 #include "host/host.h"
 #include "park/copy.h"
+#include "park/tier_pack.h"
 #include "sched/start.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -93,6 +94,7 @@ static void teardown(void)
 	atomic_store(&s->generation, generation + 1);
 	gstk__windows_fini();
 	gstk__win_lists_reset();
+	gstk__pack_fini();
 	gstk__arena_fini();
 	gstk__ext_pool_fini();
 	gstk__task_pool_fini();

@@ -87,7 +87,7 @@ void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 		gstk__gauge(&p->n.packed, -1);
 		gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
 		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
-		gstk__arena_free(p->arena, t->image, bytes);
+		gstk__packed_free(p->arena, t->image, t->used);
 	} else if (t->tier == GSTK__TIER_RESIDENT) {
 		gstk__gauge(&p->n.resident, -1);
 	}

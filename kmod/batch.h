@@ -36,6 +36,10 @@ struct gsk_buf {
 		struct greenstk_populate po[GSK_BRACKET_ENTRIES];
 	};
 	struct gsk_move moves[GSK_BRACKET_ENTRIES];
+	struct {
+		u32 first;		/* page of the slot */
+		u32 entry;
+	} order[GSK_BRACKET_ENTRIES];
 	u32 flags;		/* of the batch */
 	u32 nr_cells;
 	u32 nr_dead;

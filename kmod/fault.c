@@ -135,6 +135,7 @@ static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 {
 	u32 window = vmf->pgoff / space->shape.window_pages;
 	vm_fault_t ret = 0;
+	u16 reach;
 
 	if (vmf->pgoff % space->shape.window_pages < space->shape.guard_pages) {
 		gsk_count(space, GSK_N_faults_guard, 1);
@@ -144,8 +145,12 @@ static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;	/* dying */
 	if (space->windows[window].slot)
 		ret = restore(space, vmf, window);
-	if (!ret)
+	if (!ret) {
 		ret = first_touch(space, vmf);
+		reach = gsk_window_base(space, window) - vmf->pgoff;
+		if (space->windows[window].reach < reach)
+			space->windows[window].reach = reach;
+	}
 	gsk_window_unlock(space, window);
 	return ret;
 }

@@ -15,6 +15,7 @@ int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr)
 struct walk {
 	struct mm_struct *mm;
 	gsk_cell *cell;
+	const gsk_cell *in;	/* of an exchange */
 };
 
 /*
@@ -24,9 +25,9 @@ struct walk {
  * which also lets the charge exceed the memcg's limit.
  */
 static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long nr,
-		       gsk_cell *cells, pte_fn_t fn)
+		       gsk_cell *cells, const gsk_cell *in, pte_fn_t fn)
 {
-	struct walk walk = { .mm = mm, .cell = cells };
+	struct walk walk = { .mm = mm, .cell = cells, .in = in };
 	unsigned long done;
 	unsigned int flags;
 
@@ -42,19 +43,25 @@ static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long n
 	memalloc_noreclaim_restore(flags);
 }
 
+static __always_inline gsk_cell take(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	pte_t pte = ptep_get(ptep);
+
+	if (pte_none(pte))
+		return __pte(0);
+	pte = ptep_get_and_clear(mm, addr, ptep);
+	if (likely(pte_present(pte)))
+		return pte;
+	/* Unevictable, unmovable pages leave no other kind of entry behind. */
+	WARN_ON_ONCE(!gsk_pte_is_marker(pte));
+	return __pte(0);
+}
+
 static int take_one(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
-	pte_t pte = ptep_get(ptep);
 
-	if (pte_present(pte)) {
-		pte = ptep_get_and_clear(walk->mm, addr, ptep);
-	} else {
-		if (unlikely(!pte_none(pte)) && gsk_pte_is_marker(pte))
-			pte_clear(walk->mm, addr, ptep);
-		pte = __pte(0);
-	}
-	*walk->cell++ = pte;
+	*walk->cell++ = take(walk->mm, addr, ptep);
 	return 0;
 }
 
@@ -72,7 +79,20 @@ static int put_one(pte_t *ptep, unsigned long addr, void *data)
 	if (gsk_cell_full(cell)) {
 		/* Locks and the slot allocator own the address: nobody else maps here. */
 		WARN_ON_ONCE(pte_present(ptep_get(ptep)));
-		put_cell(walk->mm, addr, ptep, cell);
+		put_cell(walk->mm, addr, ptep, pte_mkyoung(cell));
+	}
+	return 0;
+}
+
+/* Not accessed, until somebody reads the slot: see the exchange in switch.c. */
+static int park_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+	gsk_cell cell = *walk->cell++;
+
+	if (gsk_cell_full(cell)) {
+		WARN_ON_ONCE(pte_present(ptep_get(ptep)));
+		put_cell(walk->mm, addr, ptep, pte_mkold(cell));
 	}
 	return 0;
 }
@@ -90,36 +110,87 @@ static int bury_one(pte_t *ptep, unsigned long addr, void *data)
 static int exchange_one(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
-	gsk_cell cell = *walk->cell;
+	gsk_cell cell = *walk->in++;
 
-	take_one(ptep, addr, walk);
+	*walk->cell++ = take(walk->mm, addr, ptep);
 	if (gsk_cell_full(cell))
-		put_cell(walk->mm, addr, ptep, cell);
+		put_cell(walk->mm, addr, ptep, pte_mkyoung(cell));
 	return 0;
 }
 
 /* Clears the PTEs of a range and keeps them: a cell is 0 where nothing was. */
 void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, take_one);
+	walk_range(mm, addr, nr, cells, NULL, take_one);
 }
 
 /* Maps cells where nothing is mapped. */
 void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, put_one);
+	walk_range(mm, addr, nr, cells, NULL, put_one);
+}
+
+/* Maps cells in a slot. */
+void gsk_park(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, NULL, park_one);
 }
 
 /* Maps full cells in the grave range, to be zapped by gsk_flush_end(). */
 void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, bury_one);
+	walk_range(mm, addr, nr, cells, NULL, bury_one);
 }
 
 /* Take and put in one walk. The page is mapped before the flush: hold a reference. */
-void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+		  const gsk_cell *in, gsk_cell *out)
 {
-	walk_range(mm, addr, nr, cells, exchange_one);
+	walk_range(mm, addr, nr, out, in, exchange_one);
+}
+
+struct reap {
+	struct walk walk;
+	struct page **held;
+};
+
+static int reap_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct reap *reap = data;
+	gsk_cell cell;
+
+	if (!pte_present(ptep_get(ptep)))
+		return 0;
+	cell = ptep_get_and_clear(reap->walk.mm, addr, ptep);
+	*reap->walk.cell++ = cell;
+	*reap->held = gsk_cell_page(cell);
+	get_page(*reap->held++);
+	return 0;
+}
+
+/**
+ * gsk_reap() - take the present PTEs of a range, for the grave
+ * @mm: current->mm
+ * @addr: first page
+ * @nr: pages
+ * @cells: set, without gaps
+ * @held: set to their pages, referenced, to be put after the flush: a zap frees
+ *	in portions, and none may be free while a TLB reaches it
+ *
+ * A range whose page table is missing, and cannot be made, is empty.
+ * Return: how many there were.
+ */
+u32 gsk_reap(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells,
+	     struct page **held)
+{
+	struct reap reap = { .walk = { .mm = mm, .cell = cells }, .held = held };
+	unsigned long end = addr + (nr << PAGE_SHIFT), next;
+
+	for (; addr < end; addr = next) {
+		next = min(end, (addr | ~PMD_MASK) + 1);
+		apply_to_page_range(mm, addr, next - addr, reap_one, &reap);
+	}
+	return reap.walk.cell - cells;
 }
 
 struct peek {

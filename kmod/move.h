@@ -34,8 +34,12 @@ static inline struct page *gsk_cell_page(gsk_cell cell)
 int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr);
 void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
 void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+void gsk_park(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
 void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
-void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+		  const gsk_cell *in, gsk_cell *out);
+u32 gsk_reap(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells,
+	     struct page **held);
 int gsk_peek(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 	     struct page **pages);
 int gsk_clear_marker(struct mm_struct *mm, unsigned long addr);

@@ -79,7 +79,7 @@ static void drop_together(struct gsk_buf *buf, u32 n, unsigned long grave)
 {
 	struct gsk_space *space = buf->space;
 	struct mm_struct *mm = current->mm;
-	u32 i, k, nr_dead = 0;
+	u32 i, nr_dead = 0;
 
 	gsk_flush_begin(mm);
 	for (i = 0; i < n; i++) {
@@ -87,14 +87,8 @@ static void drop_together(struct gsk_buf *buf, u32 n, unsigned long grave)
 
 		if (!m->live)
 			continue;
-		gsk_take(mm, slot_addr(space, m->in), m->in->nr, buf->cells);
-		for (k = 0; k < m->in->nr; k++) {
-			if (!gsk_cell_full(buf->cells[k]))
-				continue;
-			buf->held[nr_dead] = gsk_cell_page(buf->cells[k]);
-			get_page(buf->held[nr_dead]);
-			buf->dead[nr_dead++] = buf->cells[k];
-		}
+		nr_dead += gsk_reap(mm, slot_addr(space, m->in), m->in->nr,
+				    buf->dead + nr_dead, buf->held + nr_dead);
 	}
 	if (nr_dead)
 		gsk_bury(mm, grave, nr_dead, buf->dead);

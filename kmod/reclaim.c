@@ -12,21 +12,22 @@
 #include "insert.h"
 #include "window.h"
 
-static int check(struct gsk_space *space, const struct greenstk_reclaim *e, u32 *nr_dead)
+static int check(struct gsk_space *space, const struct greenstk_reclaim *e, u32 *keep)
 {
 	u32 shift = space->shape.page_shift;
 	u64 room = (u64)(space->shape.window_pages - space->shape.guard_pages) << shift;
 
 	if (e->window >= space->nr_windows || e->keep_bytes > room)
 		return -EINVAL;
-	*nr_dead = (room - e->keep_bytes) >> shift;
+	*keep = DIV_ROUND_UP((u32)e->keep_bytes, PAGE_SIZE);
 	return 0;
 }
 
+/* Which pages are dead is known from the window's reach: no empty PTE is looked at. */
 static u32 lock_windows(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	u32 i, nr, cells = 0;
+	u32 i, keep, cells = 0;
 	bool first = true;
 
 	for (i = 0; i < n; i++) {
@@ -35,11 +36,9 @@ static u32 lock_windows(struct gsk_buf *buf, u32 n)
 
 		m->locked = false;
 		e->freed_pages = 0;
-		e->result = check(space, e, &nr);
-		if (e->result || !nr)
+		e->result = check(space, e, &keep);
+		if (e->result)
 			continue;
-		if (cells + nr > GSK_BRACKET_CELLS)
-			break;
 		m->window = &space->windows[e->window];
 		if (!gsk_window_trylock(m->window)) {
 			if (!first)
@@ -48,39 +47,31 @@ static u32 lock_windows(struct gsk_buf *buf, u32 n)
 				break;
 		}
 		first = false;
+		m->plan.nr_range = m->window->reach > keep ? m->window->reach - keep : 0;
+		if (cells + m->plan.nr_range > GSK_BRACKET_CELLS) {
+			gsk_window_unlock(space, e->window);
+			break;
+		}
 		m->locked = true;
-		m->plan.nr_range = nr;
-		m->at_win = cells;
-		cells += nr;
+		cells += m->plan.nr_range;
 	}
 	buf->nr_cells = cells;
 	return i;
 }
 
-static unsigned long limit_addr(struct gsk_space *space, u32 window)
+static unsigned long dead_addr(struct gsk_space *space, u32 window)
 {
-	return gsk_addr(space, (unsigned long)window * space->shape.window_pages +
-			space->shape.guard_pages);
+	return gsk_addr(space, gsk_window_base(space, window) - space->windows[window].reach);
 }
 
-static void take_dead(struct gsk_buf *buf, u32 i)
+static void reap(struct gsk_buf *buf, u32 i)
 {
-	struct gsk_move *m = &buf->moves[i];
-	gsk_cell *cells = buf->cells + m->at_win;
-	u32 k, was = buf->nr_dead;
-	struct page *page;
+	u32 nr = gsk_reap(current->mm, dead_addr(buf->space, buf->rc[i].window),
+			  buf->moves[i].plan.nr_range, buf->dead + buf->nr_dead,
+			  buf->held + buf->nr_dead);
 
-	gsk_take(current->mm, limit_addr(buf->space, buf->rc[i].window), m->plan.nr_range, cells);
-	for (k = 0; k < m->plan.nr_range; k++) {
-		if (!gsk_cell_full(cells[k]))
-			continue;
-		/* Zapping frees in batches; none may be freed before the flush. */
-		page = gsk_cell_page(cells[k]);
-		get_page(page);
-		buf->held[buf->nr_dead] = page;
-		buf->dead[buf->nr_dead++] = cells[k];
-	}
-	buf->rc[i].freed_pages = buf->nr_dead - was;
+	buf->rc[i].freed_pages = nr;
+	buf->nr_dead += nr;
 }
 
 /* With notifiers: a zap, and a flush, a window. */
@@ -88,7 +79,7 @@ static void zap_dead(struct gsk_buf *buf, u32 i)
 {
 	struct gsk_space *space = buf->space;
 	struct gsk_move *m = &buf->moves[i];
-	unsigned long addr = limit_addr(space, buf->rc[i].window);
+	unsigned long addr = dead_addr(space, buf->rc[i].window);
 	u32 k, nr = 0;
 
 	if (gsk_peek(current->mm, addr, m->plan.nr_range, buf->held)) {
@@ -140,12 +131,16 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 		gsk_flush_begin(mm);
 	}
 	for (i = 0; i < n; i++) {
-		if (!buf->moves[i].locked)
+		struct gsk_move *m = &buf->moves[i];
+
+		if (!m->locked || !m->plan.nr_range)
 			continue;
 		if (insert)
 			zap_dead(buf, i);
 		else
-			take_dead(buf, i);
+			reap(buf, i);
+		if (!buf->rc[i].result)
+			m->window->reach -= m->plan.nr_range;
 	}
 	if (buf->nr_cells && !insert) {
 		if (buf->nr_dead)

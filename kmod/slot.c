@@ -131,9 +131,12 @@ static bool chunk_take_locked(struct gsk_space *space, unsigned long c, u32 nr, 
 	}
 	if (chunk->nr_free < nr)
 		return false;
-	at = bitmap_find_next_zero_area(chunk->map, limit, 0, nr, 0);
+	at = bitmap_find_next_zero_area(chunk->map, limit, chunk->hint, nr, 0);
+	if (at + nr > limit)
+		at = bitmap_find_next_zero_area(chunk->map, limit, 0, nr, 0);
 	if (at + nr > limit)
 		return false;
+	chunk->hint = at + nr;
 	bitmap_set(chunk->map, at, nr);
 	chunk->nr_free -= nr;
 	space->park_free -= nr;

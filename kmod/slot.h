@@ -19,7 +19,8 @@ struct gsk_space;
 
 struct gsk_chunk {
 	DECLARE_BITMAP(map, GSK_CHUNK_PAGES);
-	u32 nr_free;
+	u16 nr_free;
+	u16 hint;		/* where the last search ended */
 };
 
 enum gsk_slot_state {

@@ -5,13 +5,17 @@
  *   lock windows, claim slots, make tables	(may fail, entry by entry)
  *   flush_begin
  *     take   inbound slots, leftovers of old slots
- *     take   windows, flush, put windows, put outbound slots	(generic)
- *     or exchange windows, put outbound slots, flush		(x86, few pages)
- *   flush_end
+ *     take   windows, flush, put windows		(generic)
+ *     or exchange windows, flush		(x86)
+ *     put    outbound slots
  *   free consumed slots, unlock
  *
- * The generic order never maps a page before the flush, so it needs no page
- * references; the exchange saves a walk per window and pays two atomics a page.
+ * The generic order maps no page before the flush, so none can be freed while a
+ * TLB still reaches it. The exchange saves a walk per window. It maps inbound
+ * pages before the flush, when a TLB may still hold them under their slot's
+ * address. Such a page is held over the flush, unless its slot's PTE was not
+ * accessed: slots are put with the accessed flag clear, and an x86 CPU sets it
+ * before it caches a translation (SDM vol. 3A, 4.10.2.3 and 4.8).
  */
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
@@ -24,16 +28,9 @@
 #include "slot.h"
 #include "window.h"
 
-/* Up to this many pages an entry, an exchange is the cheaper form. */
-#define EXCHANGE_MAX_PAGES	8
-
-static bool exchange_pays(const struct gsk_buf *buf, u32 nr_live)
+static bool may_exchange(void)
 {
-	uint path = READ_ONCE(gsk_move_path);
-
-	if (!IS_ENABLED(CONFIG_X86) || path == GSK_PATH_GENERIC)
-		return false;
-	return path == GSK_PATH_EXCHANGE || buf->nr_cells <= nr_live * EXCHANGE_MAX_PAGES * 2;
+	return IS_ENABLED(CONFIG_X86) && READ_ONCE(gsk_move_path) != GSK_PATH_GENERIC;
 }
 
 static unsigned long slot_addr(struct gsk_space *space, const struct gsk_slot *slot)
@@ -99,7 +96,9 @@ static void unclaim_locked(struct gsk_space *space, struct gsk_move *m)
 static u32 claim_all(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	u32 i, need, cells = 0, dead = 0;
+	u32 i, nr_in, nr_win, dead = 0;
+	/* Two areas: what follows in slots follows in cells too. */
+	u32 in = 0, win = GSK_BRACKET_CELLS / 2;
 
 	spin_lock(&space->slot_lock);
 	for (i = 0; i < n; i++) {
@@ -111,19 +110,19 @@ static u32 claim_all(struct gsk_buf *buf, u32 n)
 		if (buf->sw[i].result)
 			continue;
 		m->live = true;
-		need = m->plan.nr_range + m->plan.nr_eager + (m->old ? m->old->nr : 0);
-		if (cells + need > GSK_BRACKET_CELLS) {
+		nr_in = m->plan.nr_eager;
+		nr_win = m->plan.nr_range + (m->old ? m->old->nr : 0);
+		if (in + nr_in > GSK_BRACKET_CELLS / 2 || win + nr_win > GSK_BRACKET_CELLS) {
 			unclaim_locked(space, m);
 			break;
 		}
-		m->at_in = cells;
-		m->at_win = m->at_in + m->plan.nr_eager;
-		m->at_old = m->at_win + m->plan.nr_range;
-		dead += m->plan.nr_range - m->plan.nr_out + (m->old ? m->old->nr : 0);
-		cells += need;
+		m->at_win = win;
+		m->at_old = win + m->plan.nr_range;
+		dead += nr_win - m->plan.nr_out;
+		in += nr_in;
+		win += nr_win;
 	}
 	spin_unlock(&space->slot_lock);
-	buf->nr_cells = cells;
 	buf->nr_dead = dead;	/* at most; counted from 0 again while moving */
 	return i;
 }
@@ -173,18 +172,21 @@ static u32 make_tables(struct gsk_buf *buf, u32 n)
 	return nr_live;
 }
 
-static void hold(struct gsk_buf *buf, const gsk_cell *cells, u32 nr)
+static void hold(struct gsk_buf *buf, gsk_cell cell)
 {
-	struct page *page;
+	struct page *page = gsk_cell_page(cell);
+
+	get_page(page);
+	buf->held[buf->nr_held++] = page;
+}
+
+static void hold_accessed(struct gsk_buf *buf, const gsk_cell *cells, u32 nr)
+{
 	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		if (!gsk_cell_full(cells[i]))
-			continue;
-		page = gsk_cell_page(cells[i]);
-		get_page(page);
-		buf->held[buf->nr_held++] = page;
-	}
+	for (i = 0; i < nr; i++)
+		if (gsk_cell_full(cells[i]) && pte_young(cells[i]))
+			hold(buf, cells[i]);
 }
 
 static void die(struct gsk_buf *buf, gsk_cell *cells, u32 nr)
@@ -192,8 +194,10 @@ static void die(struct gsk_buf *buf, gsk_cell *cells, u32 nr)
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		if (gsk_cell_full(cells[i]))
+		if (gsk_cell_full(cells[i])) {
+			hold(buf, cells[i]);
 			buf->dead[buf->nr_dead++] = cells[i];
+		}
 }
 
 /*
@@ -230,17 +234,39 @@ static void run_add(struct run *run, unsigned long addr, gsk_cell *cells, u32 nr
 	for ((i) = 0, (m) = (buf)->moves; (i) < (n); (i)++, (m)++)	\
 		if ((m)->live)
 
+/*
+ * Entries with inbound pages, in the order of their slots: a batch resumed in
+ * another order than it was parked in is still a few runs. Mostly sorted already.
+ */
+static u32 sort_inbound(struct gsk_buf *buf, u32 n)
+{
+	u32 i, k, nr = 0, first;
+	struct gsk_move *m;
+
+	for_each_live(buf, n, i, m) {
+		if (!m->plan.nr_eager)
+			continue;
+		first = m->in->first;
+		for (k = nr++; k && buf->order[k - 1].first > first; k--)
+			buf->order[k] = buf->order[k - 1];
+		buf->order[k].first = first;
+		buf->order[k].entry = i;
+	}
+	return nr;
+}
+
 static void take_inbound(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
 	struct run run = { .fn = gsk_take };
+	u32 i, nr = sort_inbound(buf, n), in = 0;
 	struct gsk_move *m;
-	u32 i;
 
-	for_each_live(buf, n, i, m) {
-		if (m->plan.nr_eager)
-			run_add(&run, slot_addr(space, m->in), buf->cells + m->at_in,
-				m->plan.nr_eager);
+	for (i = 0; i < nr; i++) {
+		m = &buf->moves[buf->order[i].entry];
+		m->at_in = in;
+		run_add(&run, slot_addr(space, m->in), buf->cells + in, m->plan.nr_eager);
+		in += m->plan.nr_eager;
 	}
 	run_flush(&run);
 	for_each_live(buf, n, i, m) {
@@ -275,7 +301,7 @@ static void sort_cells(struct gsk_buf *buf, struct gsk_move *m)
 
 static void put_outbound(struct gsk_buf *buf, u32 n)
 {
-	struct run run = { .fn = gsk_put };
+	struct run run = { .fn = gsk_park };
 	struct gsk_move *m;
 	u32 i;
 
@@ -293,7 +319,6 @@ static void flush(struct gsk_buf *buf)
 {
 	unsigned long grave = gsk_addr(buf->space, buf->grave_pgoff);
 
-	hold(buf, buf->dead, buf->nr_dead);
 	if (buf->nr_dead)
 		gsk_bury(current->mm, grave, buf->nr_dead, buf->dead);
 #ifdef GSK_MUTATE_EARLY_PUT
@@ -346,22 +371,22 @@ static void move_exchange(struct gsk_buf *buf, u32 n)
 	take_inbound(buf, n);
 	for_each_live(buf, n, i, m) {
 		u32 nr = m->plan.nr_range, below = nr - m->plan.nr_in, nr_eager = m->plan.nr_eager;
-		gsk_cell *win = buf->cells + m->at_win;
+		gsk_cell *win = buf->cells + m->at_win, *in = buf->cells + m->at_in;
 
-		if (nr) {
-			memset(win, 0, below * sizeof(*win));
-			memcpy(win + below, buf->cells + m->at_in, nr_eager * sizeof(*win));
-			memset(win + below + nr_eager, 0,
-			       (m->plan.nr_in - nr_eager) * sizeof(*win));
-			hold(buf, win + below, nr_eager);
-			gsk_exchange(mm, base_addr(buf->space, buf->sw[i].window) -
-				     ((unsigned long)nr << PAGE_SHIFT), nr, win);
+		if (nr_eager)
+			hold_accessed(buf, in, nr_eager);
+		if (nr_eager != nr) {
+			memset(win, 0, nr * sizeof(*win));
+			memcpy(win + below, in, nr_eager * sizeof(*win));
+			in = win;
 		}
+		if (nr)
+			gsk_exchange(mm, base_addr(buf->space, buf->sw[i].window) -
+				     ((unsigned long)nr << PAGE_SHIFT), nr, in, win);
 		sort_cells(buf, m);
-		hold(buf, win + nr - m->plan.nr_out, m->plan.nr_out);
 	}
-	put_outbound(buf, n);
 	flush(buf);
+	put_outbound(buf, n);
 }
 
 /* Everything is where it belongs: settle who owns which slot. */
@@ -379,6 +404,7 @@ static void settle(struct gsk_buf *buf, u32 n)
 		if (m->old)
 			gsk_slot_free_locked(space, m->id_old);
 		m->window->slot = 0;
+		m->window->reach = max_t(u32, m->window->reach, m->plan.nr_in);
 		if (m->in && (m->plan.nr_eager < m->plan.nr_in || m->in->cold)) {
 			m->in->state = GSK_SLOT_ATTACHED;
 			m->window->slot = m->id_in + 1;
@@ -503,7 +529,7 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	if (nr_live) {
 		if (gsk_must_insert(space))
 			gsk_switch_insert(buf, n);
-		else if (exchange_pays(buf, nr_live))
+		else if (may_exchange())
 			move_exchange(buf, n);
 		else
 			move_generic(buf, n);

@@ -16,6 +16,7 @@ struct gsk_lazy;
 struct gsk_window {
 	atomic_t lock;
 	u32 slot;		/* id + 1 of the slot that still has pages of the resident */
+	u16 reach;		/* pages from the base that may be present */
 	bool tables;		/* its page tables exist (7.2 may take them away again) */
 	struct gsk_lazy *lazy;	/* on the shrinker's list */
 };

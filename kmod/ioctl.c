@@ -34,7 +34,7 @@ static long do_features(struct greenstk_features __user *arg)
 	f = (struct greenstk_features) {
 		.size = sizeof(f),
 		.features = GREENSTK_FEATURE_SWITCH | GREENSTK_FEATURE_RECLAIM |
-			    GREENSTK_FEATURE_POPULATE,
+			    GREENSTK_FEATURE_LAZY | GREENSTK_FEATURE_POPULATE,
 		.max_window_bytes = (u64)GSK_MAX_WINDOW_PAGES << PAGE_SHIFT,
 		.max_park_bytes = (u64)READ_ONCE(gsk_max_park_mib) << 20,
 		.max_windows = READ_ONCE(gsk_max_windows),
@@ -105,7 +105,8 @@ static const struct batch_op op_switch = {
 };
 
 static const struct batch_op op_reclaim = {
-	.entry_size = sizeof(struct greenstk_reclaim), .bracket = gsk_reclaim_bracket,
+	.entry_size = sizeof(struct greenstk_reclaim), .flags = GREENSTK_RECLAIM_LAZY,
+	.bracket = gsk_reclaim_bracket,
 };
 
 static const struct batch_op op_drop = {

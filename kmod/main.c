@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "insert.h"
 #include "ioctl.h"
+#include "lazy.h"
 #include "params.h"
 #include "space.h"
 #include "stats.h"
@@ -85,12 +86,20 @@ static int __init gsk_init(void)
 	err = gsk_space_init();
 	if (err)
 		return err;
+	err = gsk_lazy_init();
+	if (err)
+		goto exit_space;
 	gsk_stats_init();
 	err = misc_register(&gsk_device);
-	if (err) {
-		gsk_stats_exit();
-		gsk_space_exit();
-	}
+	if (err)
+		goto exit_stats;
+	return 0;
+
+exit_stats:
+	gsk_stats_exit();
+	gsk_lazy_exit();
+exit_space:
+	gsk_space_exit();
 	return err;
 }
 
@@ -98,7 +107,8 @@ static void __exit gsk_exit(void)
 {
 	misc_deregister(&gsk_device);
 	gsk_stats_exit();
-	gsk_space_exit();
+	gsk_space_exit();	/* before the shrinker's list goes */
+	gsk_lazy_exit();
 }
 
 module_init(gsk_init);

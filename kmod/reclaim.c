@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * RECLAIM NOW: what lies below the stacks of many windows, with one flush. The
+ * RECLAIM: NOW or LAZY (lazy.c). NOW: what lies below the stacks of many windows, with one flush. The
  * dead PTEs are moved, clean and old, to the bracket's dense grave range, and
  * one zap of that range is also the flush of the whole batch.
  */
@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "compat/compat.h"
 #include "insert.h"
+#include "lazy.h"
 #include "window.h"
 
 static int check(struct gsk_space *space, const struct greenstk_reclaim *e, u32 *keep)
@@ -97,6 +98,26 @@ static void zap_dead(struct gsk_buf *buf, u32 i)
 	buf->nr_dead += nr;
 }
 
+static int mark_idle(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_space *space = buf->space;
+	u32 i, keep;
+
+	for (i = 0; i < n; i++) {
+		struct greenstk_reclaim *e = &buf->rc[i];
+
+		e->freed_pages = 0;
+		e->result = check(space, e, &keep);
+		if (e->result)
+			continue;
+		if (gsk_window_lock_killable(space, e->window))
+			return i ? i : -EINTR;
+		e->result = gsk_lazy_add(space, e->window, keep);
+		gsk_window_unlock(space, e->window);
+	}
+	return i;
+}
+
 /**
  * gsk_reclaim_bracket() - do the first entries of buf->rc
  * @buf: with @n entries from user space
@@ -116,6 +137,10 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 	err = gsk_space_lock_mapped(space);
 	if (err)
 		return err;
+	if (buf->flags & GREENSTK_RECLAIM_LAZY) {
+		err = mark_idle(buf, n);
+		goto unlock;
+	}
 	n = lock_windows(buf, n);
 	if (!n) {
 		err = -EINTR;

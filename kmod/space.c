@@ -13,6 +13,7 @@
 #include "batch.h"
 #include "compat/compat.h"
 #include "fork.h"
+#include "lazy.h"
 #include "params.h"
 #include "slot.h"
 #include "space.h"
@@ -26,6 +27,7 @@
  */
 static struct vfsmount *space_mnt;
 static int space_mnt_count;
+static struct workqueue_struct *free_wq;
 
 static int space_fs_init(struct fs_context *fc)
 {
@@ -121,12 +123,13 @@ struct gsk_space *gsk_space_create_child(struct gsk_space *parent, struct mm_str
 	return space;
 }
 
-static void space_free(struct kref *ref)
+static void space_destroy(struct gsk_space *space)
 {
-	struct gsk_space *space = container_of(ref, struct gsk_space, ref);
 	u32 i;
 
 	gsk_stats_del(space);
+	for (i = 0; space->windows && i < space->nr_windows; i++)
+		gsk_lazy_free(space->windows[i].lazy);
 	gsk_heirloom_free(space->heirloom);
 	gsk_bufs_fini(space);
 	gsk_slots_fini(space);
@@ -147,6 +150,24 @@ static void space_free(struct kref *ref)
 	kfree(space);
 }
 
+static void space_free(struct kref *ref)
+{
+	space_destroy(container_of(ref, struct gsk_space, ref));
+}
+
+static void free_work(struct work_struct *work)
+{
+	space_destroy(container_of(work, struct gsk_space, free_work));
+}
+
+static void space_free_later(struct kref *ref)
+{
+	struct gsk_space *space = container_of(ref, struct gsk_space, ref);
+
+	INIT_WORK(&space->free_work, free_work);
+	queue_work(free_wq, &space->free_work);
+}
+
 void gsk_space_get(struct gsk_space *space)
 {
 	kref_get(&space->ref);
@@ -155,6 +176,12 @@ void gsk_space_get(struct gsk_space *space)
 void gsk_space_put(struct gsk_space *space)
 {
 	kref_put(&space->ref, space_free);
+}
+
+/* From reclaim, where locks may be held that freeing takes. */
+void gsk_space_put_later(struct gsk_space *space)
+{
+	kref_put(&space->ref, space_free_later);
 }
 
 static int words_alloc(struct gsk_space *space)
@@ -291,9 +318,11 @@ void gsk_space_unlock_mapped(struct gsk_space *space)
 
 int gsk_space_init(void)
 {
-	return 0;
+	free_wq = alloc_workqueue("greenstk", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	return free_wq ? 0 : -ENOMEM;
 }
 
 void gsk_space_exit(void)
 {
+	destroy_workqueue(free_wq);	/* waits for the last space */
 }

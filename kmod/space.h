@@ -19,6 +19,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <uapi/linux/greenstk.h>
 
 #include "plan.h"
@@ -27,7 +28,6 @@ struct gsk_user;
 struct gsk_window;
 struct gsk_slot;
 struct gsk_chunk;
-struct gsk_lazy;
 
 enum gsk_state {
 	GSK_NEW,	/* opened */
@@ -113,6 +113,7 @@ struct gsk_space {
 	atomic_long_t nr_table_pages;
 	atomic_long_t counters[GSK_NR_COUNTERS];
 	struct list_head node;		/* of debugfs */
+	struct work_struct free_work;
 	pid_t owner;
 };
 
@@ -137,6 +138,7 @@ struct gsk_space *gsk_space_create(void);
 struct gsk_space *gsk_space_create_child(struct gsk_space *parent, struct mm_struct *mm);
 void gsk_space_get(struct gsk_space *space);
 void gsk_space_put(struct gsk_space *space);
+void gsk_space_put_later(struct gsk_space *space);
 int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *setup);
 void gsk_space_died(struct gsk_space *space);
 int gsk_space_lock_mapped(struct gsk_space *space);

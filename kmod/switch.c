@@ -25,6 +25,7 @@
 #include "batch.h"
 #include "compat/compat.h"
 #include "insert.h"
+#include "lazy.h"
 #include "slot.h"
 #include "window.h"
 
@@ -404,6 +405,7 @@ static void settle(struct gsk_buf *buf, u32 n)
 		if (m->old)
 			gsk_slot_free_locked(space, m->id_old);
 		m->window->slot = 0;
+		gsk_lazy_claimed(space, e->window);
 		m->window->reach = max_t(u32, m->window->reach, m->plan.nr_in);
 		if (m->in && (m->plan.nr_eager < m->plan.nr_in || m->in->cold)) {
 			m->in->state = GSK_SLOT_ATTACHED;

@@ -446,7 +446,7 @@ static void *work(void *arg)
 		paint(base, pages[i] * PAGE, id[i]);
 		w->bad |= park(w->o, w->first + i % 8, pages[i] * PAGE, &handle[i]);
 	}
-	for (round = 0; round < 300; round++) {
+	for (round = 0; round < 100; round++) {
 		struct greenstk_switch e[8] = { 0 };
 		unsigned int pick[8];
 		uint32_t done;
@@ -479,7 +479,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-TEST_F(sw, four_threads_keep_their_bytes)
+TEST_F_TIMEOUT(sw, four_threads_keep_their_bytes, 200)
 {
 	struct worker w[4];
 	pthread_t thread[4];

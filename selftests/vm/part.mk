@@ -24,7 +24,7 @@ $(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(wildcard se
 		$(wildcard include/uapi/linux/*.h) | $(KSELFTEST)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -D_GNU_SOURCE -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi \
+	$(Q)$(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -Wno-missing-prototypes -D_GNU_SOURCE -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi \
 		-static -pthread -o $@ $< $(UAPI_COMMON) -MMD -MF $@.d
 -include $(UAPI_SRC:%.c=$(O)/%.d)
 

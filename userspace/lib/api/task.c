@@ -140,6 +140,7 @@ void gstk_exit(void *result)
 		abort();
 	}
 	gstk__task_exit(result);
+	__builtin_unreachable();
 }
 
 int gstk_cancel(gstk_task *task)
@@ -183,6 +184,10 @@ uint64_t gstk_deadline_set(uint64_t deadline_ns)
 	}
 	old = x->deadline_ns;
 	x->deadline_ns = deadline_ns;
+	if (deadline_ns != GSTK_NEVER)
+		t->flags |= GSTK__T_DEADLINE;
+	else
+		t->flags &= (uint8_t)~GSTK__T_DEADLINE;
 	return old;
 }
 

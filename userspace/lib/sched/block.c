@@ -93,13 +93,16 @@ static void after_commit(struct gstk__worker *w, struct gstk_task *t)
 	bool shared = gstk__word(t) & GSTK__SHARED;
 	uint32_t window = t->window;
 	struct gstk__timer *timer = w->after_timer;
-	bool stays;
+	int code;
 
 	gstk__state_park(t, GSTK__OWNED, w->after_flags);
 	if (timer)
 		gstk__timer_arm(timer);
-	stays = w->after_commit(t, w->after_arg);
-	if (!stays && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
+	if (w->after_late)
+		code = w->after_late(t, w->after_arg);
+	else
+		code = w->after_commit(t, w->after_arg) ? GSTK__LATE_WAITS : GSTK__CODE_OK;
+	if (code != GSTK__LATE_WAITS && gstk__state_wake(t, (enum gstk__code)code, 0) == GSTK__ENQUEUE)
 		__builtin_unreachable(); /* we own it */
 	gstk__fence_light(); /* partner: gstk_cancel() */
 	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, 0) == GSTK__ENQUEUE)
@@ -121,10 +124,11 @@ static bool commit_unlock(struct gstk_task *t, void *lock)
 	return true;
 }
 
-static void after_unlock_slow(struct gstk__worker *w, struct gstk_task *t, _Atomic uint32_t *lock)
+/* The long way of what has a short one. */
+static void after_owned(struct gstk__worker *w, struct gstk_task *t, gstk__commit_fn commit, void *arg)
 {
-	w->after_commit = commit_unlock;
-	w->after_arg = lock;
+	w->after_commit = commit;
+	w->after_arg = arg;
 	w->after_flags = 0;
 	w->after_timer = NULL;
 	after_commit(w, t);
@@ -157,7 +161,11 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 		}
 		break;
 	case GSTK__AFTER_UNLOCK:
-		after_unlock_slow(w, t, w->after_lock);
+		w->after_late = NULL;
+		after_owned(w, t, commit_unlock, w->after_lock);
+		break;
+	case GSTK__AFTER_LATE:
+		after_owned(w, t, NULL, w->after_arg);
 		break;
 	case GSTK__AFTER_COMMIT:
 		after_commit(w, t);
@@ -200,6 +208,18 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
 		gstk__unlock(lock);
 		/* t may run, or be another task, by now: a spurious wake is a request of its own. */
+		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
+			gstk__wake(t, GSTK__CODE_CANCELED);
+	} else if (what == GSTK__AFTER_LATE) {
+		uint8_t poke;
+		int code;
+
+		gstk__state_park(t, GSTK__PARKED, 0);
+		gstk__fence_light(); /* partner: gstk_cancel() */
+		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
+		code = w->after_late(t, w->after_arg);
+		if (code != GSTK__LATE_WAITS)
+			gstk__wake(t, (enum gstk__code)code);
 		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
 			gstk__wake(t, GSTK__CODE_CANCELED);
 	} else {
@@ -332,11 +352,24 @@ enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, u
 	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
 	t = w->current;
-	if (__builtin_expect(atomic_load_explicit(&t->peer, memory_order_relaxed) & GSTK__PEER_EXT, 0))
+	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0))
 		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
 	t->why = why;
 	w->after = GSTK__AFTER_UNLOCK;
 	w->after_lock = lock;
+	leave(w, t, next_stack(w));
+	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
+}
+
+enum gstk__code gstk__block_late(gstk__late_fn fn, void *arg, enum gstk__why why)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t = w->current;
+
+	t->why = why;
+	w->after = GSTK__AFTER_LATE;
+	w->after_late = fn;
+	w->after_arg = arg;
 	leave(w, t, next_stack(w));
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
@@ -351,15 +384,17 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 {
 	struct gstk__worker *w = gstk__self();
 	struct gstk__timer *timer = NULL;
-	struct gstk__ext *x;
 	struct gstk_task *t;
 
 	if (!w)
 		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
 	t = w->current;
-	x = gstk__ext(t);
-	if (x && x->deadline_ns < deadline_ns)
-		deadline_ns = x->deadline_ns;
+	if (t->flags & GSTK__T_DEADLINE) {
+		struct gstk__ext *x = gstk__ext(t);
+
+		if (x->deadline_ns < deadline_ns)
+			deadline_ns = x->deadline_ns;
+	}
 	if (deadline_ns != GSTK_NEVER) {
 		timer = gstk__timer_get();
 		timer->deadline_ns = deadline_ns;
@@ -368,6 +403,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	}
 	t->why = why;
 	w->after = GSTK__AFTER_COMMIT;
+	w->after_late = NULL;
 	w->after_commit = commit;
 	w->after_arg = arg;
 	w->after_timer = timer;

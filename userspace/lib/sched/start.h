@@ -9,7 +9,8 @@
 struct gstk_task *gstk__task_new(void);
 /* Make a new task run; its word must be RUNNABLE (gstk__state_spawn). */
 void gstk__spawn_queue(struct gstk_task *t);
-void gstk__task_exit(void *result) __attribute__((noreturn));
+/* End the calling task. Does not return; not declared so, in order to be jumped to. */
+void gstk__task_exit(void *result);
 /* Free a task that has ended, or that was never queued. */
 void gstk__task_reap(struct gstk_task *t);
 int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns);

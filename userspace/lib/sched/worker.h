@@ -22,12 +22,21 @@
 enum gstk__after {
 	GSTK__AFTER_NOTHING,
 	GSTK__AFTER_UNLOCK,	/* park it, then unlock */
+	GSTK__AFTER_LATE,	/* park it, then commit */
 	GSTK__AFTER_YIELD,	/* queue it at the end */
 	GSTK__AFTER_SHORT = GSTK__AFTER_YIELD, /* up to here there is a short way */
 	GSTK__AFTER_HANDOFF,	/* put it into the next-to-run slot */
 	GSTK__AFTER_COMMIT,	/* park it as owned, commit, disown */
 	GSTK__AFTER_EXIT,
 };
+
+/*
+ * A commit for a task that is parked already, so that nothing is owned and given back: it must touch
+ * neither the task's stack nor, once somebody may wake it, the task. Returns the code of a wait that
+ * ends at once, or GSTK__LATE_WAITS.
+ */
+typedef int (*gstk__late_fn)(struct gstk_task *t, void *arg);
+#define GSTK__LATE_WAITS (-1)
 
 struct gstk__worker {
 	struct gstk_task *current;
@@ -37,6 +46,7 @@ struct gstk__worker {
 	uint32_t after_flags;
 	_Atomic uint32_t *after_lock;
 	gstk__commit_fn after_commit;
+	gstk__late_fn after_late;
 	void *after_arg;
 	struct gstk__timer *after_timer;
 	uint32_t pending;	  /* item that the loop must run next */
@@ -117,7 +127,10 @@ static inline struct gstk__worker *gstk__self(void)
 /* block.c */
 void gstk__start(uintptr_t word);
 void gstk__run(struct gstk__worker *w, struct gstk_task *t);
-void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n) __attribute__((noreturn));
+/* Park the caller, a task without a deadline; see gstk__late_fn. */
+enum gstk__code gstk__block_late(gstk__late_fn fn, void *arg, enum gstk__why why);
+/* Does not return. Not declared so: it is to be jumped to, see arch's start.S. */
+void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n);
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
 void gstk__window_release(struct gstk__worker *w, uint32_t index);
 extern bool gstk__forced_evict, gstk__forced_pack;

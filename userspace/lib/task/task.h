@@ -34,7 +34,7 @@ enum gstk__why {
 	GSTK__NR_WAIT_REASONS,
 };
 
-/* ->flags, fixed at spawn but for STARTED. */
+/* ->flags, fixed at spawn but for BIG_IMAGE and DEADLINE. */
 enum gstk__task_flags {
 	GSTK__T_PRIVATE = 1u << 0,
 	GSTK__T_PINNED = 1u << 2,
@@ -42,6 +42,7 @@ enum gstk__task_flags {
 	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */
 	GSTK__T_SYSTEM = 1u << 5,  /* the runtime's own; not counted for deadlock */
 	GSTK__T_BIG_IMAGE = 1u << 6, /* its image is an emergency block */
+	GSTK__T_DEADLINE = 1u << 7,  /* its ext has a deadline for every wait; set by itself */
 };
 
 /* ->poke: requests that the task's worker sees at its next park or yield. */
@@ -166,7 +167,7 @@ void gstk__allocs_free(struct gstk__ext *x); /* NULL is fine */
 int gstk__ext_pool_init(size_t max);
 void gstk__ext_pool_fini(void);
 
-static inline struct gstk__ext *gstk__ext(struct gstk_task *t)
+static inline __attribute__((always_inline)) struct gstk__ext *gstk__ext(struct gstk_task *t)
 {
 	uint32_t p = atomic_load_explicit(&t->peer, memory_order_acquire);
 
@@ -174,11 +175,13 @@ static inline struct gstk__ext *gstk__ext(struct gstk_task *t)
 }
 
 /* The word that joiners and the ending task agree on. */
-static inline _Atomic uint32_t *gstk__peer(struct gstk_task *t)
+static inline __attribute__((always_inline)) _Atomic uint32_t *gstk__peer(struct gstk_task *t)
 {
-	struct gstk__ext *x = gstk__ext(t);
+	uint32_t p = atomic_load_explicit(&t->peer, memory_order_acquire);
 
-	return x ? &x->peer : &t->peer;
+	if (__builtin_expect(!(p & GSTK__PEER_EXT), 1))
+		return &t->peer;
+	return &gstk__ext_at(p & GSTK__PEER_INDEX)->peer;
 }
 
 #endif

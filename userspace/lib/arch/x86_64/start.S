@@ -11,6 +11,8 @@
  *	entry(word)
  *	die
  *
+ * Entered by push and jump: an entry that never returns would leave a call that the CPU's return
+ * predictor never sees matched, and every return of whoever runs next would be mispredicted.
  * The nop gives stack_start a predecessor inside this FDE, with a name: unwinders look up pc - 1.
  */
 	.p2align 4
@@ -27,8 +29,10 @@ gstk__stack_fresh:
 gstk__stack_start:
 	endbr64
 	movq	%rax, %rdi
-	callq	*%rbx
-	ud2
+	leaq	1f(%rip), %rcx
+	pushq	%rcx
+	jmpq	*%rbx
+1:	ud2
 	.cfi_endproc
 	.size	gstk__stack_start, . - gstk__stack_start
 

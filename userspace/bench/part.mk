@@ -24,6 +24,8 @@ $(O)/bin/codec-corpus: $(addprefix selftests/lib/,codec_corpus_main.c codec_corp
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -o $@ $(filter %.c,$^) -lresolv -pthread
 $(O)/bin/gstk-bench: | $(O)/bin/codec-corpus
+# What was not chosen is measured, too.
+$(O)/bin/gstk-bench: LIB_LIBS := $(LIB_LIBS) -llz4
 
 -include $(bench-obj:.o=.d)
 

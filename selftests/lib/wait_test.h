@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/* For tests of what tasks wait for: run a function as the main task, check inside tasks. */
+#ifndef WAIT_TEST_H
+#define WAIT_TEST_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <greenstk.h>
+#include "kselftest_harness.h"
+
+/* Not the harness's: its failure jumps, and a task has a stack of its own. */
+#define CHECK(x)                                                                       \
+	do {                                                                           \
+		if (!(x)) {                                                            \
+			fprintf(stderr, "# %s:%d: not true: %s\n", __FILE__, __LINE__, #x); \
+			abort();                                                       \
+		}                                                                      \
+	} while (0)
+#define CHECK_EQ(a, b)                                                                 \
+	do {                                                                           \
+		long long a_ = (long long)(a), b_ = (long long)(b);                    \
+		if (a_ != b_) {                                                        \
+			fprintf(stderr, "# %s:%d: %s is %lld, %s is %lld\n", __FILE__, __LINE__, #a, a_, #b, b_); \
+			abort();                                                       \
+		}                                                                      \
+	} while (0)
+
+#define MS 1000000ull
+
+static inline void *body_(void *arg)
+{
+	((void (*)(void))arg)();
+	return NULL;
+}
+
+/* Run fn() as the main task. The tests' variants come by environment: windows, forced eviction. */
+static inline void with_workers(unsigned int workers, void (*fn)(void))
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = workers };
+
+	alarm(120);
+	CHECK_EQ(gstk_main(body_, (void *)fn, NULL, &config), 0);
+}
+
+static inline gstk_task *start(gstk_fn fn, void *arg)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, fn, arg, NULL), 0);
+	return t;
+}
+
+static inline long finish(gstk_task *t)
+{
+	void *r;
+
+	CHECK_EQ(gstk_join(t, &r), 0);
+	return (long)r;
+}
+
+/* Let the others get to where they wait. */
+static inline void settle(void)
+{
+	for (int i = 0; i < 20; i++)
+		gstk_yield();
+	gstk_sleep(2 * MS);
+}
+
+static inline unsigned long scaled(unsigned long n)
+{
+	const char *v = getenv("GREENSTK_TEST_VARIANT");
+
+	if (!v || !strcmp(v, "plain"))
+		return n;
+	return n / (strstr(v, "valgrind") ? 50 : 10) + 1;
+}
+
+static inline uint32_t rnd(uint32_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 17;
+	return *s ^= *s << 5;
+}
+
+/* Tests by name, each in two shapes: one worker, and two. */
+#define WAIT_TEST(name)                                  \
+	static void name(void);                          \
+	TEST(name##_with_one_worker) { with_workers(1, name); }  \
+	TEST(name##_with_two_workers) { with_workers(2, name); } \
+	static void name(void)
+
+#endif

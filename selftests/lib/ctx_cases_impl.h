@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "know_stack.h"
 #include "arch/arch.h"
 #include "ctx_cases.h"
 #include "ctx_step.h"
@@ -354,6 +355,9 @@ int ctx_case_signals_do_not_hurt_frames(void)
 	struct itimerval on = { { 0, 20 }, { 0, 20 } }, off = { { 0, 0 }, { 0, 0 } };
 	uintptr_t i;
 
+#ifdef __SANITIZE_THREAD__
+	return CTX_SKIP; /* it holds signals back until the next system call */
+#endif
 	fresh(answer);
 	signal(SIGALRM, stomping_handler);
 	setitimer(ITIMER_REAL, &on, NULL);
@@ -382,6 +386,8 @@ int ctx_case_fp_modes_are_kept_by_control_bits(void)
 	CHECK(fegetround() == FE_TONEAREST);
 	gstk__fp_restore(&up);
 	CHECK(fegetround() == FE_UPWARD);
+	if (UNDER_VALGRIND())
+		return 0; /* it computes in one mode and has no sticky flags */
 	up_third = one / three;
 	CHECK(up_third > down_third);
 	/* Sticky flags are nobody's: restoring does not touch them. */

@@ -10,6 +10,7 @@
 
 #include <greenstk/ctx.h>
 
+#include "know_stack.h"
 #include "kselftest_harness.h"
 #include "arch/arch.h"
 
@@ -165,6 +166,7 @@ static int check_image(struct __test_metadata *_metadata, const void *start_fn, 
 	image.bytes = malloc(image.len);
 	memcpy(image.bytes, a.sp, image.len);
 	gstk__frame_regs(image.bytes, image.sp, &image.regs);
+	OPEN_STACK(stack_a, sizeof(stack_a));
 	memset(stack_a, 0xee, sizeof(stack_a));
 
 	ASSERT_EQ(0, unw_init_remote(&cursor, as, &image));
@@ -216,6 +218,7 @@ FIXTURE_SETUP(unwind)
 	middle_fn = middle;
 	deliver = nothing;
 	memset(stack_a, 0, sizeof(stack_a));
+	KNOW_STACK(stack_a, sizeof(stack_a));
 	if (form == 2) {
 		a.sp = gstk__stack_prepare(stack_a + sizeof(stack_a), entry);
 		self->start = gstk__stack_start;

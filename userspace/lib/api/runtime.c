@@ -12,6 +12,7 @@
 #include "api/config.h"
 #include "api/life.h"
 #include "arch/arch.h"
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "park/copy.h"
 #include "park/tier_pack.h"
@@ -34,6 +35,7 @@ static void worker_attach(struct gstk__worker *w)
 	gstk__tls_worker = w;
 	w->errno_ptr = &errno;
 	w->tid = gettid();
+	gstk__annotate_thread();
 	gstk__life_thread_begin(w);
 }
 
@@ -92,6 +94,7 @@ static void teardown(void)
 		worker_free(s->worker[i]);
 	memset(s, 0, sizeof(*s));
 	atomic_store(&s->generation, generation + 1);
+	gstk__annotate_fini(gstk__max_tasks);
 	gstk__windows_fini();
 	gstk__win_lists_reset();
 	gstk__pack_fini();
@@ -140,7 +143,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
 	    (err = gstk__arena_init(c.image_bytes)) ||
 	    (err = gstk__windows_init(c.windows, c.window_size, NR_PRIVATE)) ||
-	    (err = gstk__life_init()))
+	    (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)
 		gstk__timer_wheel_init(&gstk__timer_wheels[i], gstk__now_ns());

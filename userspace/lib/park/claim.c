@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "debug/annotate.h"
 #include "park/copy.h"
 #include "park/tier_pack.h"
 
@@ -50,6 +51,7 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 		p->emergency = 0;
 		t->flags |= GSTK__T_BIG_IMAGE;
 	}
+	gstk__annotate_evicted(t, sp, used);
 	gstk__copy_save(image, sp, used);
 	t->used = used;
 	t->image = image;
@@ -100,6 +102,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 	char *sp = base - t->used;
 
 	gstk__win_guard(t->window);
+	gstk__annotate_clean(t);
 	if (t->tier == GSTK__TIER_PACKED) {
 		int err = gstk__unpack_image(sp, t->used, t->image, (uintptr_t)sp);
 
@@ -113,6 +116,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 		gstk__copy_restore(sp, t->image, t->used);
 	}
 	gstk__forget(p, t);
+	gstk__annotate_restored(t, sp, (size_t)(base - sp));
 	t->sp = sp;
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__count(&p->n.restores);
@@ -164,7 +168,7 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 	return 0;
 }
 
-bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
+GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 {
 	if (t->tier != GSTK__TIER_COPIED)
 		return false;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "host/lock.h"
 
@@ -30,7 +31,7 @@ static struct {
 	bool packing;		/* the present pass is over the tasks */
 	uint64_t soonest_ms;	/* of this round */
 	uint64_t did;		/* things done in this round */
-	uint64_t seen_switches;
+	_Atomic uint64_t seen_switches;
 	uint64_t pressure_at_ns;
 	int psi;
 
@@ -129,7 +130,7 @@ static void add_range(char *from, char *to)
  * Own what lives in window i, or nothing. Returns what to put into the list of owned things, 0 when
  * it is in use. *r: its resident, NULL for a shared window that is empty.
  */
-static uint32_t own(uint32_t i, struct gstk_task **r)
+static GSTK__RACY uint32_t own(uint32_t i, struct gstk_task **r)
 {
 	struct gstk__window *win = gstk__win(i);
 	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
@@ -154,7 +155,7 @@ static uint32_t own(uint32_t i, struct gstk_task **r)
 	return 0;
 }
 
-static void facts_of(struct gstk__park *p, struct gstk_task *t, struct gstk__window *win,
+static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struct gstk__window *win,
 		     struct gstk__stack_facts *f)
 {
 	f->resident = t->tier == GSTK__TIER_RESIDENT;
@@ -173,7 +174,7 @@ static void note_next(const struct gstk__stack_facts *f)
 }
 
 /* The windows of one page table. */
-static void sweep_block(struct gstk__park *p, uint32_t first, uint32_t nr)
+static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_t nr)
 {
 	uint32_t empty = 0, warm = 0, owned_from = sweep.nr_owned, range_from = sweep.nr_ranges;
 
@@ -258,7 +259,7 @@ static uint32_t own_evicted(struct gstk_task *t)
 	return OWNED_WINDOW | t->window;
 }
 
-static void pack_task(struct gstk__park *p, struct gstk_task *t)
+static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__stack_facts f = { .may_move = true };
 	uint32_t window = t->window, what;

@@ -4,6 +4,7 @@
  * two random ones (M. Mitzenmacher, "The Power of Two Choices", 2001), whose present tasks must be
  * off the CPU at that moment.
  */
+#include "debug/annotate.h"
 #include "sched/worker.h"
 
 #define TRIES 4
@@ -28,7 +29,7 @@ static uint32_t pick_two(struct gstk__worker *w)
 }
 
 /* Own the window, making it shared if one task has it alone. False: it is in use right now. */
-static bool own_window(struct gstk__worker *w, uint32_t i)
+static GSTK__RACY bool own_window(struct gstk__worker *w, uint32_t i)
 {
 	struct gstk__window *win = gstk__win(i);
 	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);

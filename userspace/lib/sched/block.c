@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include "arch/arch.h"
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 #include "sched/timer_pool.h"
@@ -268,7 +269,7 @@ static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *
  * OPTIONAL: with thousands of tasks awake each trip misses the cache (and the TLB) on the task and on
  * its stack; asking for both a turn or two early hides that. See bench yield.10000, echo.1000.
  */
-static inline void look_ahead(struct gstk__worker *w)
+static inline GSTK__RACY void look_ahead(struct gstk__worker *w)
 {
 	struct gstk__deque *d = &w->ready;
 	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);
@@ -324,8 +325,10 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, struct gstk_task *t, void *target)
 {
 	int saved = *w->errno_ptr;
+	void *token = NULL;
 
 	w->left = t;
+	gstk__annotate_before_switch(&token, w->current);
 	if (__builtin_expect(t->flags & GSTK__T_FPMODE, 0)) {
 		struct gstk__fp fp;
 
@@ -335,12 +338,14 @@ static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, 
 	} else {
 		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
 	}
+	gstk__annotate_after_switch(token);
 	after(w);
 	*w->errno_ptr = saved;
 }
 
 void gstk__start(uintptr_t word)
 {
+	gstk__annotate_after_switch(NULL);
 	after((struct gstk__worker *)word);
 }
 
@@ -448,8 +453,8 @@ void gstk__handoff(struct gstk_task *n)
 
 	if (__builtin_expect(!w || !w->current || w->batch || !w->handoff_budget || gstk__forced_evict ||
 			     (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
-			     n->tier != GSTK__TIER_RESIDENT ||
-			     (atomic_load_explicit(&n->word, memory_order_relaxed) & GSTK__SHARED), 0)) {
+			     (atomic_load_explicit(&n->word, memory_order_relaxed) & GSTK__SHARED) ||
+			     n->tier != GSTK__TIER_RESIDENT, 0)) { /* a shared window's owner writes ->tier */
 		gstk__enqueue(n);
 		return;
 	}
@@ -478,16 +483,21 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 	} else {
 		sp = next_stack(w);
 	}
+	gstk__annotate_before_switch(NULL, w->current);
 	gstk__switch_final(sp, (uintptr_t)w);
 }
 
 /* The loop's side: run t until somebody switches back to the loop. */
 void gstk__run(struct gstk__worker *w, struct gstk_task *t)
 {
+	void *token = NULL;
+
 	w->current = t;
 	gstk__state_run(t);
 	gstk__count(&w->park.n.switches);
+	gstk__annotate_before_switch(&token, t);
 	gstk__switch(&w->loop_sp, t->sp, (uintptr_t)w);
+	gstk__annotate_after_switch(token);
 	w->current = NULL;
 	after(w);
 }

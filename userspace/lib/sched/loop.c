@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include "arch/arch.h"
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -262,7 +263,7 @@ uint32_t gstk__find_work(struct gstk__worker *w)
 }
 
 /* Is there work that this worker could run? For the last look before sleeping. */
-bool gstk__work_visible(struct gstk__worker *w)
+GSTK__RACY bool gstk__work_visible(struct gstk__worker *w)
 {
 	struct gstk__sched *s = &gstk__sched;
 
@@ -274,7 +275,7 @@ bool gstk__work_visible(struct gstk__worker *w)
 	return false;
 }
 
-static void prefetch_next(struct gstk__worker *w)
+static GSTK__RACY void prefetch_next(struct gstk__worker *w)
 {
 	struct gstk__deque *d = &w->ready;
 	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sched.h>
 #include "arch/arch.h"
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "sched/worker.h"
 
@@ -33,6 +34,7 @@ void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t)
 		free(x->block);
 		x->block = NULL;
 	}
+	gstk__annotate_task_begin(t);
 	t->sp = gstk__stack_prepare(base, entry);
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__gauge(&w->park.n.resident, 1);
@@ -138,7 +140,7 @@ void gstk__task_exit(void *result)
 		if (joiner && gstk__state_wake(gstk__task(joiner), GSTK__CODE_OK, 0) == GSTK__ENQUEUE) {
 			n = gstk__task(joiner);
 			if (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
-			    n->tier != GSTK__TIER_RESIDENT || (gstk__word(n) & GSTK__SHARED)) {
+			    (gstk__word(n) & GSTK__SHARED) || n->tier != GSTK__TIER_RESIDENT) {
 				w->exit_wake = joiner;
 				n = NULL;
 			}
@@ -158,6 +160,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	bool is_main = gstk__task_index(t) == atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed);
 	uint32_t p;
 
+	gstk__annotate_task_end(t);
 	gstk__gauge(&w->park.n.resident, -1);
 	w->exit_wake = 0;
 	win->resident = 0;

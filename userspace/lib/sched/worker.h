@@ -103,7 +103,7 @@ struct gstk__sched {
 	_Atomic uint32_t generation;  /* of runtimes in this process */
 	_Atomic bool closing;	      /* no more spawns */
 	_Atomic uint32_t main_task;   /* worker 0 waits for its end */
-	bool owned_main;	      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */
+	_Atomic bool owned_main;      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */
 };
 extern struct gstk__sched gstk__sched;
 

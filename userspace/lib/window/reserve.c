@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include "debug/annotate.h"
 #include "host/host.h"
 
 #define GUARD_BYTES (64u << 10)
@@ -88,4 +89,5 @@ void gstk__win_guard(uint32_t index)
 				: gstk__mem_protect_none(guard, ws->guard);
 	if (!err)
 		w->flags |= GSTK__WIN_GUARDED;
+	gstk__annotate_stack(gstk__win_limit(index), gstk__win_base(index));
 }

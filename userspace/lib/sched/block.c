@@ -153,14 +153,6 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 	case GSTK__AFTER_YIELD:
 		after_yield(w, t);
 		break;
-	case GSTK__AFTER_HANDOFF:
-		if ((gstk__word(t) & GSTK__SHARED) || gstk__forced_evict || (t->flags & GSTK__T_PINNED)) {
-			after_yield(w, t);
-		} else {
-			gstk__state_yield(t);
-			gstk__push_next(w, gstk__task_index(t));
-		}
-		break;
 	case GSTK__AFTER_UNLOCK:
 		w->after_late = NULL;
 		after_owned(w, t, commit_unlock, w->after_lock);
@@ -443,30 +435,6 @@ void gstk__yield(void)
 		return;
 	w->after = GSTK__AFTER_YIELD;
 	leave(w, t, next_stack(w));
-}
-
-/* OPTIONAL: the receiver would run soon anyway; this saves a trip through the queue. */
-void gstk__handoff(struct gstk_task *n)
-{
-	struct gstk__worker *w = gstk__self();
-	struct gstk_task *t;
-
-	if (__builtin_expect(!w || !w->current || w->batch || !w->handoff_budget || gstk__forced_evict ||
-			     (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
-			     (atomic_load_explicit(&n->word, memory_order_relaxed) & GSTK__SHARED) ||
-			     n->tier != GSTK__TIER_RESIDENT, 0)) { /* a shared window's owner writes ->tier */
-		gstk__enqueue(n);
-		return;
-	}
-	t = w->current;
-	w->handoff_budget--;
-	gstk__count(&w->park.n.wakes);
-	gstk__count(&w->park.n.handoffs);
-	gstk__count(&w->park.n.switches);
-	w->current = n;
-	gstk__state_run(n);
-	w->after = GSTK__AFTER_HANDOFF;
-	leave(w, t, n->sp);
 }
 
 void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n)

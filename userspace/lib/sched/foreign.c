@@ -60,13 +60,6 @@ struct gstk_task *gstk__foreign_self(void)
 	return self;
 }
 
-struct gstk_task *gstk__current(void)
-{
-	struct gstk__worker *w = gstk__self();
-
-	return __builtin_expect(w && w->current, 1) ? w->current : gstk__foreign_self();
-}
-
 struct gstk_task *gstk__current_task(void)
 {
 	struct gstk__worker *w = gstk__self();

@@ -114,7 +114,7 @@ static void enqueue_shared(struct gstk_task *t)
 		enqueue_item(GSTK__ITEM_WINDOW | gstk__win_index(win));
 }
 
-void gstk__enqueue(struct gstk_task *t)
+static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
 {
 	struct gstk__worker *w = gstk__self();
 
@@ -130,6 +130,47 @@ void gstk__enqueue(struct gstk_task *t)
 	} else {
 		enqueue_item(gstk__task_index(t));
 	}
+}
+
+/* The short way: into the empty next-to-run slot of this worker. */
+static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__worker *w, struct gstk_task *t)
+{
+	uint32_t old;
+
+	if (__builtin_expect(!w || (t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
+			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) || w->batch ||
+			     atomic_load_explicit(&w->next, memory_order_relaxed), 0))
+		return false;
+	gstk__count(&w->park.n.wakes);
+	if (gstk__sched.alone) {
+		atomic_store_explicit(&w->next, gstk__task_index(t), memory_order_relaxed);
+		return true;
+	}
+	old = atomic_exchange_explicit(&w->next, gstk__task_index(t), memory_order_acq_rel);
+	if (__builtin_expect(old != 0, 0))
+		gstk__push_ready(w, old);
+	return true;
+}
+
+void gstk__enqueue(struct gstk_task *t)
+{
+	if (!enqueue_next(gstk__self(), t))
+		enqueue_slow(t);
+}
+
+/*
+ * The receiver runs as soon as the caller parks or yields: one switch, past the queue. Not at once: a
+ * sender mostly goes on to wait itself, and to leave it before that costs it a second trip for every
+ * message (ring.503: 95 ns a hop instead of 42).
+ */
+void gstk__handoff(struct gstk_task *t)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (enqueue_next(w, t))
+		gstk__count(&w->park.n.handoffs);
+	else
+		enqueue_slow(t);
 }
 
 void gstk__wake_batch_begin(void)

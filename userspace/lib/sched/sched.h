@@ -19,11 +19,40 @@
 #include "host/lock.h"
 #include "task/state.h"
 
+struct gstk__worker;
+extern __thread struct gstk__worker *gstk__tls_worker;
+
+/* This thread's worker, or NULL. Never cached by the compiler: a task changes threads. */
+static inline struct gstk__worker *gstk__self(void)
+{
+#if defined(__x86_64__)
+	struct gstk__worker *w;
+
+	__asm__ volatile("movq gstk__tls_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=&r"(w));
+	return w;
+#else
+	struct gstk__worker *gstk__self_slow(void);
+
+	return gstk__self_slow();
+#endif
+}
+
 /* The calling task; on a thread that is not a worker a stand-in that blocks on a futex. NULL only
  * when the runtime is not there (-ESRCH) or memory for the stand-in is out. */
-struct gstk_task *gstk__current(void);
+static inline struct gstk_task *gstk__current(void);
 /* As above, but NULL outside workers. */
 struct gstk_task *gstk__current_task(void);
+
+struct gstk_task *gstk__foreign_self(void);
+
+static inline struct gstk_task *gstk__current(void)
+{
+	struct gstk__worker *w = gstk__self();
+	/* A worker begins with its current task: sched/worker.h. */
+	struct gstk_task *t = __builtin_expect(w != NULL, 1) ? *(struct gstk_task **)w : NULL;
+
+	return __builtin_expect(t != NULL, 1) ? t : gstk__foreign_self();
+}
 
 static inline bool gstk__cancel_pending(struct gstk_task *t)
 {
@@ -50,10 +79,9 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 bool gstk__wake(struct gstk_task *t, enum gstk__code code);
 
 /*
- * As gstk__wake(), but run it right now in the caller's place when that is cheap and fair (it is
- * resident, its window idle and not the caller's, hand-off budget left); the caller goes to the
- * next-to-run slot. May switch: hold no lock. The wait must have been won before with
- * gstk__wake_claim().
+ * Make t, whose wait was won before with gstk__wake_claim(), run next on this worker: when the caller
+ * parks or yields it switches straight to t, past the queue. When the next-to-run slot is taken, or t
+ * cannot run here, as gstk__enqueue(). Never switches.
  */
 void gstk__handoff(struct gstk_task *t);
 

@@ -25,7 +25,6 @@ enum gstk__after {
 	GSTK__AFTER_LATE,	/* park it, then commit */
 	GSTK__AFTER_YIELD,	/* queue it at the end */
 	GSTK__AFTER_SHORT = GSTK__AFTER_YIELD, /* up to here there is a short way */
-	GSTK__AFTER_HANDOFF,	/* put it into the next-to-run slot */
 	GSTK__AFTER_COMMIT,	/* park it as owned, commit, disown */
 	GSTK__AFTER_EXIT,
 };
@@ -107,22 +106,7 @@ struct gstk__sched {
 };
 extern struct gstk__sched gstk__sched;
 
-extern __thread struct gstk__worker *gstk__tls_worker;
-
-/* This thread's worker, or NULL. Never cached by the compiler: a task changes threads. */
-static inline struct gstk__worker *gstk__self(void)
-{
-#if defined(__x86_64__)
-	struct gstk__worker *w;
-
-	__asm__ volatile("movq gstk__tls_worker@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=&r"(w));
-	return w;
-#else
-	struct gstk__worker *gstk__self_slow(void);
-
-	return gstk__self_slow();
-#endif
-}
+_Static_assert(offsetof(struct gstk__worker, current) == 0, "gstk__current() reads it so");
 
 /* block.c */
 void gstk__start(uintptr_t word);

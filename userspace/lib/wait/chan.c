@@ -224,6 +224,19 @@ static __attribute__((cold, noinline)) int gave_up(struct gstk_chan *c, struct g
 
 /* ---- send ---- */
 
+/* Lock held, the message in t's slot: wait for a receiver. Not 0: given up, with *code. */
+static inline __attribute__((always_inline)) int
+send_wait(struct gstk_chan *c, struct gstk_task *t, uint64_t deadline_ns, enum gstk__code *code)
+{
+	t->obj = c;
+	gstk__chanq_push(&c->send, gstk__task_index(t));
+	*code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
+	if (unlikely(*code != GSTK__CODE_OK))
+		return -1;
+	gstk__wait_released(&c->lock); /* the receiver has copied, or has the block */
+	return 0;
+}
+
 /* Lock held; no room, or a block is needed. */
 static __attribute__((noinline)) int send_slow(struct gstk_chan *c, struct gstk_task *t, const void *elem,
 					       uint64_t deadline_ns, int r)
@@ -261,13 +274,8 @@ static __attribute__((noinline)) int send_slow(struct gstk_chan *c, struct gstk_
 		gstk__elem_copy(t->msg, elem, size);
 	else
 		t->msg[0] = (uintptr_t)block;
-	t->obj = c;
-	gstk__chanq_push(&c->send, gstk__task_index(t));
-	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
-	if (likely(code == GSTK__CODE_OK)) {
-		gstk__wait_released(&c->lock); /* the receiver has copied, or has the block */
+	if (likely(!send_wait(c, t, deadline_ns, &code)))
 		return 0;
-	}
 	r = gave_up(c, &c->send, t, code);
 put:
 	if (block)
@@ -275,7 +283,9 @@ put:
 	return r;
 }
 
-int gstk_chan_send_until(gstk_chan *c, const void *elem, uint64_t deadline_ns)
+/* Made twice, for no deadline and for one. */
+static inline __attribute__((always_inline)) int
+send(gstk_chan *c, const void *elem, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
 	void *block = NULL;
@@ -286,6 +296,14 @@ int gstk_chan_send_until(gstk_chan *c, const void *elem, uint64_t deadline_ns)
 		return r;
 	gstk__lock(&c->lock);
 	r = give(c, elem, &block, &wake);
+	if (r == -EAGAIN && deadline_ns == GSTK_NEVER && likely(c->elem_size <= GSTK__SLOT)) {
+		enum gstk__code code;
+
+		gstk__elem_copy(t->msg, elem, c->elem_size);
+		if (likely(!send_wait(c, t, deadline_ns, &code)))
+			return 0;
+		return gave_up(c, &c->send, t, code);
+	}
 	if (unlikely(r != 0 && r != -EPIPE))
 		return send_slow(c, t, elem, deadline_ns, r);
 	gstk__unlock(&c->lock);
@@ -296,7 +314,12 @@ int gstk_chan_send_until(gstk_chan *c, const void *elem, uint64_t deadline_ns)
 
 int gstk_chan_send(gstk_chan *c, const void *elem)
 {
-	return gstk_chan_send_until(c, elem, GSTK_NEVER);
+	return send(c, elem, GSTK_NEVER);
+}
+
+int gstk_chan_send_until(gstk_chan *c, const void *elem, uint64_t deadline_ns)
+{
+	return send(c, elem, deadline_ns);
 }
 
 int gstk_chan_try_send(gstk_chan *c, const void *elem)
@@ -326,13 +349,13 @@ static __attribute__((noinline)) void unpack_block(struct gstk_chan *c, void *el
 }
 
 /* Lock held; nothing there. */
-static __attribute__((noinline)) int recv_slow(struct gstk_chan *c, struct gstk_task *t, void *elem,
-					       uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int recv_wait(struct gstk_chan *c, struct gstk_task *t, void *elem,
+							   uint64_t deadline_ns)
 {
 	uint32_t size = c->elem_size;
 	enum gstk__code code;
 
-	if (unlikely(gstk__wait_expired(deadline_ns))) {
+	if (deadline_ns != GSTK_NEVER && unlikely(gstk__wait_expired(deadline_ns))) {
 		gstk__unlock(&c->lock);
 		return -ETIMEDOUT;
 	}
@@ -349,7 +372,8 @@ static __attribute__((noinline)) int recv_slow(struct gstk_chan *c, struct gstk_
 	return 0;
 }
 
-int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int
+recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
 	void *block = NULL;
@@ -361,7 +385,7 @@ int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
 	gstk__lock(&c->lock);
 	r = take(c, elem, &block, &wake);
 	if (r == -EAGAIN)
-		return recv_slow(c, t, elem, deadline_ns);
+		return recv_wait(c, t, elem, deadline_ns);
 	size = c->elem_size;
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
@@ -373,7 +397,12 @@ int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
 
 int gstk_chan_recv(gstk_chan *c, void *elem)
 {
-	return gstk_chan_recv_until(c, elem, GSTK_NEVER);
+	return recv(c, elem, GSTK_NEVER);
+}
+
+int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
+{
+	return recv(c, elem, deadline_ns);
 }
 
 int gstk_chan_try_recv(gstk_chan *c, void *elem)

@@ -66,6 +66,12 @@ static inline int gstk__annotate_init(size_t max_tasks)
 #define GSTK__RACY
 #endif
 
+/* A look at a field that its owner may be writing. */
+static inline GSTK__RACY uint32_t gstk__peek(const uint32_t *p)
+{
+	return *(const volatile uint32_t *)p;
+}
+
 /* valgrind: this range is a stack. Costs nothing outside valgrind; called once a window. */
 void gstk__annotate_stack(char *limit, char *base);
 

@@ -130,7 +130,7 @@ static void add_range(char *from, char *to)
  * Own what lives in window i, or nothing. Returns what to put into the list of owned things, 0 when
  * it is in use. *r: its resident, NULL for a shared window that is empty.
  */
-static GSTK__RACY uint32_t own(uint32_t i, struct gstk_task **r)
+static uint32_t own(uint32_t i, struct gstk_task **r)
 {
 	struct gstk__window *win = gstk__win(i);
 	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
@@ -144,7 +144,7 @@ static GSTK__RACY uint32_t own(uint32_t i, struct gstk_task **r)
 	}
 	if (word != GSTK__WIN_SOLO)
 		return 0;
-	ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+	ri = gstk__peek(&win->resident);
 	if (!ri || !gstk__state_own(gstk__task(ri)))
 		return 0;
 	*r = gstk__task(ri);
@@ -183,7 +183,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		uint64_t word = atomic_load_explicit(&win->word, memory_order_relaxed);
 		struct gstk__stack_facts f;
 		struct gstk_task *r;
-		uint32_t what, ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+		uint32_t what, ri = gstk__peek(&win->resident);
 		enum gstk__action action;
 
 		if ((word != GSTK__WIN_SOLO && word != GSTK__WIN_IDLE) || (word == GSTK__WIN_SOLO && !ri)) {

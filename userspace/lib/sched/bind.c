@@ -29,7 +29,7 @@ static uint32_t pick_two(struct gstk__worker *w)
 }
 
 /* Own the window, making it shared if one task has it alone. False: it is in use right now. */
-static GSTK__RACY bool own_window(struct gstk__worker *w, uint32_t i)
+static bool own_window(struct gstk__worker *w, uint32_t i)
 {
 	struct gstk__window *win = gstk__win(i);
 	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
@@ -40,13 +40,13 @@ static GSTK__RACY bool own_window(struct gstk__worker *w, uint32_t i)
 		return atomic_compare_exchange_strong(&win->word, &word, GSTK__WIN_OWNED);
 	if (word != GSTK__WIN_SOLO)
 		return false;
-	ri = __atomic_load_n(&win->resident, __ATOMIC_RELAXED);
+	ri = gstk__peek(&win->resident);
 	if (!ri)
 		return false;
 	r = gstk__task(ri);
 	if (!gstk__state_own(r)) {
 		/* It runs, or waits to run: ask it to share at its next park or yield. */
-		if (r->window == i)
+		if (gstk__peek(&r->window) == i)
 			atomic_fetch_or_explicit(&r->poke, GSTK__POKE_WANTED, memory_order_relaxed);
 		return false;
 	}

@@ -80,6 +80,7 @@ FIXTURE_TEARDOWN(pack)
 	EXPECT_EQ(0, ps.nr_live);
 	EXPECT_EQ(0, ps.source_bytes);
 	EXPECT_EQ(0, ps.packed_bytes);
+	EXPECT_EQ(0, ps.ref_uses);
 	gstk__pack_fini();
 	gstk__arena_cache_flush(self->c);
 	gstk__arena_stats(&st);
@@ -190,6 +191,7 @@ TEST_F(pack, tasks_of_one_chain_share_a_reference)
 	EXPECT_LE(st.nr_refs, 10);
 	EXPECT_GE(st.nr_ref_hits, N - 10 * 4);
 	EXPECT_LE(st.packed_bytes, total / 8);
+	EXPECT_EQ(st.ref_uses, st.nr_ref_hits);
 	EXPECT_LE(st.ref_bytes, (64 << 10) + total / 64);
 	for (int i = N - 1; i >= 0; i--) {
 		uint64_t base = BASE + (i % 100) * 0x40000;

@@ -155,9 +155,12 @@ out:
 	pthread_mutex_unlock(&lock);
 }
 
-void gstk__pack_refs_stats(uint64_t *nr, uint64_t *bytes)
+void gstk__pack_refs_stats(uint64_t *nr, uint64_t *bytes, uint64_t *uses)
 {
 	pthread_mutex_lock(&lock);
+	*uses = 0;
+	for (uint32_t i = 1; i < high; i++)
+		*uses += __atomic_load_n(&entries[i].count, __ATOMIC_RELAXED);
 	*nr = nr_refs;
 	*bytes = ref_bytes;
 	pthread_mutex_unlock(&lock);

@@ -25,7 +25,8 @@ void gstk__pack_ref_offer(const void *src, uint32_t bytes, uintptr_t base, uint6
 /* Of an entry on which a count is held; 0 when there is no such entry. */
 int gstk__pack_ref_at(uint32_t id, struct gstk__codec_ref *r);
 void gstk__pack_ref_put(uint32_t id);
-void gstk__pack_refs_stats(uint64_t *nr, uint64_t *bytes);
+/* How many there are, what they take, and the counts held on them. */
+void gstk__pack_refs_stats(uint64_t *nr, uint64_t *bytes, uint64_t *uses);
 void gstk__pack_refs_fini(void);
 
 #endif

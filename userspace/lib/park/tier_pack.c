@@ -225,7 +225,7 @@ void gstk__pack_stats(struct gstk__pack_stats *st)
 	st->nr_ref_hits = COUNT(nr_ref_hits, 0);
 	st->nr_second_stage = COUNT(nr_second_stage, 0);
 	st->nr_no_gain = COUNT(nr_no_gain, 0);
-	gstk__pack_refs_stats(&st->nr_refs, &st->ref_bytes);
+	gstk__pack_refs_stats(&st->nr_refs, &st->ref_bytes, &st->ref_uses);
 }
 
 void gstk__pack_fini(void)

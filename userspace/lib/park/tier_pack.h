@@ -41,7 +41,7 @@ uint32_t gstk__packed_bytes(uint32_t packed);
 struct gstk__pack_stats {
 	uint64_t nr_live, source_bytes;		/* packed images, and what they were */
 	uint64_t packed_bytes;			/* what they take */
-	uint64_t nr_refs, ref_bytes;		/* reference images */
+	uint64_t nr_refs, ref_bytes, ref_uses;	/* reference images, packed images that use one */
 	uint64_t nr_ref_hits, nr_second_stage, nr_no_gain;	/* since start */
 };
 void gstk__pack_stats(struct gstk__pack_stats *st);

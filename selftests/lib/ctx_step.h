@@ -34,10 +34,8 @@ struct step_test {
 static struct step_test *step_now;
 static struct { char row[64]; unsigned int nr, frames; char last; } step_seen;
 
-/* Of a return address: the library looks at pc - 1 by itself. */
-static char step_letter(uintptr_t pc)
+static char step_letter(uintptr_t fn)
 {
-	uintptr_t fn = (uintptr_t)_Unwind_FindEnclosingFunction((void *)pc);
 	int i;
 
 	for (i = 0; i < 8 && step_now->fns[i].letter; i++)
@@ -48,14 +46,11 @@ static char step_letter(uintptr_t pc)
 
 static _Unwind_Reason_Code step_frame(struct _Unwind_Context *context, void *arg)
 {
-	int before = 0;
-	uintptr_t pc = _Unwind_GetIPInfo(context, &before);
-
-	if (!pc)        /* libgcc shows the end as a frame */
+	if (!_Unwind_GetIP(context))    /* libgcc shows the end as a frame */
 		return _URC_NO_REASON;
 	if (++step_seen.frames > 50)
 		return _URC_END_OF_STACK;
-	step_seen.last = step_letter(before ? pc + 1 : pc);
+	step_seen.last = step_letter((uintptr_t)_Unwind_GetRegionStart(context));
 	if (step_seen.last)
 		step_seen.row[step_seen.nr++] = step_seen.last;
 	return _URC_NO_REASON;

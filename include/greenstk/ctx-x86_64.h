@@ -25,8 +25,8 @@
  *   compiler a call on a path that is never taken; only leaf functions use the red zone.
  * - Pushing in a function whose CFA hangs on rsp would break backtraces from signal handlers and
  *   debuggers in there, so the frame pointer is forced (by asking for its value).
- * - The frame is popped before the last jump, and a signal may then overwrite it: so all of
- *   it is in registers by then. CFI of that one instruction describes the target.
+ * - When the frame is popped all of it is in registers. (The 128 bytes below rsp are safe from
+ *   signals, so this is tidiness here.) CFI of the one instruction left describes the target.
  * - The int3 gives the resume address a predecessor with the ordinary CFI: unwinders look up
  *   pc - 1. It also stops straight-line speculation.
  */

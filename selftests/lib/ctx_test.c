@@ -209,6 +209,8 @@ static uintptr_t check_rounding(uintptr_t word)
 
 TEST(fp_modes_are_kept_per_context)
 {
+	if (UNDER_VALGRIND())
+		SKIP(return, "valgrind has no FP modes");
 	ASSERT_EQ(0, gstk_ctx_create(&a, stack_a, sizeof(stack_a), rounds_up));
 	fesetround(FE_TOWARDZERO);
 	ASSERT_EQ(0, gstk_ctx_create(&b, stack_b, sizeof(stack_b), rounds_down));
@@ -224,6 +226,76 @@ TEST(fp_modes_are_kept_per_context)
 		gstk_ctx_switch_inline(&main_ctx, &b, 0);
 		ASSERT_EQ(FE_DOWNWARD, fegetround());
 		fesetround(FE_TONEAREST);
+	}
+	ASSERT_EQ(0, rounding_wrong);
+}
+
+/* Each unit by itself: fegetround() looks at one of them only. */
+static uint32_t modes(void)
+{
+	uint32_t mxcsr = __builtin_ia32_stmxcsr() & 0xffc0;
+	uint16_t x87;
+
+	__asm__ volatile ("fnstcw %0" : "=m" (x87));
+	return mxcsr | (uint32_t)x87 << 16;
+}
+
+static void set_modes(uint32_t m)
+{
+	uint16_t x87 = (uint16_t)(m >> 16);
+
+	__builtin_ia32_ldmxcsr(m & 0xffc0);
+	__asm__ volatile ("fldcw %0" : : "m" (x87));
+}
+
+/* a gets the modes of its creator, b changes its own once it runs. */
+static uint32_t modes_of_a, modes_of_b;
+
+static void has_modes_of_a(uintptr_t word)
+{
+	for (;;) {
+		rounding_wrong += modes() != modes_of_a;
+		gstk_ctx_switch(&a, &main_ctx, 0);
+	}
+}
+
+static void sets_modes_of_b(uintptr_t word)
+{
+	set_modes(modes_of_b);
+	for (;;) {
+		gstk_ctx_switch(&b, &main_ctx, 0);
+		rounding_wrong += modes() != modes_of_b;
+	}
+}
+
+TEST(sse_and_x87_modes_are_kept_each)
+{
+	/* SSE: flush to zero, rounding, one mask. x87: precision, rounding. */
+	static const uint32_t flips[] = { 0x8000, 0x2000, 0x6000, 0x0040, 0x1000,
+					  0x02000000, 0x04000000, 0x0c000000, 0x02008000 };
+	uint32_t mine = modes();
+
+	if (UNDER_VALGRIND())
+		SKIP(return, "valgrind has no FP modes");
+	for (size_t i = 0; i < sizeof(flips) / sizeof(flips[0]); i++) {
+		modes_of_a = modes_of_b = mine ^ flips[i];
+		set_modes(modes_of_a);
+		ASSERT_EQ(0, gstk_ctx_create(&a, stack_a, sizeof(stack_a), has_modes_of_a));
+		set_modes(mine);
+		ASSERT_EQ(0, gstk_ctx_create(&b, stack_b, sizeof(stack_b), sets_modes_of_b));
+		for (int round = 0; round < 3; round++) {
+			gstk_ctx_switch(&main_ctx, &a, 0);
+			ASSERT_EQ(mine, modes());
+			gstk_ctx_switch(&main_ctx, &b, 0);
+			ASSERT_EQ(mine, modes());
+			/* The target is resumed by an inlined site, and we by its called one. */
+			gstk_ctx_switch_inline(&main_ctx, &a, 0);
+			ASSERT_EQ(modes_of_a, modes());
+			set_modes(mine);
+			gstk_ctx_switch_inline(&main_ctx, &b, 0);
+			ASSERT_EQ(modes_of_b, modes());
+			set_modes(mine);
+		}
 	}
 	ASSERT_EQ(0, rounding_wrong);
 }

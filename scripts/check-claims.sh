@@ -35,7 +35,7 @@ caught() { # check what command-that-plants
 	if scripts/check-"$1".sh >out 2>&1; then echo "not ok $n $1 overlooks $2"; bad=1
 	else echo "ok $n $1 catches $2"; fi
 }
-echo "TAP version 13"; echo "1..20"
+echo "TAP version 13"; echo "1..24"
 L=userspace/lib
 caught layers "a call upwards"             'echo "#include \"wait/w.h\"" >>$L/sched/s.c'
 caught layers "wait including park"        'echo "#include \"park/p.h\"" >>$L/wait/w.c'
@@ -52,6 +52,28 @@ caught tree   "a missing licence line"     'echo "int x;" >$L/api/b.c'
 caught tree   "a foreign licence in the module" 'echo "// SPDX-License-Identifier: Apache-2.0" >kmod/x.c'
 caught tree   "a path of one machine"      'printf "%s%s\n" "// /ro" "ot/thing" >>$L/api/a.c'
 caught tree   "spaces for tabs"            'echo "        int x;" >>$L/api/a.c'
+caught_symbols() {
+	tree
+	n=$((n + 1))
+	mkdir -p o
+	printf '#define GSTK_API __attribute__((visibility("default")))\nGSTK_API int gstk_a(int x);\nGSTK_API void gstk_b(void (*fn)(void *));\n' >include/greenstk/a.h
+	echo '#include <greenstk/a.h>' >include/greenstk.h
+	printf '#include <greenstk.h>\nint gstk_a(int x) { return x; }\nvoid gstk_b(void (*fn)(void *)) { fn(0); }\n' >$L/api/a.c
+	build() {
+		${CC:-gcc} -w -fPIC -fvisibility=hidden -Iinclude -c -o o/a.o $L/api/a.c &&
+		${CC:-gcc} -shared -Wl,--version-script=$L/greenstk.map -o o/libg.so.0 o/a.o && ar rcs o/libg.a o/a.o
+	}
+	scripts/check-symbols.sh -u && build && scripts/check-symbols.sh o/libg.so.0 >out 2>&1 ||
+		{ sed 's/^/#   /' out; echo "not ok $n symbols: $1: the clean tree is refused"; bad=1; return; }
+	eval "$2"
+	build
+	if scripts/check-symbols.sh o/libg.so.0 >out 2>&1; then echo "not ok $n symbols overlooks $1"; bad=1
+	else echo "ok $n symbols catches $1"; fi
+}
+caught_symbols "a function that is not in the map" 'echo "GSTK_API int gstk_c(void);" >>include/greenstk/a.h; echo "int gstk_c(void) { return 0; }" >>$L/api/a.c'
+caught_symbols "a function that is not defined" 'sed -i /gstk_b/d $L/api/a.c'
+caught_symbols "a map entry without a declaration" 'sed -i "s/gstk_a;/&\n\tgstk_z;/" $L/greenstk.map'
+caught_symbols "a global name without the prefix" 'echo "int helper(void) { return 0; }" >>$L/api/a.c'
 caught docs   "a file of the tour that is gone" 'rm $L/task/state.h'
 caught docs   "a function of the tour that is gone" 'sed -i s/set/unset/ $L/task/state.h'
 caught docs   "a public name that is not declared" 'echo "gstk_nowhere" >>Documentation/tour.rst'

@@ -15,7 +15,7 @@ for my $f (@files) {
 	my $text = do { local $/; <$h> } // '';
 	next if $text =~ /\0/;
 	my @line = split /\n/, $text;
-	my $want = $f =~ m{^LICENSES/|\.(?:md|txt|json|csv|tsv|config|patch|snap|bin|resp|allow|deny|list)$|(?:^|/)\.git\w+$} ? ''
+	my $want = $f =~ m{^LICENSES/|\.(?:md|txt|json|csv|tsv|config|patch|snap|bin|resp|allow|deny|list)$|(?:^|/)(?:\.git\w+|settings|config)$} ? ''
 		: $f =~ m{^include/uapi/} ? 'GPL-2\.0\S* WITH Linux-syscall-note'
 		: $f =~ m{^kmod/|^Kbuild$} ? '(?:GPL-2\.0|.*MIT)' : 'MIT';
 	complain("$f: no SPDX line with $want")

@@ -94,16 +94,11 @@ static void after_commit(struct gstk__worker *w, struct gstk_task *t)
 	bool shared = gstk__word(t) & GSTK__SHARED;
 	uint32_t window = t->window;
 	struct gstk__timer *timer = w->after_timer;
-	int code;
 
 	gstk__state_park(t, GSTK__OWNED, w->after_flags);
 	if (timer)
 		gstk__timer_arm(timer);
-	if (w->after_late)
-		code = w->after_late(t, w->after_arg);
-	else
-		code = w->after_commit(t, w->after_arg) ? GSTK__LATE_WAITS : GSTK__CODE_OK;
-	if (code != GSTK__LATE_WAITS && gstk__state_wake(t, (enum gstk__code)code, 0) == GSTK__ENQUEUE)
+	if (!w->after_commit(t, w->after_arg) && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
 		__builtin_unreachable(); /* we own it */
 	gstk__fence_light(); /* partner: gstk_cancel() */
 	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, 0) == GSTK__ENQUEUE)
@@ -154,11 +149,7 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 		after_yield(w, t);
 		break;
 	case GSTK__AFTER_UNLOCK:
-		w->after_late = NULL;
-		after_owned(w, t, commit_unlock, w->after_lock);
-		break;
-	case GSTK__AFTER_LATE:
-		after_owned(w, t, NULL, w->after_arg);
+			after_owned(w, t, commit_unlock, w->after_lock);
 		break;
 	case GSTK__AFTER_COMMIT:
 		after_commit(w, t);
@@ -201,18 +192,6 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
 		gstk__unlock(lock);
 		/* t may run, or be another task, by now: a spurious wake is a request of its own. */
-		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
-			gstk__wake(t, GSTK__CODE_CANCELED);
-	} else if (what == GSTK__AFTER_LATE) {
-		uint8_t poke;
-		int code;
-
-		gstk__state_park(t, GSTK__PARKED, 0);
-		gstk__fence_light(); /* partner: gstk_cancel() */
-		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
-		code = w->after_late(t, w->after_arg);
-		if (code != GSTK__LATE_WAITS)
-			gstk__wake(t, (enum gstk__code)code);
 		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
 			gstk__wake(t, GSTK__CODE_CANCELED);
 	} else {
@@ -358,19 +337,6 @@ enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, u
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
 
-enum gstk__code gstk__block_late(gstk__late_fn fn, void *arg, enum gstk__why why)
-{
-	struct gstk__worker *w = gstk__self();
-	struct gstk_task *t = w->current;
-
-	t->why = why;
-	w->after = GSTK__AFTER_LATE;
-	w->after_late = fn;
-	w->after_arg = arg;
-	leave(w, t, next_stack(w));
-	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
-}
-
 static void timed_out(struct gstk__timer *timer)
 {
 	gstk__wake(timer->task, GSTK__CODE_TIMEDOUT);
@@ -400,7 +366,6 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	}
 	t->why = why;
 	w->after = GSTK__AFTER_COMMIT;
-	w->after_late = NULL;
 	w->after_commit = commit;
 	w->after_arg = arg;
 	w->after_timer = timer;

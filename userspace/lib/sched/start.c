@@ -121,6 +121,25 @@ static void run_cleanups(struct gstk_task *t)
 	gstk__allocs_free(x);
 }
 
+/*
+ * The joiner registers before it parks, so it may still be on its way: then wait for it. It says
+ * with ->obj that it is; when it was cancelled meanwhile it clears that, and withdraws.
+ */
+static inline enum gstk__order wake_joiner(struct gstk_task *j, struct gstk_task *t)
+{
+	for (int spin = 0;; spin++) {
+		enum gstk__order order = gstk__state_wake(j, GSTK__CODE_OK, 0);
+
+		if (__builtin_expect(order != GSTK__LOST, 1) || gstk__state_of(gstk__word(j)) != GSTK__RUNNING ||
+		    __atomic_load_n(&j->obj, __ATOMIC_ACQUIRE) != t)
+			return order;
+		if (spin < 100)
+			gstk__cpu_relax();
+		else
+			sched_yield();
+	}
+}
+
 /* End the calling task. The joiner that waits runs next, on the same cache lines. */
 void gstk__task_exit(void *result)
 {
@@ -137,7 +156,7 @@ void gstk__task_exit(void *result)
 	if (!(peer & GSTK__PEER_DETACHED)) {
 		uint32_t joiner = peer_lock(gstk__peer(t)) & GSTK__PEER_INDEX;
 
-		if (joiner && gstk__state_wake(gstk__task(joiner), GSTK__CODE_OK, 0) == GSTK__ENQUEUE) {
+		if (joiner && wake_joiner(gstk__task(joiner), t) == GSTK__ENQUEUE) {
 			n = gstk__task(joiner);
 			if (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
 			    (gstk__word(n) & GSTK__SHARED) || n->tier != GSTK__TIER_RESIDENT) {
@@ -191,48 +210,30 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 		gstk__wake_worker(0);
 }
 
-/* Codes of a join that cannot be; success is the ordinary code. */
-enum { JOIN_DETACHED = GSTK__CODE_FIRST, JOIN_TAKEN };
-
-/* Register the caller, which has left its stack, as @arg's joiner. */
-static int register_join(struct gstk_task *me, void *arg)
+/*
+ * Put the caller into t's peer word. 0, -EINVAL, -EBUSY, or 1: t has ended. Before the caller parks,
+ * not after: once parked it may be cancelled, be gone and wait for something else, and a registration
+ * made then would wake that. See wake_joiner() for the other side.
+ */
+static int join_register(struct gstk_task *me, struct gstk_task *t)
 {
-	struct gstk_task *t = arg;
-
 	for (;;) {
 		_Atomic uint32_t *peer = gstk__peer(t);
 		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
 
 		if (old & GSTK__PEER_DONE)
-			return GSTK__CODE_OK;
-		if (old & GSTK__PEER_EXT) /* it has just got an ext: look there */
-			continue;
-		if (old & GSTK__PEER_DETACHED)
-			return JOIN_DETACHED;
-		if (old & GSTK__PEER_INDEX)
-			return JOIN_TAKEN;
-		if (old & GSTK__PEER_LOCK) {
-			gstk__cpu_relax();
+			return 1;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			gstk__cpu_relax(); /* it is ending on another worker, or has just got its ext */
 			continue;
 		}
-		if (atomic_compare_exchange_weak_explicit(peer, &old, old | gstk__task_index(me),
-							  memory_order_acq_rel, memory_order_relaxed))
-			return GSTK__LATE_WAITS;
+		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX))
+			return old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
+		__atomic_store_n(&me->obj, t, __ATOMIC_RELAXED);
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old | gstk__task_index(me), memory_order_acq_rel,
+							  memory_order_relaxed))
+			return 0;
 	}
-}
-
-/* The same for those who park as owned; a code that is not OK goes to *arg's err. */
-struct join {
-	struct gstk_task *task;
-	int code;
-};
-
-static bool commit_join(struct gstk_task *me, void *arg)
-{
-	struct join *j = arg;
-
-	j->code = register_join(me, j->task);
-	return j->code == GSTK__LATE_WAITS;
 }
 
 /* The wait ended early: take the registration back. True when the task has ended after all. */
@@ -260,8 +261,10 @@ static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
 
 int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
+	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
 	struct gstk_task *me = gstk__current();
 	enum gstk__code code;
+	int err;
 
 	if (!me)
 		return -ESRCH;
@@ -272,21 +275,18 @@ int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 			return -ECANCELED;
 		if (deadline_ns == 0)
 			return -ETIMEDOUT;
-		me->obj = t;
-		if (deadline_ns == GSTK_NEVER && !(me->flags & (GSTK__T_DEADLINE | GSTK__T_FOREIGN))) {
-			code = gstk__block_late(register_join, t, GSTK__WAIT_JOIN);
-		} else {
-			/* The commit runs before anyone may evict this stack: it may use it. */
-			struct join join = { t, 0 };
-
-			code = gstk__block(commit_join, &join, GSTK__WAIT_JOIN, deadline_ns, true);
-			if (join.code >= (int)GSTK__CODE_FIRST)
-				code = (enum gstk__code)join.code;
+		err = join_register(me, t);
+		if (__builtin_expect(err < 0, 0))
+			return err;
+		if (!err) {
+			code = gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns);
+			if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
+				/* An end that waits for us to park must not wait for us to withdraw. */
+				__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
+				if (!join_withdraw(me, t))
+					return gstk__code_errno(code);
+			}
 		}
-		if (__builtin_expect((int)code >= JOIN_DETACHED, 0))
-			return (int)code == JOIN_DETACHED ? -EINVAL : -EBUSY;
-		if (code != GSTK__CODE_OK && !join_withdraw(me, t))
-			return gstk__code_errno(code);
 	}
 	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
 		gstk__cpu_relax(); /* its last instructions, on another worker */

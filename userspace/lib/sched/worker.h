@@ -18,24 +18,15 @@
 #define GSTK__ITEM_WINDOW 0x80000000u
 #define GSTK__MAX_WORKERS 256u
 
-/* What must be done for the task that was left, on the next stack: sched/after.c. */
+/* What must be done for the task that was left, on the next stack: sched/block.c. */
 enum gstk__after {
 	GSTK__AFTER_NOTHING,
 	GSTK__AFTER_UNLOCK,	/* park it, then unlock */
-	GSTK__AFTER_LATE,	/* park it, then commit */
 	GSTK__AFTER_YIELD,	/* queue it at the end */
 	GSTK__AFTER_SHORT = GSTK__AFTER_YIELD, /* up to here there is a short way */
 	GSTK__AFTER_COMMIT,	/* park it as owned, commit, disown */
 	GSTK__AFTER_EXIT,
 };
-
-/*
- * A commit for a task that is parked already, so that nothing is owned and given back: it must touch
- * neither the task's stack nor, once somebody may wake it, the task. Returns the code of a wait that
- * ends at once, or GSTK__LATE_WAITS.
- */
-typedef int (*gstk__late_fn)(struct gstk_task *t, void *arg);
-#define GSTK__LATE_WAITS (-1)
 
 struct gstk__worker {
 	struct gstk_task *current;
@@ -45,7 +36,6 @@ struct gstk__worker {
 	uint32_t after_flags;
 	_Atomic uint32_t *after_lock;
 	gstk__commit_fn after_commit;
-	gstk__late_fn after_late;
 	void *after_arg;
 	struct gstk__timer *after_timer;
 	uint32_t pending;	  /* item that the loop must run next */
@@ -111,8 +101,6 @@ _Static_assert(offsetof(struct gstk__worker, current) == 0, "gstk__current() rea
 /* block.c */
 void gstk__start(uintptr_t word);
 void gstk__run(struct gstk__worker *w, struct gstk_task *t);
-/* Park the caller, a task without a deadline; see gstk__late_fn. */
-enum gstk__code gstk__block_late(gstk__late_fn fn, void *arg, enum gstk__why why);
 /* Does not return. Not declared so: it is to be jumped to, see arch's start.S. */
 void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n);
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);

@@ -7,6 +7,7 @@
  *
  * Every path ends: NOPAGE only when a page is present (or was, at our look).
  */
+#include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -16,6 +17,7 @@
 #include "fault.h"
 #include "insert.h"
 #include "move.h"
+#include "pager.h"
 #include "slot.h"
 #include "space.h"
 #include "window.h"
@@ -131,10 +133,71 @@ static vm_fault_t restore(struct gsk_space *space, struct vm_fault *vmf, u32 win
 	return done ? VM_FAULT_NOPAGE : result_of(space, err);
 }
 
+/* The slot page that stands for an address of its window, if it is cold; else -1. */
+static long cold_page(struct gsk_space *space, struct vm_fault *vmf, u32 window)
+{
+	struct gsk_slot *slot = gsk_slot_by_id(space, space->windows[window].slot - 1);
+	unsigned long landing = gsk_window_base(space, window) - slot->nr;
+
+	if (vmf->pgoff < landing || !gsk_pager_is_cold(space, slot, vmf->pgoff - landing))
+		return -1;
+	return slot->first + (vmf->pgoff - landing);
+}
+
+/* Window locked. What the pager gave is copied, for it is anonymous memory. */
+static vm_fault_t take_paged(struct gsk_space *space, struct vm_fault *vmf, u32 window,
+			     unsigned long cold)
+{
+	struct gsk_slot *slot = gsk_slot_by_id(space, space->windows[window].slot - 1);
+	struct page *page, *from;
+	int err = -ENOMEM;
+
+	if (gsk_charge_pages(space, 1))
+		return bus(space);
+	page = alloc_stack_page(vmf->vma->vm_mm);
+	if (!page)
+		goto uncharge;
+	err = -EFAULT;
+	from = gsk_pager_page(space, cold);
+	if (from) {
+		copy_highpage(page, from);
+		put_page(from);
+		err = gsk_insert_page(vmf->vma, vmf->address, page);
+	}
+	put_page(page);
+	if (!err)
+		gsk_pager_done(space, slot, cold - slot->first);
+uncharge:
+	if (err)
+		gsk_uncharge_pages(space, 1);
+	return result_of(space, err);
+}
+
+static vm_fault_t cold_fault(struct gsk_space *space, struct vm_fault *vmf, u32 window,
+			     unsigned long cold)
+{
+	vm_fault_t ret;
+
+	/* No lock may be held while user space is asked. */
+	gsk_window_unlock(space, window);
+	ret = gsk_pager_ask(space, vmf, cold);
+	if (ret)
+		return ret;	/* after RETRY the space may be gone: do not touch it */
+	if (gsk_window_lock_killable(space, window))
+		return VM_FAULT_SIGBUS;
+	/* Another thread may have been faster, or even switched. */
+	ret = VM_FAULT_NOPAGE;
+	if (space->windows[window].slot && cold_page(space, vmf, window) == cold)
+		ret = take_paged(space, vmf, window, cold);
+	gsk_window_unlock(space, window);
+	return ret;
+}
+
 static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 {
 	u32 window = vmf->pgoff / space->shape.window_pages;
 	vm_fault_t ret = 0;
+	long cold;
 	u16 reach;
 
 	if (vmf->pgoff % space->shape.window_pages < space->shape.guard_pages) {
@@ -143,8 +206,12 @@ static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 	}
 	if (gsk_window_lock_killable(space, window))
 		return VM_FAULT_SIGBUS;	/* dying */
-	if (space->windows[window].slot)
+	if (unlikely(space->windows[window].slot)) {
 		ret = restore(space, vmf, window);
+		cold = ret ? -1 : cold_page(space, vmf, window);
+		if (cold >= 0)
+			return cold_fault(space, vmf, window, cold);
+	}
 	if (!ret) {
 		ret = first_touch(space, vmf);
 		reach = gsk_window_base(space, window) - vmf->pgoff;

@@ -56,6 +56,32 @@ static inline bool gsk_pte_is_marker(pte_t pte)
 #endif
 }
 
+/*
+ * A fault that needs mmap_lock. True: it ran under the VMA lock, which is
+ * dropped now, and ->fault must return VM_FAULT_RETRY.
+ */
+static inline bool gsk_drop_vma_lock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	if (vmf->flags & FAULT_FLAG_VMA_LOCK) {
+		vma_end_read(vmf->vma);
+		return true;
+	}
+#endif
+	return false;
+}
+
+/* A reference to the page at an address, if one is mapped; never faults. 1: got it. */
+static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
+				       struct page **page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, addr, 1, FOLL_NOFAULT, page, NULL);
+#else
+	return get_user_pages_remote(mm, addr, 1, FOLL_NOFAULT, page, NULL, NULL);
+#endif
+}
+
 /* Page tables may be freed under a read lock once they are empty (PT_RECLAIM). */
 #ifdef CONFIG_PT_RECLAIM
 #define GSK_TABLES_MAY_VANISH 1

@@ -33,7 +33,7 @@ unit-run = $(if $(unit-prog),GREENSTK_TEST_VARIANT=$(1) $(3) $(RUN_TESTS) -s lib
 	$(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-$(1))),$(unit-prog)),echo "no unit tests")
 
 unit: unit-build check-runner  ## unit tests of the library
-	@$(call unit-run,plain,60)
+	@$(call unit-run,plain,400)
 
 check-runner: | $(KSELFTEST)
 	@KSELFTEST_DIR=$(dir $(KSELFTEST)) $(RUN_TESTS) -s runner scripts/check-runner.sh
@@ -47,7 +47,7 @@ variant-windows-1-force-evict := GREENSTK_WINDOWS=1 GREENSTK_FORCE_EVICT=1
 unit-variants := windows-2 windows-1 force-evict force-pack windows-1-force-evict
 .PHONY: $(addprefix check-,$(unit-variants))
 $(addprefix check-,$(unit-variants)): check-%: unit-build
-	@$(call unit-run,$*,120,$(variant-$*))
+	@$(call unit-run,$*,400,$(variant-$*))
 check-variants: $(addprefix check-,$(unit-variants))  ## unit tests with few windows and forced eviction
 
 # setarch -R: the sanitizers of gcc 12 do not cope with the address randomisation of new kernels.
@@ -59,13 +59,13 @@ check-tsan:  ## unit tests with the thread sanitizer
 	+@$(MAKE) --no-print-directory SAN=thread san-tsan
 .PHONY: san-asan san-tsan
 san-asan: unit-build
-	@$(call unit-run,asan,300,ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
-	@$(call unit-run,asan-force-evict,300,GREENSTK_FORCE_EVICT=1 ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
+	@$(call unit-run,asan,600,ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
+	@$(call unit-run,asan-force-evict,600,GREENSTK_FORCE_EVICT=1 ASAN_OPTIONS=$(ASAN_OPTIONS):strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1,setarch -R)
 san-tsan: unit-build
-	@$(call unit-run,tsan,300,TSAN_OPTIONS=$(TSAN_OPTIONS):halt_on_error=1,setarch -R)
+	@$(call unit-run,tsan,600,TSAN_OPTIONS=$(TSAN_OPTIONS):halt_on_error=1,setarch -R)
 # No leak check there: it would read the whole reserved range. LeakSanitizer has that part.
 check-valgrind: unit-build  ## unit tests under valgrind
-	@$(call unit-run,valgrind,600,,valgrind -q --leak-check=no --error-exitcode=99 --num-callers=20)
+	@$(call unit-run,valgrind,900,,valgrind -q --leak-check=no --error-exitcode=99 --num-callers=20)
 
 all: unit-build
 quick: unit

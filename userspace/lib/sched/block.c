@@ -185,15 +185,16 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 	t->tick = w->tick;
 	if (what == GSTK__AFTER_UNLOCK) {
 		_Atomic uint32_t *lock = w->after_lock;
+		uint32_t word = gstk__state_park(t, GSTK__PARKED, 0);
 		uint8_t poke;
 
-		gstk__state_park(t, GSTK__PARKED, 0);
 		gstk__fence_light(); /* partner: gstk_cancel() */
 		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
 		gstk__unlock(lock);
-		/* t may run, or be another task, by now: a spurious wake is a request of its own. */
-		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0))
-			gstk__wake(t, GSTK__CODE_CANCELED);
+		/* t may wait for something else by now: this wait only. */
+		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0) &&
+		    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+			gstk__enqueue(t);
 	} else {
 		gstk__state_yield(t);
 		if (__builtin_expect(t->flags & GSTK__T_PINNED, 0))

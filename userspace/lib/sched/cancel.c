@@ -18,5 +18,9 @@ void gstk__cancel_mark(struct gstk_task *t)
 
 void gstk__cancel_wake(struct gstk_task *t)
 {
-	gstk__wake(t, GSTK__CODE_CANCELED);
+	uint32_t word = gstk__word(t);
+
+	/* Still asked for, in the wait that we saw: else it has noticed, and waits for something else. */
+	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+		gstk__enqueue(t);
 }

@@ -103,14 +103,16 @@ static inline void gstk__state_yield(struct gstk_task *t)
 
 /*
  * RUNNING -> PARKED (or OWNED), a new wait, after it left its stack and before what it waits for is
- * unlocked. The plain store pairs with the membarrier of gstk_cancel(): see sched/park.c.
+ * unlocked. The plain store pairs with the membarrier of gstk_cancel(): see sched/cancel.c. Returns
+ * the word, which names this wait.
  */
-static inline void gstk__state_park(struct gstk_task *t, enum gstk__state state, uint32_t flags)
+static inline uint32_t gstk__state_park(struct gstk_task *t, enum gstk__state state, uint32_t flags)
 {
 	uint32_t w = atomic_load_explicit(&t->word, memory_order_relaxed);
 
 	w = ((w & GSTK__SEQ_MASK) + GSTK__SEQ_ONE) | (w & GSTK__SHARED) | flags | state;
 	atomic_store_explicit(&t->word, w, memory_order_release);
+	return w;
 }
 
 /* What the winner of a wait must do. */

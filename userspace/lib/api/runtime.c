@@ -138,6 +138,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);
 	gstk__forced_evict = c.flags & (GSTK_FORCE_EVICT | GSTK_FORCE_PACK);
 	gstk__forced_pack = c.flags & GSTK_FORCE_PACK;
+	gstk__fp_save(&gstk__fp_default);
 	gstk__membarrier_init();
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||

@@ -21,6 +21,7 @@
 #include "sched/worker.h"
 
 bool gstk__forced_evict, gstk__forced_pack;
+struct gstk__fp gstk__fp_default;
 
 #define HANDOFF_BUDGET 64u /* hand-offs before the queue gets its turn */
 #define POLL_PERIOD    61u /* picks between two looks at poller, timers and injected work */
@@ -305,6 +306,7 @@ static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, 
 		struct gstk__fp fp;
 
 		gstk__fp_save(&fp);
+		gstk__fp_restore(&gstk__fp_default); /* the next one did not ask for our modes */
 		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
 		gstk__fp_restore(&fp);
 	} else {
@@ -409,6 +411,8 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 
 	w->left = t;
 	w->after = GSTK__AFTER_EXIT;
+	if (__builtin_expect(t->flags & GSTK__T_FPMODE, 0))
+		gstk__fp_restore(&gstk__fp_default);
 	if (n) {
 		gstk__count(&w->park.n.switches);
 		w->current = n;

@@ -106,6 +106,7 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
 void gstk__window_release(struct gstk__worker *w, uint32_t index);
 extern bool gstk__forced_evict, gstk__forced_pack;
+extern struct gstk__fp gstk__fp_default; /* modes of the thread that called gstk_init() */
 /* loop.c */
 uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns);
 uint32_t gstk__pick(struct gstk__worker *w);

@@ -27,7 +27,7 @@ build_debug() {
 		grep -qxF "$want" "$root$o/.config" || missing+=" $want"
 	done < <(grep -E '^CONFIG_' "$VM_DIR/debug.config" | grep -v '# if there')
 	[ -z "$missing" ] || die "options that the source of $K did not take:$missing"
-	inside nice make -j2 -C "/src/linux-$K" O="$o" bzImage modules >>"$log" 2>&1 ||
+	inside make -j2 -C "/src/linux-$K" O="$o" bzImage modules >>"$log" 2>&1 ||
 		{ grep -E 'error|Error' "$log" | head >&2; die "building the debug kernel: $log"; }
 	echo "$id" >"$root$o/.id"
 	say "debug kernel $K built in $((SECONDS - t0)) s"

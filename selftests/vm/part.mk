@@ -7,31 +7,46 @@ KERNELS  := $(shell awk '!/^\#/ && NF { print $$1 }' $(VM)/kernels.list)
 K        ?= 6.12
 VM_ENV    = RESULTS=$(abspath $(RESULTS)) CACHE=$(abspath $(CACHE)) VM_INIT=$(abspath $(VMO)/init)
 QUIETLY   = flock -s $(TIMING_LOCK)
+# How long, and from which seed, the debug kernels are fuzzed.
+FUZZ_SECONDS ?= 180
+FUZZ_SEED    ?= 1
 
 # The ABI's suites. Other parts may add statically linked tests: VM_SUITES += FILE.
 UAPI_SRC := $(wildcard selftests/uapi/*_test.c)
-VM_SUITES += $(UAPI_SRC:%.c=$(O)/%)
+UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
+VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(O)/$(VM)/memcg_test
+VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
-.PHONY: kmod check-kernels vm vm-selftest vm-cost FORCE
+.PHONY: kmod check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
 
-UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
-$(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h) \
-		$(wildcard include/uapi/linux/*.h) | $(KSELFTEST)
+UAPI_HEADERS := $(wildcard selftests/uapi/*.h include/uapi/linux/*.h)
+VM_CC = $(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -Wno-missing-prototypes -D_GNU_SOURCE \
+	-Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi -static -pthread
+$(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(UAPI_HEADERS) | $(KSELFTEST)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -Wno-missing-prototypes -D_GNU_SOURCE -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi \
-		-static -pthread -o $@ $< $(UAPI_COMMON) -MMD -MF $@.d
--include $(UAPI_SRC:%.c=$(O)/%.d)
+	$(Q)$(VM_CC) -o $@ $< $(UAPI_COMMON)
+$(O)/$(VM)/%: $(VM)/%.c $(UAPI_COMMON) $(UAPI_HEADERS) | $(KSELFTEST)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(VM_CC) -o $@ $< $(UAPI_COMMON)
 
 # The module for kernel %, built in that kernel's own root and copy.
+$(O)/kmod-%-debug/greenstk.ko: vm-debug-kernel-% FORCE
+	@$(VM_ENV) $(VM)/build.sh $*-debug $(@D) KCOV_INSTRUMENT=y $(KMOD_ARGS)
 $(O)/kmod-%/greenstk.ko: FORCE
 	@$(VM_ENV) $(VM)/build.sh $* $(@D) $(KMOD_ARGS)
 
+vm-debug-kernel-%: FORCE
+	@$(VM_ENV) $(QUIETLY) $(VM)/debug-kernel.sh $*
+vm-kernel-%-debug: vm-debug-kernel-%
+	@$(VM_ENV) $(VM)/fetch.sh root bookworm
+	@$(VM_ENV) $(VM)/fetch.sh root trixie
 vm-kernel-%: FORCE
 	@$(VM_ENV) $(VM)/fetch.sh kernel $*
 	@$(VM_ENV) $(VM)/fetch.sh root bookworm
@@ -39,9 +54,22 @@ vm-kernel-%: FORCE
 
 kmod: $(KERNELS:%=$(O)/kmod-%/greenstk.ko) ## greenstk.ko for every kernel of the list
 
+check-kernel-%-debug: vm-kernel-%-debug $(O)/kmod-%-debug/greenstk.ko $(VMO)/init $(VM_DEBUG_SUITES)
+	@KO=$(O)/kmod-$*-debug/greenstk.ko MEM=3G LIMIT=2400 TIMEOUT_FACTOR=4 $(VM_ENV) $(QUIETLY) \
+		$(VM)/run.sh suites $*-debug $(VMO)/$*-debug $(filter $(if $(SUITE),%/$(SUITE),%),$(VM_DEBUG_SUITES))
 check-kernel-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(VM_SUITES)
 	@KO=$(O)/kmod-$*/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/run.sh suites $* $(VMO)/$* \
 		$(filter $(if $(SUITE),%/$(SUITE),%),$(VM_SUITES))
+check-fuzz-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(O)/$(VM)/fuzz
+	@KO=$(O)/kmod-$*/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/fuzz.sh $* $(VMO)/fuzz-$* $(O)/$(VM)/fuzz \
+		$(FUZZ_SECONDS) $(FUZZ_SEED)
+
+check-debug-kernel: ## all suites, no-memory runs and a fuzzer on debug kernels (built once: K=6.12, K=7.2 or both)
+	+@$(MAKE) --no-print-directory $(foreach k,$(if $(filter command line,$(origin K)),$(K),6.12 7.2),check-kernel-$(k)-debug check-fuzz-$(k)-debug)
+fuzz: check-fuzz-$(K)-debug ## the ioctl fuzzer alone, on debug kernel K, with coverage (FUZZ_SECONDS, FUZZ_SEED)
+
+check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_SUITES) ## modules with one planted bug each: a named suite must fail on it
+	@$(VM_ENV) $(QUIETLY) $(VM)/mutations.sh $(VMO)/mutations $(O) "$(ONLY)" $(VM_DEBUG_SUITES)
 
 # A module of its own kind decides whether there is anything to check yet.
 ifneq ($(and $(wildcard kmod/Kbuild),$(UAPI_SRC)),)

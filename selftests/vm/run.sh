@@ -30,7 +30,7 @@ export QEMU_MODULE_DIR=$qroot/usr/lib/x86_64-linux-gnu/qemu
 settings_timeout() { # seconds one suite may take: kselftest's settings file beside it
 	local s
 	s=$(sed -n 's/^timeout=//p' "$TOP/selftests/$1/settings" 2>/dev/null || true)
-	echo "${s:-120}"
+	echo $((${s:-120} * ${TIMEOUT_FACTOR:-1}))
 }
 
 # Lays out the guest's root file system; the plan comes on stdin.

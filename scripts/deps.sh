@@ -20,7 +20,9 @@ test        clang            headers must compile there too
 test        xz-utils         unpacks linux-source
 test        procps           ps, for the tests that look at processes
 test        gdb              backtraces through a switch
-test        redis-tools      redis-cli talks to the example server
+test        redis-tools      redis-cli and redis-benchmark talk to the example server
+test        libhiredis-dev   so does a client library
+test        python3-redis    and another
 test        spin             the protocol's model
 test        mandoc           lint of man pages
 test        git              the cloned-tree test

@@ -40,7 +40,7 @@ static const char usage[] =
 	"      --max-request=BYTES   of one request (default 16 MiB)\n"
 	"      --output-limit=BYTES  queued for a slow subscriber before it is dropped (default 32 MiB)\n"
 	"      --workers=N           threads that run tasks (default: one a core)\n"
-	"      --windows=N           stacks that can be in place at once (default 4096)\n"
+	"      --windows=N           stacks that can be in place at once (default 1024)\n"
 	"  -h, --help                this text\n";
 
 static size_t number(const char *text, const char *what)
@@ -83,7 +83,7 @@ static void parse_options(int argc, char **argv)
 
 	client_limits.max_request = 16 << 20;
 	client_limits.output_limit = 32 << 20;
-	options.runtime = (struct gstk_config){ .size = sizeof(options.runtime), .windows = 4096 };
+	options.runtime = (struct gstk_config){ .size = sizeof(options.runtime), .windows = 1024 };
 	while ((o = getopt_long(argc, argv, "l:p:h", longs, NULL)) != -1) {
 		switch (o) {
 		case 'l':

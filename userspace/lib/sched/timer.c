@@ -134,13 +134,14 @@ void gstk__timer_wheel_rearm_locked(struct gstk__timer_wheel *w, struct gstk__ti
 
 bool gstk__timer_wheel_disarm(struct gstk__timer_wheel *w, struct gstk__timer *t)
 {
-	uint64_t tick = tick_of(t->deadline_ns);
+	uint64_t tick;
 
 	gstk__lock(&w->lock);
 	if (!t->pprev) {
 		gstk__unlock(&w->lock);
 		return false;
 	}
+	tick = tick_of(t->deadline_ns); /* a periodic timer's fn changes it, under the lock */
 	unlink_timer(t);
 	count(w, -1);
 	if (tick > w->tick) {

@@ -49,6 +49,17 @@ struct gsk_buf {
 	struct page *held[GSK_BRACKET_CELLS];
 };
 
+/* Where a bracket buries pages. mmap_lock is held. */
+static inline unsigned long gsk_grave_addr(const struct gsk_buf *buf)
+{
+	struct gsk_space *space = buf->space;
+
+	if (space->grave)
+		return space->grave->vm_start +
+		       ((unsigned long)buf->index * GSK_BRACKET_CELLS << PAGE_SHIFT);
+	return gsk_addr(space, buf->grave_pgoff);
+}
+
 struct gsk_buf *gsk_buf_get(struct gsk_space *space);
 void gsk_buf_put(struct gsk_buf *buf);
 void gsk_bufs_fini(struct gsk_space *space);

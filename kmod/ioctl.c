@@ -58,7 +58,7 @@ static long do_setup(struct gsk_space *space, struct greenstk_setup __user *arg)
 
 	if (copy_from_user(&s, arg, sizeof(s)))
 		return -EFAULT;
-	if (s.size != sizeof(s) || s.flags || s.pad || s.reserved[0] || s.reserved[1])
+	if (s.size != sizeof(s) || s.flags || s.pad || s.grave_offset || s.grave_bytes)
 		return -EINVAL;
 	err = gsk_space_setup(space, &s);
 	if (err)

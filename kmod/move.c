@@ -272,8 +272,9 @@ void gsk_flush_end(struct gsk_space *space, unsigned long grave, unsigned long n
 {
 	struct vm_area_struct *vma = space->vma;
 
+	/* In the VM_MIXEDMAP VMA the zap flushes its own range too, before the whole mm. */
 	if (nr_buried)
-		gsk_zap_range(vma, grave, nr_buried << PAGE_SHIFT);
+		gsk_zap_range(space->grave ? space->grave : vma, grave, nr_buried << PAGE_SHIFT);
 #ifndef GSK_MUTATE_FLUSH
 	else
 		gsk_zap_range(vma, vma->vm_end - PAGE_SIZE, PAGE_SIZE);

@@ -129,7 +129,7 @@ int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
 	n = i;
 	spin_unlock(&space->slot_lock);
 
-	grave = gsk_addr(space, buf->grave_pgoff);
+	grave = gsk_grave_addr(buf);
 	if (nr_live > 1 && !gsk_must_insert(space) &&
 	    !gsk_tables_alloc(current->mm, grave, nr_pages))
 		drop_together(buf, n, grave);

@@ -146,7 +146,7 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 		err = -EINTR;
 		goto unlock;
 	}
-	grave = gsk_addr(space, buf->grave_pgoff);
+	grave = gsk_grave_addr(buf);
 	insert = gsk_must_insert(space);
 	buf->nr_dead = 0;
 	if (buf->nr_cells && !insert) {

@@ -271,6 +271,8 @@ int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *s)
 	s->words_offset = (u64)space->words_pgoff << PAGE_SHIFT;
 	s->park_offset = (u64)space->park_pgoff << PAGE_SHIFT;
 	s->map_bytes = (u64)space->map_pages << PAGE_SHIFT;
+	s->grave_offset = s->map_bytes;
+	s->grave_bytes = (u64)space->nr_bufs * GSK_BRACKET_CELLS << PAGE_SHIFT;
 	space->mm = current->mm;
 	mmgrab(space->mm);
 	/* Pairs with the acquire in the ioctls: the shape is complete. */

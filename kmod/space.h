@@ -76,10 +76,11 @@ struct gsk_space {
 	unsigned long park_pgoff;
 	unsigned long park_pages;
 	unsigned long grave_pgoff;
-	unsigned long map_pages;
+	unsigned long map_pages;	/* the second mapping begins here */
 
 	/* Both change under mmap_lock held for writing only. */
 	struct vm_area_struct *vma;
+	struct vm_area_struct *grave;	/* the second mapping, or NULL */
 	unsigned int nr_vmas;
 
 	struct gsk_window *windows;

@@ -138,7 +138,7 @@ static u32 make_tables(struct gsk_buf *buf, u32 n)
 	int err, err_grave = 0;
 
 	if (buf->nr_dead)
-		err_grave = gsk_tables_alloc(mm, gsk_addr(space, buf->grave_pgoff), buf->nr_dead);
+		err_grave = gsk_tables_alloc(mm, gsk_grave_addr(buf), buf->nr_dead);
 
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
@@ -318,7 +318,7 @@ static void put_outbound(struct gsk_buf *buf, u32 n)
 
 static void flush(struct gsk_buf *buf)
 {
-	unsigned long grave = gsk_addr(buf->space, buf->grave_pgoff);
+	unsigned long grave = gsk_grave_addr(buf);
 
 	if (buf->nr_dead)
 		gsk_bury(current->mm, grave, buf->nr_dead, buf->dead);

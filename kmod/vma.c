@@ -6,6 +6,7 @@
  */
 #include <linux/sched.h>
 
+#include "batch.h"
 #include "compat/compat.h"
 #include "fault.h"
 #include "fork.h"
@@ -77,6 +78,59 @@ static const struct vm_operations_struct gsk_vm_ops = {
 	.name = gsk_name,
 };
 
+static void gsk_grave_close(struct vm_area_struct *vma)
+{
+	struct gsk_space *space = vma->vm_private_data;
+
+	if (space->grave == vma)
+		space->grave = NULL;
+	gsk_space_put(space);
+}
+
+/* A mremap under way, to be refused: it must not drop what it never took. */
+static void gsk_grave_open(struct vm_area_struct *vma)
+{
+	gsk_space_get(vma->vm_private_data);
+}
+
+static vm_fault_t gsk_grave_fault(struct vm_fault *vmf)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct gsk_grave_ops = {
+	.open = gsk_grave_open,
+	.close = gsk_grave_close,
+	.may_split = gsk_may_split,
+	.mremap = gsk_mremap,
+	.mprotect = gsk_mprotect,
+	.fault = gsk_grave_fault,
+};
+
+/*
+ * The second mapping, for the graves. Not VM_MIXEDMAP, because a zap of such a
+ * VMA flushes at its end (tlb_end_vma()), and the batch's flush follows.
+ */
+static int grave_mmap(struct gsk_space *space, struct vm_area_struct *vma)
+{
+	int err = -EBUSY;
+
+	if (vma_pages(vma) != space->nr_bufs * GSK_BRACKET_CELLS ||
+	    (vma->vm_flags & (VM_SHARED | VM_EXEC)) != VM_SHARED)
+		return -EINVAL;
+	gsk_vma_set_flags(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
+	mutex_lock(&space->lock);
+	if (space->state == GSK_MAPPED && !space->grave) {
+		gsk_space_get(space);
+		space->grave = vma;
+		vma->vm_private_data = space;
+		vma->vm_ops = &gsk_grave_ops;
+		err = 0;
+	}
+	mutex_unlock(&space->lock);
+	return err;
+}
+
 /* mmap(2) of the whole object, once, by the mm that did SETUP. */
 int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -88,6 +142,8 @@ int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 		return -ENXIO;
 	if (space->mm != current->mm)
 		return -EPERM;
+	if (vma->vm_pgoff == space->map_pages)
+		return grave_mmap(space, vma);
 	if (vma->vm_pgoff || vma_pages(vma) != space->map_pages ||
 	    (vma->vm_flags & access) != (VM_READ | VM_WRITE | VM_SHARED))
 		return -EINVAL;

@@ -29,6 +29,9 @@ int object_map(struct object *o)
 	o->map = mmap(NULL, o->s.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
 	if (o->map == MAP_FAILED)
 		return -errno;
+	o->grave = mmap(NULL, o->s.grave_bytes, PROT_NONE, MAP_SHARED, o->fd, o->s.grave_offset);
+	if (o->grave == MAP_FAILED)
+		return -errno;
 	o->park = o->map + o->s.park_offset;
 	o->words = (void *)(o->map + o->s.words_offset);
 	return 0;
@@ -39,7 +42,7 @@ int object_open(struct object *o, struct object_opts opts)
 	int err;
 
 	memset(o, 0, sizeof(*o));
-	o->map = MAP_FAILED;
+	o->map = o->grave = MAP_FAILED;
 	o->fd = open(GREENSTK_DEVICE, O_RDWR | O_CLOEXEC);
 	if (o->fd < 0)
 		return -errno;
@@ -51,6 +54,9 @@ void object_close(struct object *o)
 {
 	if (o->map != MAP_FAILED)
 		munmap(o->map, o->s.map_bytes);
+	if (o->grave != MAP_FAILED)
+		munmap(o->grave, o->s.grave_bytes);
+	o->grave = MAP_FAILED;
 	if (o->fd >= 0)
 		close(o->fd);
 	o->map = MAP_FAILED;

@@ -21,6 +21,7 @@ struct object {
 	struct greenstk_setup s;
 	char *map;
 	char *park;
+	char *grave;
 	volatile uint32_t *words;
 };
 

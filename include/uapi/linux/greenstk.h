@@ -80,7 +80,12 @@ struct greenstk_features {
  * @words_offset: out: object offset of the words, one __u32 per window
  * @park_offset: out: object offset of the parking range
  * @map_bytes:	out: the length to mmap, at offset 0
- * @reserved:	must be 0
+ * @grave_offset: in: 0; out: offset for a second mmap, optional
+ * @grave_bytes: in: 0; out: its length
+ *
+ * The second mapping (MAP_SHARED, PROT_NONE, after the first one) is where
+ * pages are put to be freed; nobody looks at it. With it a batch that frees
+ * pages takes one TLB flush, without it two.
  */
 struct greenstk_setup {
 	__u32 size;
@@ -94,7 +99,8 @@ struct greenstk_setup {
 	__aligned_u64 words_offset;
 	__aligned_u64 park_offset;
 	__aligned_u64 map_bytes;
-	__aligned_u64 reserved[2];
+	__aligned_u64 grave_offset;
+	__aligned_u64 grave_bytes;
 };
 
 /**

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One TLB shootdown round a batch, counted from /proc/interrupts, with another
+ * thread of the process spinning on the second CPU.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "object.h"
+
+static volatile bool stop;
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *spin(void *unused)
+{
+	pin(1);
+	while (!stop)
+		;
+	return NULL;
+}
+
+static long shootdowns(void)
+{
+	char line[4096], *p, *end;
+	long sum = 0, v;
+	FILE *f = fopen("/proc/interrupts", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		p = strstr(line, "TLB:");
+		for (p = p ? p + 4 : NULL; p; p = end) {
+			v = strtol(p, &end, 10);
+			if (end == p)
+				break;
+			sum += v;
+		}
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+FIXTURE(flush)
+{
+	struct object o;
+	pthread_t thread;
+	long limit;
+};
+
+FIXTURE_SETUP(flush)
+{
+	char path[8] = "";
+
+	/* The insert path flushes a range at a time. */
+	read_param("move_path", path, sizeof(path));
+	self->limit = strcmp(path, "3") ? 1 : 1000;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "one CPU");
+	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ .nr_windows = 512 }));
+	stop = false;
+	pin(0);
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, spin, NULL));
+	usleep(100000);
+}
+
+FIXTURE_TEARDOWN(flush)
+{
+	stop = true;
+	if (self->thread)
+		pthread_join(self->thread, NULL);
+	object_close(&self->o);
+}
+
+/* Other parts of the kernel flush now and then: the least of some counts. */
+static void least(long *best, long before)
+{
+	long n = shootdowns() - before;
+
+	if (!*best || n < *best)
+		*best = n;
+}
+
+TEST_F(flush, a_switch_of_64_scattered_windows_is_one_round)
+{
+	struct greenstk_switch e[64] = { 0 };
+	uint64_t handle[64] = { 0 };
+	uint32_t i, done, round;
+	long best = 0, before;
+
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < 64; i++) {
+			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
+			e[i] = (struct greenstk_switch){
+				.window = i * 8, .out_bytes = 16 * PAGE,
+				.handle_in = handle[i * 37 % 64], .eager_pages = EAGER,
+			};
+		}
+		before = shootdowns();
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_SWITCH, e, 64, sizeof(*e), 0, &done));
+		least(&best, before);
+		ASSERT_EQ(64, done);
+		for (i = 0; i < 64; i++)
+			handle[i] = e[i].handle_out;
+	}
+	EXPECT_GE(best, 1);
+	EXPECT_LE(best, self->limit);
+}
+
+TEST_F(flush, clashing_scratch_pages_cost_no_second_round)
+{
+	struct greenstk_switch e[64] = { 0 };
+	uint64_t handle[64];
+	uint32_t i, done, round;
+	long best = 0, before;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 64; i++) {
+			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
+			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &handle[i]));
+			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
+			e[i] = (struct greenstk_switch){
+				.window = i * 8, .out_bytes = 2 * PAGE,
+				.handle_in = handle[i], .eager_pages = EAGER,
+			};
+		}
+		before = shootdowns();
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_SWITCH, e, 64, sizeof(*e), 0, &done));
+		least(&best, before);
+	}
+	EXPECT_GE(best, 1);
+	EXPECT_LE(best, self->limit);
+}
+
+TEST_F(flush, a_reclaim_of_64_windows_is_one_round)
+{
+	struct greenstk_reclaim e[64];
+	uint32_t i, done, round;
+	long best = 0, before;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 64; i++) {
+			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
+			e[i] = (struct greenstk_reclaim){ .window = i * 8, .keep_bytes = PAGE };
+		}
+		before = shootdowns();
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_RECLAIM, e, 64, sizeof(*e), 0, &done));
+		least(&best, before);
+		EXPECT_EQ(15, e[63].freed_pages);
+	}
+	EXPECT_GE(best, 1);
+	EXPECT_LE(best, self->limit);
+}
+
+/* The stale translation itself: a thread that keeps reading must see the change. */
+struct reader {
+	char *at;
+	volatile uint64_t seen, rounds;
+};
+
+static void *reread(void *arg)
+{
+	struct reader *r = arg;
+
+	pin(1);
+	while (!stop) {
+		r->seen = *(volatile uint64_t *)r->at;
+		r->rounds++;
+	}
+	return NULL;
+}
+
+TEST_F(flush, a_thread_that_reads_all_the_time_sees_the_new_stack)
+{
+	struct reader r = { .at = window_base(&self->o, 0) - PAGE };
+	uint64_t handle[2];
+	pthread_t thread;
+	uint64_t rounds;
+	int i;
+
+	*(uint64_t *)r.at = 1;
+	ASSERT_EQ(0, park(&self->o, 0, PAGE, &handle[0]));
+	*(uint64_t *)r.at = 2;
+	/* Alone on the second CPU: nothing but the flush changes what it sees. */
+	stop = true;
+	pthread_join(self->thread, NULL);
+	self->thread = 0;
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reread, &r));
+	for (i = 0; i < 20; i++) {
+		struct greenstk_switch e = {
+			.window = 0, .out_bytes = PAGE, .handle_in = handle[0],
+			.eager_pages = EAGER,
+		};
+
+		ASSERT_EQ(0, do_switch(&self->o, &e));
+		rounds = r.rounds;
+		while (r.rounds < rounds + 2)
+			usleep(100);
+		EXPECT_EQ(1 + i % 2, r.seen);
+		handle[0] = e.handle_out;
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+}
+
+TEST_HARNESS_MAIN

@@ -405,6 +405,14 @@ void gstk__yield(void)
 	leave(w, t, next_stack(w));
 }
 
+void gstk__did_not_wait(void)
+{
+	struct gstk__worker *w = gstk__self();
+
+	if (w && ++w->ready_ops % 64 == 0)
+		gstk__yield();
+}
+
 void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n)
 {
 	void *sp;

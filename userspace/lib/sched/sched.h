@@ -99,6 +99,10 @@ void gstk__wake_batch_end(void);
 /* Let others run. */
 void gstk__yield(void);
 
+/* After an operation that did not have to wait: one in 64 lets others run, so that a task whose
+ * descriptor is always ready starves nobody. */
+void gstk__did_not_wait(void);
+
 /* Milliseconds-granular time of this worker, cheap; exact time is gstk__now_ns() in host/. */
 uint32_t gstk__tick(void);
 

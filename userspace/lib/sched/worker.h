@@ -46,6 +46,7 @@ struct gstk__worker {
 	uint32_t batch;		  /* depth of wake batches */
 	uint32_t batch_wakes;
 	uint32_t lone_pushes;
+	uint32_t ready_ops;	  /* operations that did not have to wait */
 	uint32_t index;
 	int *errno_ptr;
 	uint32_t prefetched;	  /* task whose image was prefetched */

@@ -20,8 +20,10 @@
 		for (;;) { \
 			gstk__fd_clear(f, want); \
 			ret_ = (CALL); \
-			if (__builtin_expect(ret_ >= 0, 1)) \
+			if (__builtin_expect(ret_ >= 0, 1)) { \
+				gstk__did_not_wait(); \
 				break; \
+			} \
 			ret_ = -net_errno(); \
 			if (ret_ == -EINTR) \
 				continue; \

@@ -7,6 +7,8 @@ KERNELS  := $(shell awk '!/^\#/ && NF { print $$1 }' $(VM)/kernels.list)
 K        ?= 6.12
 VM_ENV    = RESULTS=$(abspath $(RESULTS)) CACHE=$(abspath $(CACHE)) VM_INIT=$(abspath $(VMO)/init)
 QUIETLY   = flock -s $(TIMING_LOCK)
+# Debug kernels are built for these (K-debug names one).
+DEBUG_KERNELS := 6.12 7.2
 # How long, and from which seed, the debug kernels are fuzzed.
 FUZZ_SECONDS ?= 180
 FUZZ_SEED    ?= 1
@@ -37,35 +39,36 @@ $(O)/$(VM)/%: $(VM)/%.c $(UAPI_COMMON) $(UAPI_HEADERS) | $(KSELFTEST)
 	$(Q)$(VM_CC) -o $@ $< $(UAPI_COMMON)
 
 # The module for kernel %, built in that kernel's own root and copy.
-$(O)/kmod-%-debug/greenstk.ko: vm-debug-kernel-% FORCE
+$(DEBUG_KERNELS:%=$(O)/kmod-%-debug/greenstk.ko): $(O)/kmod-%-debug/greenstk.ko: vm-debug-kernel-% FORCE
 	@$(VM_ENV) $(VM)/build.sh $*-debug $(@D) KCOV_INSTRUMENT=y $(KMOD_ARGS)
-$(O)/kmod-%/greenstk.ko: FORCE
+$(KERNELS:%=$(O)/kmod-%/greenstk.ko): $(O)/kmod-%/greenstk.ko: FORCE
 	@$(VM_ENV) $(VM)/build.sh $* $(@D) $(KMOD_ARGS)
 
-vm-debug-kernel-%: FORCE
+$(DEBUG_KERNELS:%=vm-debug-kernel-%): vm-debug-kernel-%: FORCE
 	@$(VM_ENV) $(QUIETLY) $(VM)/debug-kernel.sh $*
-vm-kernel-%-debug: vm-debug-kernel-%
+$(DEBUG_KERNELS:%=vm-kernel-%-debug): vm-kernel-%-debug: vm-debug-kernel-%
 	@$(VM_ENV) $(VM)/fetch.sh root bookworm
 	@$(VM_ENV) $(VM)/fetch.sh root trixie
-vm-kernel-%: FORCE
+$(KERNELS:%=vm-kernel-%): vm-kernel-%: FORCE
 	@$(VM_ENV) $(VM)/fetch.sh kernel $*
 	@$(VM_ENV) $(VM)/fetch.sh root bookworm
 	@$(VM_ENV) $(VM)/fetch.sh root trixie
 
 kmod: $(KERNELS:%=$(O)/kmod-%/greenstk.ko) ## greenstk.ko for every kernel of the list
 
-check-kernel-%-debug: vm-kernel-%-debug $(O)/kmod-%-debug/greenstk.ko $(VMO)/init $(VM_DEBUG_SUITES)
+$(DEBUG_KERNELS:%=check-kernel-%-debug): check-kernel-%-debug: vm-kernel-%-debug $(O)/kmod-%-debug/greenstk.ko $(VMO)/init $(VM_DEBUG_SUITES)
 	@KO=$(O)/kmod-$*-debug/greenstk.ko MEM=3G LIMIT=2400 TIMEOUT_FACTOR=4 $(VM_ENV) $(QUIETLY) \
 		$(VM)/run.sh suites $*-debug $(VMO)/$*-debug $(filter $(if $(SUITE),%/$(SUITE),%),$(VM_DEBUG_SUITES))
-check-kernel-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(VM_SUITES)
+$(KERNELS:%=check-kernel-%): check-kernel-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(VM_SUITES)
 	@KO=$(O)/kmod-$*/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/run.sh suites $* $(VMO)/$* \
 		$(filter $(if $(SUITE),%/$(SUITE),%),$(VM_SUITES))
-check-fuzz-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(O)/$(VM)/fuzz
+CHECK_FUZZ := $(KERNELS:%=check-fuzz-%) $(DEBUG_KERNELS:%=check-fuzz-%-debug)
+$(CHECK_FUZZ): check-fuzz-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(O)/$(VM)/fuzz
 	@KO=$(O)/kmod-$*/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/fuzz.sh $* $(VMO)/fuzz-$* $(O)/$(VM)/fuzz \
 		$(FUZZ_SECONDS) $(FUZZ_SEED)
 
 check-debug-kernel: ## all suites, no-memory runs and a fuzzer on debug kernels (built once: K=6.12, K=7.2 or both)
-	+@$(MAKE) --no-print-directory $(foreach k,$(if $(filter command line,$(origin K)),$(K),6.12 7.2),check-kernel-$(k)-debug check-fuzz-$(k)-debug)
+	+@$(MAKE) --no-print-directory $(foreach k,$(if $(filter command line,$(origin K)),$(K),$(DEBUG_KERNELS)),check-kernel-$(k)-debug check-fuzz-$(k)-debug)
 fuzz: check-fuzz-$(K)-debug ## the ioctl fuzzer alone, on debug kernel K, with coverage (FUZZ_SECONDS, FUZZ_SEED)
 
 check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_SUITES) ## modules with one planted bug each: a named suite must fail on it

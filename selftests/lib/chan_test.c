@@ -541,6 +541,56 @@ WAIT_TEST(many_producers_and_consumers_lose_nothing)
 	}
 }
 
+/*
+ * Nobody may look at a channel after the other side has what it came for. The block's free list link
+ * lies where the lock was: a late look finds it taken, and waits for ever.
+ */
+static void *send_last(void *arg)
+{
+	gstk_chan *const *q = arg;
+	uint64_t v = 1;
+
+	CHECK_EQ(gstk_chan_send(*q, &v), 0);
+	return NULL;
+}
+
+static void *make_and_destroy(void *arg)
+{
+	for (unsigned long i = 0, nr = scaled(20000); i < nr; i++) {
+		uint64_t v, sum = 0;
+		gstk_chan *q;
+
+		CHECK_EQ(gstk_chan_create(&q, 8, 0), 0);
+		for (int k = 0; k < 3; k++)
+			CHECK_EQ(gstk_spawn(NULL, send_last, NULL,
+					    GSTK_OPTS(gstk_spawn_opts, .block = &q, .block_size = sizeof(q))), 0);
+		gstk_yield(); /* so that some wait in it */
+		for (int k = 0; k < 3; k++) {
+			CHECK_EQ(gstk_chan_recv(q, &v), 0);
+			sum += v;
+		}
+		CHECK_EQ(sum, 3);
+		CHECK_EQ(gstk_chan_destroy(q), 0);
+		gstk_yield(); /* now they return */
+	}
+	return NULL;
+}
+
+static void destroy_after_recv(void)
+{
+	gstk_task *t[2];
+
+	for (int i = 0; i < 2; i++)
+		t[i] = start(make_and_destroy, NULL);
+	for (int i = 0; i < 2; i++)
+		finish(t[i]);
+}
+
+TEST(a_receiver_may_destroy_the_channel_at_once)
+{
+	with_workers(4, destroy_after_recv);
+}
+
 TEST(absurd_arguments_are_refused)
 {
 	gstk_chan *x;

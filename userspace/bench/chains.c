@@ -92,7 +92,7 @@ static int by_key(const void *key, const void *elem)
 	} *k = key;
 	const uint64_t *e = elem;
 
-	wait_once(k->c, 2);
+	wait_once(k->c, 0);
 	return k->key < *e ? -1 : k->key > *e;
 }
 

@@ -130,46 +130,48 @@ give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 	return -EAGAIN;
 }
 
-/* Win the oldest sender; its slot stays valid until the lock is released. NULL: there is none. */
-static inline __attribute__((always_inline)) uint64_t *
-pop_sender(struct gstk_chan *c, uint32_t *wake)
+/*
+ * Win the oldest sender; its message. Read before the wait is won: a sender whose stack has an owner
+ * may run from then on, and use its slot again. False: there is none.
+ */
+static inline __attribute__((always_inline)) bool
+pop_sender(struct gstk_chan *c, uint32_t *wake, uint64_t msg[2])
 {
 	uint32_t item;
 
 	while ((item = c->send.head)) {
 		enum gstk__order order;
-		uint64_t *slot;
 
 		if (likely(!(item & GSTK__NODE))) {
-			slot = gstk__task(item)->msg;
+			memcpy(msg, gstk__task(item)->msg, GSTK__SLOT);
 			order = wake_task(&c->send, gstk__task(item), GSTK__CODE_OK);
 		} else {
 			struct gstk__node *n = gstk__node(item);
 
-			slot = n->msg;
+			memcpy(msg, n->msg, GSTK__SLOT);
 			item = n->task;
 			order = wake_node(&c->send, c->send.head, false);
 		}
 		if (unlikely(order == GSTK__LOST))
 			continue;
 		*wake = order == GSTK__ENQUEUE ? item : 0;
-		return slot;
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 /* Room in the ring: the oldest sender's message moves there. */
 static __attribute__((noinline)) void refill(struct gstk_chan *c, uint32_t *wake)
 {
-	uint64_t *slot = pop_sender(c, wake);
+	uint64_t msg[2];
 
-	if (!slot)
+	if (!pop_sender(c, wake, msg))
 		return;
 	if (c->elem_size <= GSTK__SLOT) {
-		gstk__elem_copy(slot_at(c, c->nr), slot, c->elem_size);
+		gstk__elem_copy(slot_at(c, c->nr), msg, c->elem_size);
 	} else {
-		memcpy(slot_at(c, c->nr), (void *)(uintptr_t)slot[0], c->elem_size);
-		gstk__msg_put((void *)(uintptr_t)slot[0], c->elem_size);
+		memcpy(slot_at(c, c->nr), (void *)(uintptr_t)msg[0], c->elem_size);
+		gstk__msg_put((void *)(uintptr_t)msg[0], c->elem_size);
 	}
 	c->nr++;
 }
@@ -178,7 +180,7 @@ static inline __attribute__((always_inline)) int
 take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 {
 	uint32_t size = c->elem_size;
-	uint64_t *slot;
+	uint64_t msg[2];
 
 	*wake = 0;
 	if (c->nr) {
@@ -190,13 +192,12 @@ take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 			refill(c, wake);
 		return 0;
 	}
-	slot = pop_sender(c, wake);
-	if (!slot)
+	if (!pop_sender(c, wake, msg))
 		return unlikely(c->closed) ? -EPIPE : -EAGAIN;
 	if (unlikely(size > GSTK__SLOT))
-		*block = (void *)(uintptr_t)slot[0];
+		*block = (void *)(uintptr_t)msg[0];
 	else if (likely(elem))
-		gstk__elem_copy(elem, slot, size);
+		gstk__elem_copy(elem, msg, size);
 	return 0;
 }
 
@@ -231,10 +232,8 @@ send_wait(struct gstk_chan *c, struct gstk_task *t, uint64_t deadline_ns, enum g
 	t->obj = c;
 	gstk__chanq_push(&c->send, gstk__task_index(t));
 	*code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
-	if (unlikely(*code != GSTK__CODE_OK))
-		return -1;
-	gstk__wait_released(&c->lock); /* the receiver has copied, or has the block */
-	return 0;
+	/* Not c from here on: the receiver may have destroyed it. */
+	return unlikely(*code != GSTK__CODE_OK) ? -1 : 0;
 }
 
 /* Lock held; no room, or a block is needed. */
@@ -364,7 +363,7 @@ static inline __attribute__((always_inline)) int recv_wait(struct gstk_chan *c, 
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns);
 	if (unlikely(code != GSTK__CODE_OK))
 		return gave_up(c, &c->recv, t, code);
-	gstk__wait_released(&c->lock);
+	/* Not c from here on: the sender may have destroyed it. */
 	if (unlikely(size > GSTK__SLOT))
 		unpack_block(c, elem, (void *)(uintptr_t)t->msg[0], size);
 	else if (likely(elem))

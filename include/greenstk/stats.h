@@ -52,6 +52,9 @@ struct gstk_stats {
 	uint64_t quantum_expiries;  /**< residents that lost their window to a waiting mate */
 	uint64_t image_arena_bytes; /**< gauge: memory committed for images */
 	uint64_t window_wait_max_ns;/**< longest wait of a runnable task for its window */
+	uint64_t task_bytes;	    /**< gauge: task structures ever used at a time */
+	uint64_t fd_bytes;	    /**< gauge: records of file descriptors */
+	uint64_t window_bytes;	    /**< gauge: records of windows ever used (their stacks not counted) */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

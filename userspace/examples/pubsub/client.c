@@ -21,7 +21,11 @@
 struct client_limits client_limits;
 struct client_counters client_counters;
 
-static struct pool clients = POOL_INIT(struct client, next);
+/* ->refs is looked at even in free elements: client_try_get(). */
+static struct pool clients = {
+	.elem_size = sizeof(struct client), .link = offsetof(struct client, next),
+	.keep = offsetof(struct client, lock), .free = POOL_NONE,
+};
 static _Atomic uint64_t next_id;
 static _Atomic size_t partial_bytes;
 
@@ -76,7 +80,8 @@ struct client *client_new(int fd)
 	c->proto = 2;
 	c->id = atomic_fetch_add(&next_id, 1) + 1;
 	c->index = index;
-	c->created = c->last = client_clock();
+	c->created = client_clock();
+	atomic_store_explicit(&c->last, c->created, memory_order_relaxed);
 	atomic_store_explicit(&c->refs, 1, memory_order_release);
 	count(&client_counters.connections, 1);
 	return c;
@@ -254,6 +259,14 @@ static size_t feed(struct session *se, struct resp_parser *p, char *buf, size_t 
 	return at;
 }
 
+static void note_rest(struct client *c, uint32_t len)
+{
+	struct details *x = client_details(c);
+
+	if (x)
+		atomic_store_explicit(&x->in_len, len, memory_order_relaxed);
+}
+
 /* What has come is in buf[0..len): carry it out, keep the rest. */
 static enum turn digest(struct session *se, struct partial *in, char *buf, size_t len)
 {
@@ -276,6 +289,8 @@ static enum turn digest(struct session *se, struct partial *in, char *buf, size_
 			resp_reset(p);
 		return TURN_FINISH;
 	}
+	if (in || done < len)
+		note_rest(c, (uint32_t)(len - done));
 	if (in && done < len) {
 		memmove(in->data, in->data + done, len - done);
 		in->len = (uint32_t)(len - done);
@@ -324,7 +339,7 @@ static __attribute__((noinline)) enum turn client_turn(struct client *c, int *li
 	}
 	n = recv(c->fd, to, cap, MSG_DONTWAIT);
 	if (n > 0) {
-		c->last = client_clock();
+		atomic_store_explicit(&c->last, client_clock(), memory_order_relaxed);
 		if (in)
 			in->len += (uint32_t)n;
 		turn = digest(&se, in, in ? in->data : s->in, in ? in->len : (size_t)n);

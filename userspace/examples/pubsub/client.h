@@ -39,6 +39,7 @@ struct partial {
 /* What most connections do not have. */
 struct details {
 	struct partial *in;
+	_Atomic uint32_t in_len; /* of the rest of a request, for CLIENT LIST */
 	outq held;
 	char *name, *lib_name, *lib_ver;
 };
@@ -48,7 +49,7 @@ struct client {
 	spin lock;
 	uint8_t flags;
 	_Atomic uint8_t proto; /* 2 or 3 */
-	uint8_t command;       /* the last one: index + 1 in the table */
+	_Atomic uint8_t command; /* the last one: index + 1 in the table */
 	int fd;
 	uint32_t next; /* in the dirty list */
 	struct subs subs;
@@ -56,7 +57,8 @@ struct client {
 	uint64_t index : 24; /* in the pool */
 	outq out;
 	struct details *details;
-	uint32_t created, last; /* seconds of client_clock() */
+	uint32_t created;
+	_Atomic uint32_t last; /* seconds of client_clock() */
 };
 _Static_assert(sizeof(struct client) == 64, "an idle connection is one cache line");
 

@@ -246,7 +246,7 @@ void command_run(struct session *se)
 		resp_error(&se->w, "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "
 				   "QUIT / RESET are allowed in this context", c->name);
 	} else {
-		se->client->command = (uint8_t)(c - commands + 1);
+		atomic_store_explicit(&se->client->command, (uint8_t)(c - commands + 1), memory_order_relaxed);
 		c->fn(se);
 	}
 }

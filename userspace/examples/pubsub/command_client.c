@@ -136,7 +136,7 @@ static int describe(struct client *c, char *out, size_t size)
 			     "lib-ver=%.60s resp=%u",
 			     (unsigned long long)c->id, addr, laddr, c->fd, x && x->name ? x->name : "",
 			     now - c->created, now - c->last, sub + psub ? "P" : "N", sub, psub,
-			     x && x->in ? x->in->len : 0, outq_bytes(c->out), command_name(c->command),
+			     x ? (uint32_t)x->in_len : 0, outq_bytes(c->out), command_name(c->command),
 			     x && x->lib_name ? x->lib_name : "", x && x->lib_ver ? x->lib_ver : "", c->proto);
 	}
 	spin_unlock(&c->lock);

@@ -102,6 +102,11 @@ static void section_greenstk(FILE *f)
 	FIELD(bytes_packed);
 	FIELD(bytes_unpacked);
 	FIELD(image_arena_bytes);
+	FIELD(task_bytes);
+	FIELD(fd_bytes);
+	FIELD(window_bytes);
+	FIELD(packs);
+	FIELD(unpacks);
 	FIELD(trims);
 	FIELD(trim_bytes);
 	FIELD(sweeps);

@@ -42,7 +42,7 @@ void *pool_get(struct pool *p, uint32_t *index)
 
 void pool_put(struct pool *p, uint32_t index)
 {
-	memset(pool_at(p, index), 0, p->elem_size);
+	memset((char *)pool_at(p, index) + p->keep, 0, p->elem_size - p->keep);
 	spin_lock(&p->lock);
 	*link_of(p, index) = p->free;
 	p->free = index;

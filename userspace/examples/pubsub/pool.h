@@ -18,6 +18,7 @@
 struct pool {
 	uint32_t elem_size; /* a multiple of 8; cache lines are not split when it divides 64 */
 	uint32_t link;	    /* offset of a uint32_t that a free element can lend */
+	uint32_t keep;	    /* bytes at the beginning that are left alone when it is freed */
 	spin lock;
 	uint32_t free, nr_free;
 	_Atomic uint32_t high; /* indices below it exist */

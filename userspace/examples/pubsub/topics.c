@@ -27,7 +27,7 @@ static struct shard {
 	gstk_mutex mutex;
 	uint32_t nr, nr_buckets;
 	uint32_t *bucket; /* topic indices */
-	size_t bytes;	  /* of names and arrays */
+	_Atomic size_t bytes; /* of names and arrays; written under the mutex */
 } shards[SHARDS + 1] __attribute__((aligned(64))); /* the last one: patterns */
 
 static struct pool topic_pool = POOL_INIT(struct topic, next);
@@ -427,6 +427,6 @@ size_t topics_bytes(void)
 	size_t bytes = pool_bytes(&topic_pool) + subset_bytes();
 
 	for (unsigned int i = 0; i <= SHARDS; i++)
-		bytes += __atomic_load_n(&shards[i].bytes, __ATOMIC_RELAXED);
+		bytes += atomic_load_explicit(&shards[i].bytes, memory_order_relaxed);
 	return bytes;
 }

@@ -12,6 +12,7 @@
 #include "park/sweep.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
+#include "wait/fd.h"
 
 static uint64_t load(const uint64_t *p)
 {
@@ -72,6 +73,9 @@ int gstk_stats(struct gstk_stats *out)
 	st.windows = gstk__windows.nr;
 	st.timers = gstk__timers_armed();
 	st.image_arena_bytes = arena.committed;
+	st.task_bytes = atomic_load(&gstk__tasks_high) * sizeof(struct gstk_task);
+	st.fd_bytes = gstk__fd_bytes();
+	st.window_bytes = atomic_load(&gstk__windows.fresh) * sizeof(struct gstk__window);
 	memcpy(out, &st, out->size < sizeof(st) ? out->size : sizeof(st));
 	return 0;
 }
@@ -106,6 +110,7 @@ int gstk_info(int fd)
 	STAT(bytes_unpacked); STAT(packs); STAT(unpacks); STAT(prefetches); STAT(prefetch_hits);
 	STAT(trims); STAT(trim_calls); STAT(trim_bytes); STAT(sweeps); STAT(timers); STAT(polls);
 	STAT(events); STAT(cancels); STAT(quantum_expiries); STAT(image_arena_bytes); STAT(window_wait_max_ns);
+	STAT(task_bytes); STAT(fd_bytes); STAT(window_bytes);
 #undef STAT
 #undef LINE
 	return 0;

@@ -42,6 +42,11 @@ static void note_high(uint32_t fd)
 		;
 }
 
+size_t gstk__fd_bytes(void)
+{
+	return atomic_load_explicit(&table.high, memory_order_relaxed) * sizeof(*table.fd);
+}
+
 static bool is_tcp(int fd)
 {
 	int domain = 0, type = 0;

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define GSTK__FD_READ  0x01u
@@ -32,7 +33,7 @@ struct gstk__fd {
 	_Atomic uint32_t events;
 	uint32_t head, tail; /* waiting tasks; msg[0]: events wanted */
 	uint32_t gen;	     /* changes when the number is closed */
-	uint32_t flags;	     /* under the lock once registered */
+	_Atomic uint32_t flags; /* written under the lock once registered */
 	_Atomic uint32_t drained;
 	uint32_t spare;
 };
@@ -63,6 +64,8 @@ int gstk__fd_event(int fd, uint32_t gen, uint32_t bits);
 /* Waiters get -EBADF; the record starts anew. */
 void gstk__fd_closed(int fd);
 bool gstk__fd_any_waiter(void);
+/* Bytes of the records up to the highest descriptor seen. */
+size_t gstk__fd_bytes(void);
 
 /* netpoll.c */
 int gstk__netpoll_add(int fd, uint32_t gen);

@@ -412,7 +412,8 @@ WAIT_TEST(no_message_is_lost_to_cancels_and_timeouts)
 	race(40, 3);
 }
 
-/* The receiver frees the channel as soon as it has its message; the sender may still be inside. */
+/* The receiver frees the channel as soon as it has its message; the sender may still be inside. A
+ * freed block begins with a link where the channel had its lock: who still uses it will not come far. */
 static void *send_and_forget(void *arg)
 {
 	uint64_t v = (uintptr_t)arg;
@@ -433,8 +434,6 @@ WAIT_TEST(a_channel_may_be_freed_right_after_the_last_message)
 			gstk_yield();
 		CHECK_EQ(gstk_chan_recv_until(one, &v, i & 4 ? gstk_now() + 10000 * MS : GSTK_NEVER), 0);
 		CHECK_EQ(v, (uintptr_t)one);
-		memset(one, 0xa5, 32); /* whoever still uses it will not come far */
-		memset(one, 0, 32);
 		CHECK_EQ(gstk_chan_destroy(one), 0);
 	}
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include "arch/arch.h"
+#include "arch/far.h"
 #include "debug/annotate.h"
 #include "host/host.h"
 #include "sched/foreign.h"
@@ -323,7 +324,7 @@ void gstk__start(uintptr_t word)
 	after((struct gstk__worker *)word);
 }
 
-enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
+GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
 {
 	struct gstk__worker *w = gstk__self();
 	struct gstk_task *t;

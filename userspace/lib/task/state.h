@@ -147,6 +147,26 @@ gstk__state_wake(struct gstk_task *t, enum gstk__code code, uint32_t seq_word)
 	return gstk__state_of(new) == GSTK__RUNNABLE ? GSTK__ENQUEUE : GSTK__LEFT;
 }
 
+/*
+ * The same for the usual case that nobody owns it, with any code but CANCELED. GSTK__LEFT: somebody
+ * does, and nothing was done; prepare for a winner's task that may run at once, then call
+ * gstk__state_wake().
+ */
+static inline enum gstk__order __attribute__((warn_unused_result))
+gstk__state_wake_parked(struct gstk_task *t, enum gstk__code code)
+{
+	uint32_t old = atomic_load_explicit(&t->word, memory_order_relaxed), new;
+
+	do {
+		if (__builtin_expect((old & GSTK__STATE_MASK) != GSTK__PARKED, 0))
+			return (old & (GSTK__STATE_MASK | GSTK__NOTIFIED)) == GSTK__OWNED ? GSTK__LEFT : GSTK__LOST;
+		new = (old & ~(GSTK__STATE_MASK | GSTK__CODE_MASK | GSTK__NOCANCEL)) | GSTK__RUNNABLE |
+		      (uint32_t)code << GSTK__CODE_SHIFT;
+	} while (!atomic_compare_exchange_weak_explicit(&t->word, &old, new, memory_order_acq_rel,
+							memory_order_relaxed));
+	return GSTK__ENQUEUE;
+}
+
 /* PARKED -> OWNED: true when the caller now owns the bytes of a task alone in its window. */
 static inline bool gstk__state_own(struct gstk_task *t)
 {

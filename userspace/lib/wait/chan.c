@@ -13,6 +13,7 @@
 #include <greenstk/base.h>
 
 #include <errno.h>
+#include "arch/far.h"
 
 int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity)
 {
@@ -56,8 +57,32 @@ static inline char *slot_at(struct gstk_chan *c, uint32_t i)
 	return c->ring + (size_t)i * c->elem_size;
 }
 
+/* What is left to do for a waiter that was won: enqueue it, or clear its mark, or nothing. */
+#define LEFT	  0x80000000u
+#define LEFT_NODE (GSTK__LEFT + 1) /* its task takes the lock anyway: no mark */
+
+static inline uint32_t wake_of(int order, uint32_t task)
+{
+	if (likely(order == GSTK__ENQUEUE))
+		return task;
+	return order == GSTK__LEFT ? task | LEFT : 0;
+}
+
+/* After unlocking. The channel may be gone. */
+static inline __attribute__((always_inline)) void finish_wake(uint32_t wake, bool handoff)
+{
+	if (!wake)
+		return;
+	if (unlikely(wake & LEFT))
+		gstk__wake_released(gstk__task(wake & ~LEFT));
+	else if (handoff)
+		gstk__handoff(gstk__task(wake));
+	else
+		gstk__enqueue(gstk__task(wake));
+}
+
 /* Slow half of a wake: the waiter is a select. */
-static __attribute__((noinline)) enum gstk__order wake_node(struct gstk__chanq *q, uint32_t item, bool closed)
+static __attribute__((noinline)) int wake_node(struct gstk__chanq *q, uint32_t item, bool closed)
 {
 	struct gstk__node *n = gstk__node(item);
 	enum gstk__order order;
@@ -69,17 +94,23 @@ static __attribute__((noinline)) enum gstk__order wake_node(struct gstk__chanq *
 	/* Also when it runs by now: it takes the lock before it looks at its nodes. */
 	if (order != GSTK__LOST)
 		n->won = 1;
-	return order;
+	return order == GSTK__LEFT ? LEFT_NODE : order;
 }
 
-static inline enum gstk__order wake_task(struct gstk__chanq *q, struct gstk_task *t, enum gstk__code code)
+static inline int wake_task(struct gstk__chanq *q, struct gstk_task *t, enum gstk__code code)
 {
 	q->head = t->wnext;
 	t->wprev = GSTK__UNLINKED;
-	return gstk__state_wake(t, code, 0);
+	return (int)gstk__wake_popped(t, code);
 }
 
-/* The message is written before the wait is decided: task/state.h, 5. */
+/*
+ * The first half of a send, lock held. 0, -EPIPE, -EAGAIN (would have to wait). *wake is for
+ * finish_wake(). A message larger than a slot goes to a waiting receiver in *block, which the caller
+ * filled (NULL once it has gone); NEED_BLOCK when there is none.
+ * The message is written before the wait is decided: task/state.h, 5.
+ */
+#define NEED_BLOCK 1
 static inline __attribute__((always_inline)) int
 give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 {
@@ -92,8 +123,8 @@ give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 		bool is_task = !(item & GSTK__NODE);
 		struct gstk_task *t = gstk__task(item);
 		struct gstk__node *n = NULL;
-		enum gstk__order order;
 		uint64_t *slot;
+		int order;
 
 		if (likely(is_task)) {
 			slot = t->msg;
@@ -105,7 +136,7 @@ give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 			gstk__elem_copy(slot, elem, size);
 		} else {
 			if (!*block)
-				return GSTK__NEED_BLOCK;
+				return NEED_BLOCK;
 			slot[0] = (uintptr_t)*block;
 		}
 		if (likely(is_task)) {
@@ -116,8 +147,7 @@ give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 		}
 		if (unlikely(order == GSTK__LOST))
 			continue;
-		if (likely(order == GSTK__ENQUEUE))
-			*wake = item;
+		*wake = wake_of(order, item);
 		if (unlikely(size > GSTK__SLOT))
 			*block = NULL;
 		return 0;
@@ -130,57 +160,57 @@ give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 	return -EAGAIN;
 }
 
-/*
- * Win the oldest sender; its message. Read before the wait is won: a sender whose stack has an owner
- * may run from then on, and use its slot again. False: there is none.
- */
-static inline __attribute__((always_inline)) bool
-pop_sender(struct gstk_chan *c, uint32_t *wake, uint64_t msg[2])
+/* Win the oldest sender; its slot stays valid until finish_wake(). NULL: there is none. */
+static inline __attribute__((always_inline)) uint64_t *
+pop_sender(struct gstk_chan *c, uint32_t *wake)
 {
 	uint32_t item;
 
 	while ((item = c->send.head)) {
-		enum gstk__order order;
+		uint64_t *slot;
+		int order;
 
 		if (likely(!(item & GSTK__NODE))) {
-			memcpy(msg, gstk__task(item)->msg, GSTK__SLOT);
+			slot = gstk__task(item)->msg;
 			order = wake_task(&c->send, gstk__task(item), GSTK__CODE_OK);
 		} else {
 			struct gstk__node *n = gstk__node(item);
 
-			memcpy(msg, n->msg, GSTK__SLOT);
+			slot = n->msg;
 			item = n->task;
 			order = wake_node(&c->send, c->send.head, false);
 		}
 		if (unlikely(order == GSTK__LOST))
 			continue;
-		*wake = order == GSTK__ENQUEUE ? item : 0;
-		return true;
+		*wake = wake_of(order, item);
+		return slot;
 	}
-	return false;
+	return NULL;
 }
 
 /* Room in the ring: the oldest sender's message moves there. */
 static __attribute__((noinline)) void refill(struct gstk_chan *c, uint32_t *wake)
 {
-	uint64_t msg[2];
+	uint64_t *slot = pop_sender(c, wake);
 
-	if (!pop_sender(c, wake, msg))
+	if (!slot)
 		return;
 	if (c->elem_size <= GSTK__SLOT) {
-		gstk__elem_copy(slot_at(c, c->nr), msg, c->elem_size);
+		gstk__elem_copy(slot_at(c, c->nr), slot, c->elem_size);
 	} else {
-		memcpy(slot_at(c, c->nr), (void *)(uintptr_t)msg[0], c->elem_size);
-		gstk__msg_put((void *)(uintptr_t)msg[0], c->elem_size);
+		memcpy(slot_at(c, c->nr), (void *)(uintptr_t)slot[0], c->elem_size);
+		gstk__msg_put((void *)(uintptr_t)slot[0], c->elem_size);
 	}
 	c->nr++;
 }
 
+/* The first half of a receive, likewise. A large message of a waiting sender comes in *block: the
+ * caller copies it after unlocking and puts the block. */
 static inline __attribute__((always_inline)) int
 take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 {
 	uint32_t size = c->elem_size;
-	uint64_t msg[2];
+	uint64_t *slot;
 
 	*wake = 0;
 	if (c->nr) {
@@ -192,30 +222,23 @@ take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 			refill(c, wake);
 		return 0;
 	}
-	if (!pop_sender(c, wake, msg))
+	slot = pop_sender(c, wake);
+	if (!slot)
 		return unlikely(c->closed) ? -EPIPE : -EAGAIN;
 	if (unlikely(size > GSTK__SLOT))
-		*block = (void *)(uintptr_t)msg[0];
+		*block = (void *)(uintptr_t)slot[0];
 	else if (likely(elem))
-		gstk__elem_copy(elem, msg, size);
+		gstk__elem_copy(elem, slot, size);
 	return 0;
-}
-
-int gstk__chan_give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
-{
-	return give(c, elem, block, wake);
-}
-
-int gstk__chan_take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
-{
-	return take(c, elem, block, wake);
 }
 
 /* The caller was cancelled or timed out. */
 static __attribute__((cold, noinline)) int gave_up(struct gstk_chan *c, struct gstk__chanq *q,
 						   struct gstk_task *t, enum gstk__code code)
 {
-	if (code != GSTK__CODE_CLOSED) { /* else: unlinked, and the channel may be gone */
+	if (code == GSTK__CODE_CLOSED) { /* unlinked, and the channel may be gone */
+		gstk__wait_released(t);
+	} else {
 		gstk__lock(&c->lock);
 		gstk__chanq_unlink(q, gstk__task_index(t));
 		gstk__unlock(&c->lock);
@@ -225,19 +248,8 @@ static __attribute__((cold, noinline)) int gave_up(struct gstk_chan *c, struct g
 
 /* ---- send ---- */
 
-/* Lock held, the message in t's slot: wait for a receiver. Not 0: given up, with *code. */
-static inline __attribute__((always_inline)) int
-send_wait(struct gstk_chan *c, struct gstk_task *t, uint64_t deadline_ns, enum gstk__code *code)
-{
-	t->obj = c;
-	gstk__chanq_push(&c->send, gstk__task_index(t));
-	*code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
-	/* Not c from here on: the receiver may have destroyed it. */
-	return unlikely(*code != GSTK__CODE_OK) ? -1 : 0;
-}
-
 /* Lock held; no room, or a block is needed. */
-static __attribute__((noinline)) int send_slow(struct gstk_chan *c, struct gstk_task *t, const void *elem,
+static __attribute__((noinline)) GSTK__FAR_RETURN int send_slow(struct gstk_chan *c, struct gstk_task *t, const void *elem,
 					       uint64_t deadline_ns, int r)
 {
 	uint32_t size = c->elem_size, wake;
@@ -259,8 +271,7 @@ static __attribute__((noinline)) int send_slow(struct gstk_chan *c, struct gstk_
 			gstk__unlock(&c->lock);
 			if (block)
 				gstk__msg_put(block, size);
-			if (wake)
-				gstk__enqueue(gstk__task(wake));
+			finish_wake(wake, false);
 			return 0;
 		}
 	}
@@ -273,8 +284,13 @@ static __attribute__((noinline)) int send_slow(struct gstk_chan *c, struct gstk_
 		gstk__elem_copy(t->msg, elem, size);
 	else
 		t->msg[0] = (uintptr_t)block;
-	if (likely(!send_wait(c, t, deadline_ns, &code)))
+	t->obj = c;
+	gstk__chanq_push(&c->send, gstk__task_index(t));
+	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
+	if (likely(code == GSTK__CODE_OK)) {
+		gstk__wait_released(t);
 		return 0;
+	}
 	r = gave_up(c, &c->send, t, code);
 put:
 	if (block)
@@ -282,9 +298,24 @@ put:
 	return r;
 }
 
+/* The commonest wait: a small message, no deadline. Lock held, and no receiver. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan *c, struct gstk_task *t,
+								const void *elem)
+{
+	enum gstk__code code;
+
+	gstk__elem_copy(t->msg, elem, c->elem_size);
+	t->obj = c;
+	gstk__chanq_push(&c->send, gstk__task_index(t));
+	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, GSTK_NEVER);
+	if (unlikely(code != GSTK__CODE_OK))
+		return gave_up(c, &c->send, t, code);
+	gstk__wait_released(t);
+	return 0;
+}
+
 /* Made twice, for no deadline and for one. */
-static inline __attribute__((always_inline)) int
-send(gstk_chan *c, const void *elem, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int send(gstk_chan *c, const void *elem, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
 	void *block = NULL;
@@ -295,19 +326,12 @@ send(gstk_chan *c, const void *elem, uint64_t deadline_ns)
 		return r;
 	gstk__lock(&c->lock);
 	r = give(c, elem, &block, &wake);
-	if (r == -EAGAIN && deadline_ns == GSTK_NEVER && likely(c->elem_size <= GSTK__SLOT)) {
-		enum gstk__code code;
-
-		gstk__elem_copy(t->msg, elem, c->elem_size);
-		if (likely(!send_wait(c, t, deadline_ns, &code)))
-			return 0;
-		return gave_up(c, &c->send, t, code);
-	}
+	if (r == -EAGAIN && deadline_ns == GSTK_NEVER && likely(c->elem_size <= GSTK__SLOT))
+		return send_wait(c, t, elem);
 	if (unlikely(r != 0 && r != -EPIPE))
 		return send_slow(c, t, elem, deadline_ns, r);
 	gstk__unlock(&c->lock);
-	if (wake)
-		gstk__handoff(gstk__task(wake));
+	finish_wake(wake, true);
 	return r;
 }
 
@@ -329,11 +353,10 @@ int gstk_chan_try_send(gstk_chan *c, const void *elem)
 
 	gstk__lock(&c->lock);
 	r = give(c, elem, &block, &wake);
-	if (unlikely(r == GSTK__NEED_BLOCK))
+	if (unlikely(r == NEED_BLOCK))
 		return send_slow(c, NULL, elem, 0, r);
 	gstk__unlock(&c->lock);
-	if (wake)
-		gstk__enqueue(gstk__task(wake));
+	finish_wake(wake, false);
 	return r;
 }
 
@@ -348,13 +371,13 @@ static __attribute__((noinline)) void unpack_block(struct gstk_chan *c, void *el
 }
 
 /* Lock held; nothing there. */
-static inline __attribute__((always_inline)) int recv_wait(struct gstk_chan *c, struct gstk_task *t, void *elem,
-							   uint64_t deadline_ns)
+static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan *c, struct gstk_task *t,
+								void *elem, uint64_t deadline_ns)
 {
 	uint32_t size = c->elem_size;
 	enum gstk__code code;
 
-	if (deadline_ns != GSTK_NEVER && unlikely(gstk__wait_expired(deadline_ns))) {
+	if (unlikely(gstk__wait_expired(deadline_ns))) {
 		gstk__unlock(&c->lock);
 		return -ETIMEDOUT;
 	}
@@ -363,7 +386,7 @@ static inline __attribute__((always_inline)) int recv_wait(struct gstk_chan *c, 
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns);
 	if (unlikely(code != GSTK__CODE_OK))
 		return gave_up(c, &c->recv, t, code);
-	/* Not c from here on: the sender may have destroyed it. */
+	gstk__wait_released(t);
 	if (unlikely(size > GSTK__SLOT))
 		unpack_block(c, elem, (void *)(uintptr_t)t->msg[0], size);
 	else if (likely(elem))
@@ -371,8 +394,7 @@ static inline __attribute__((always_inline)) int recv_wait(struct gstk_chan *c, 
 	return 0;
 }
 
-static inline __attribute__((always_inline)) int
-recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
 	void *block = NULL;
@@ -389,8 +411,7 @@ recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
 		unpack_block(c, elem, block, size);
-	if (wake)
-		gstk__enqueue(gstk__task(wake));
+	finish_wake(wake, false);
 	return r;
 }
 
@@ -416,8 +437,7 @@ int gstk_chan_try_recv(gstk_chan *c, void *elem)
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
 		unpack_block(c, elem, block, size);
-	if (wake)
-		gstk__enqueue(gstk__task(wake));
+	finish_wake(wake, false);
 	return r;
 }
 
@@ -442,7 +462,7 @@ int gstk_chan_close(gstk_chan *c)
 		while (nr < PART) {
 			struct gstk__chanq *q = c->recv.head ? &c->recv : &c->send;
 			uint32_t item = q->head;
-			enum gstk__order order;
+			int order;
 
 			if (!item)
 				break;
@@ -452,14 +472,15 @@ int gstk_chan_close(gstk_chan *c)
 				order = wake_node(q, item, true);
 				item = gstk__node(item)->task;
 			}
-			if (order == GSTK__ENQUEUE)
+			item = wake_of(order, item);
+			if (item)
 				woken[nr++] = item;
 		}
 		more = c->recv.head || c->send.head;
 		gstk__unlock(&c->lock);
 		/* Without more the channel may be gone from here on. */
 		for (uint32_t i = 0; i < nr; i++)
-			gstk__enqueue(gstk__task(woken[i]));
+			finish_wake(woken[i], false);
 		if (more)
 			gstk__lock(&c->lock);
 	}
@@ -492,7 +513,6 @@ bool gstk__chan_try_add(struct gstk_chan *c, uint64_t count)
 		memcpy(slot_at(c, 0), &sum, sizeof(sum));
 	}
 	gstk__unlock(&c->lock);
-	if (wake)
-		gstk__enqueue(gstk__task(wake));
+	finish_wake(wake, false);
 	return true;
 }

@@ -112,17 +112,6 @@ static inline void gstk__elem_copy(void *to, const void *from, uint32_t size)
 		memcpy(to, from, size);
 }
 
-/*
- * The first half of a send and of a receive, with the lock held. 0, -EPIPE, -EAGAIN (would have to
- * wait). *wake gets the index of the task to enqueue after unlocking, or 0. A message larger than a
- * slot goes to a waiting receiver in *block (filled by the caller; NULL once it has gone), and
- * comes from a waiting sender in *block (the caller copies it and puts the block).
- * give also returns GSTK__NEED_BLOCK when it has no block and needs one.
- */
-#define GSTK__NEED_BLOCK 1
-int gstk__chan_give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake);
-int gstk__chan_take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake);
-
 /* For a timer's expiry: add @count to a channel of one uint64_t. False when the lock is taken. */
 bool gstk__chan_try_add(struct gstk_chan *c, uint64_t count);
 

@@ -28,7 +28,7 @@ int gstk_cond_wait_until(gstk_cond *c, gstk_mutex *m, uint64_t deadline_ns)
 	gstk__mutex_release(m, t);
 	code = gstk__block_unlock(lock, GSTK__WAIT_COND, deadline_ns);
 	if (likely(code == GSTK__CODE_OK)) {
-		gstk__wait_released(lock);
+		gstk__wait_released(t);
 	} else {
 		gstk__lock(lock);
 		gstk__waitq_unlink(&c->q, t);
@@ -46,7 +46,7 @@ int gstk_cond_wait(gstk_cond *c, gstk_mutex *m)
 
 static int wake(gstk_cond *c, bool all)
 {
-	struct gstk__wakes list = { 0, 0 };
+	struct gstk__wakes list = { 0, 0, 0 };
 
 	if (unlikely(gstk__refuse_shared(c, "gstk_cond_signal: the condition")))
 		return -EINVAL;

@@ -9,7 +9,7 @@
 int gstk_once_run(gstk_once *o, void (*fn)(void *), void *arg)
 {
 	_Atomic uint32_t *state = (_Atomic uint32_t *)&o->state, *lock = gstk__waitq_lock(&o->q);
-	struct gstk__wakes list = { 0, 0 };
+	struct gstk__wakes list = { 0, 0, 0 };
 	struct gstk_task *t;
 	uint32_t s;
 	int r;

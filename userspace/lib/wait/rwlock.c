@@ -34,7 +34,7 @@ static void admit(gstk_rwlock *l, struct gstk__wakes *list)
 
 static void unlock_admit(gstk_rwlock *l)
 {
-	struct gstk__wakes list = { 0, 0 };
+	struct gstk__wakes list = { 0, 0, 0 };
 
 	if (unlikely(l->q.head))
 		admit(l, &list);
@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, 
 	gstk__waitq_push(&l->q, t);
 	code = gstk__block_unlock(q, want == WRITE ? GSTK__WAIT_RWLOCK_WRITE : GSTK__WAIT_RWLOCK_READ, deadline_ns);
 	if (likely(code == GSTK__CODE_OK)) {
-		gstk__wait_released(q);
+		gstk__wait_released(t);
 		return 0;
 	}
 	/* Those behind a writer that gave up may go now. */

@@ -42,7 +42,7 @@ int gstk_sem_try_wait(gstk_sem *s)
 
 int gstk_sem_post(gstk_sem *s, uint32_t n)
 {
-	struct gstk__wakes list = { 0, 0 };
+	struct gstk__wakes list = { 0, 0, 0 };
 
 	if (unlikely(gstk__refuse_shared(s, "gstk_sem_post: the semaphore")))
 		return -EINVAL;

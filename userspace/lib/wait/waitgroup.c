@@ -6,7 +6,7 @@
 
 int gstk_waitgroup_add(gstk_waitgroup *g, int64_t n)
 {
-	struct gstk__wakes list = { 0, 0 };
+	struct gstk__wakes list = { 0, 0, 0 };
 	int64_t count;
 
 	if (unlikely(gstk__refuse_shared(g, "gstk_waitgroup_add: the wait group")))

@@ -3,6 +3,7 @@
 
 #include <greenstk/base.h>
 
+#include <sched.h>
 #include "host/host.h"
 
 bool gstk__wait_expired(uint64_t deadline_ns)
@@ -10,19 +11,46 @@ bool gstk__wait_expired(uint64_t deadline_ns)
 	return deadline_ns != GSTK_NEVER && deadline_ns <= gstk__now_ns();
 }
 
-void gstk__wakes_flush_slow(uint32_t head)
+/* A few instructions of another thread, unless that was preempted. */
+void gstk__wait_busy(struct gstk_task *t)
 {
-	struct gstk_task *t = gstk__task(head);
+	for (int i = 0; i < 50; i++) {
+		if (__atomic_load_n(&t->wnext, __ATOMIC_ACQUIRE) != GSTK__BUSY)
+			return;
+		gstk__cpu_relax();
+	}
+	sched_yield();
+}
 
-	if (!t->wnext) {
-		gstk__enqueue(t);
+__attribute__((noinline)) enum gstk__order gstk__wake_owned(struct gstk_task *t, enum gstk__code code)
+{
+	enum gstk__order order;
+
+	__atomic_store_n(&t->wnext, GSTK__BUSY, __ATOMIC_RELAXED);
+	order = gstk__state_wake(t, code, 0);
+	if (order != GSTK__LEFT)
+		__atomic_store_n(&t->wnext, 0, __ATOMIC_RELAXED);
+	return order;
+}
+
+void gstk__wakes_flush_slow(const struct gstk__wakes *list)
+{
+	uint32_t next;
+
+	for (uint32_t i = list->left; i; i = next) {
+		next = gstk__task(i)->wprev; /* before: it may go on and wait elsewhere */
+		gstk__wake_released(gstk__task(i));
+	}
+	if (!list->head)
+		return;
+	if (!gstk__task(list->head)->wnext) {
+		gstk__enqueue(gstk__task(list->head));
 		return;
 	}
 	gstk__wake_batch_begin();
-	for (uint32_t next; head; head = next) {
-		t = gstk__task(head);
-		next = t->wnext; /* before: it may run and wait elsewhere */
-		gstk__enqueue(t);
+	for (uint32_t i = list->head; i; i = next) {
+		next = gstk__task(i)->wnext; /* before: as above */
+		gstk__enqueue(gstk__task(i));
 	}
 	gstk__wake_batch_end();
 }
@@ -40,7 +68,7 @@ int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why 
 	gstk__waitq_push(q, t);
 	code = gstk__block_unlock(lock, why, deadline_ns);
 	if (likely(code == GSTK__CODE_OK)) {
-		gstk__wait_released(lock);
+		gstk__wait_released(t);
 		return 0;
 	}
 	gstk__lock(lock);

@@ -8,9 +8,11 @@
  * - A waiter that was popped but whose wait was decided by somebody else (cancel, timeout) finds
  *   itself unlinked: it always takes the lock before it leaves such a wait, so whoever pops it may
  *   touch it until he unlocks.
- * - A waiter whose wait was won may run, return and free the object at once when its stack had an
- *   owner at that time (GSTK__LEFT). The winner still holds the lock then. So every waiter that is
- *   let in calls gstk__wait_released() before it returns: nobody touches an object after that.
+ * - A waiter whose wait was won runs after the winner has unlocked and enqueues it. But when its
+ *   stack had an owner at that time (GSTK__LEFT) the owner enqueues it, and it may run, return and
+ *   free the object while the winner still holds the lock. So in that case the winner marks the
+ *   waiter BUSY before, and clears the mark after he has unlocked; a waiter that is let in waits for
+ *   that (gstk__wait_released()). Neither of them touches the object after that: either may free it.
  */
 #ifndef GSTK__WAIT_WAITQ_H
 #define GSTK__WAIT_WAITQ_H
@@ -22,8 +24,11 @@
 #include "window/refuse.h"
 
 #define GSTK__UNLINKED	UINT32_MAX
+#define GSTK__BUSY	(UINT32_MAX - 1) /* in ->wnext */
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
+
+void gstk__wait_busy(struct gstk_task *t);
 
 static inline _Atomic uint32_t *gstk__waitq_lock(struct gstk__waitq *q)
 {
@@ -94,48 +99,64 @@ static inline void gstk__waitq_unlink(struct gstk__waitq *q, struct gstk_task *t
 	q->nr--;
 }
 
-/*
- * The waker's last access to the object is its unlock; wait for it. Pairs with gstk__unlock().
- * Usually one load: the lock is free.
- */
-static inline void gstk__wait_released(_Atomic uint32_t *lock)
+/* The winner may still be at the object. Pairs with gstk__wake_released(). Usually one load. */
+static inline void gstk__wait_released(struct gstk_task *t)
 {
-	if (unlikely(atomic_load_explicit(lock, memory_order_acquire))) {
-		gstk__lock(lock);
-		gstk__unlock(lock);
-	}
+	while (unlikely(__atomic_load_n(&t->wnext, __ATOMIC_ACQUIRE) == GSTK__BUSY))
+		gstk__wait_busy(t);
 }
 
-/* Tasks that were won under a lock and are enqueued after it: a chain through ->wnext. */
+/* The winner of a wait with GSTK__LEFT has unlocked. */
+static inline void gstk__wake_released(struct gstk_task *t)
+{
+	__atomic_store_n(&t->wnext, 0, __ATOMIC_RELEASE);
+}
+
+enum gstk__order gstk__wake_owned(struct gstk_task *t, enum gstk__code code);
+
+/* Decide the wait of a task that was popped, with its lock held. ENQUEUE: gstk__enqueue() it after
+ * unlocking. LEFT: call gstk__wake_released() after unlocking. */
+static inline enum gstk__order gstk__wake_popped(struct gstk_task *t, enum gstk__code code)
+{
+	enum gstk__order order = gstk__state_wake_parked(t, code);
+
+	return likely(order != GSTK__LEFT) ? order : gstk__wake_owned(t, code);
+}
+
+/* Tasks that were won under a lock, to be finished after it: chains through ->wnext (to enqueue) and
+ * ->wprev (LEFT). */
 struct gstk__wakes {
 	uint32_t head, tail;
+	uint32_t left;
 };
 
 /* Decide the wait of @t, which was popped, with @code. True when it was won. */
 static inline bool gstk__wakes_add(struct gstk__wakes *list, struct gstk_task *t, enum gstk__code code)
 {
-	enum gstk__order order = gstk__state_wake(t, code, 0);
+	enum gstk__order order = gstk__wake_popped(t, code);
+	uint32_t i = gstk__task_index(t);
 
 	if (likely(order == GSTK__ENQUEUE)) {
-		uint32_t i = gstk__task_index(t);
-
 		t->wnext = 0;
 		if (list->head)
 			gstk__task(list->tail)->wnext = i;
 		else
 			list->head = i;
 		list->tail = i;
+	} else if (order == GSTK__LEFT) {
+		t->wprev = list->left;
+		list->left = i;
 	}
 	return order != GSTK__LOST;
 }
 
-void gstk__wakes_flush_slow(uint32_t head);
+void gstk__wakes_flush_slow(const struct gstk__wakes *list);
 
 /* Make them run. Hold no lock. */
 static inline void gstk__wakes_flush(const struct gstk__wakes *list)
 {
-	if (list->head)
-		gstk__wakes_flush_slow(list->head);
+	if (list->head | list->left)
+		gstk__wakes_flush_slow(list);
 }
 
 /* Wake the oldest waiter whose wait can be won; false when there is none. Lock held. */

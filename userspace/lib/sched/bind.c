@@ -5,6 +5,7 @@
  * off the CPU at that moment.
  */
 #include "debug/annotate.h"
+#include "debug/inject.h"
 #include "sched/worker.h"
 
 #define TRIES 4
@@ -44,6 +45,7 @@ static bool own_window(struct gstk__worker *w, uint32_t i)
 	if (!ri)
 		return false;
 	r = gstk__task(ri);
+	GSTK__INJECT(bind);
 	if (!gstk__state_own(r)) {
 		/* It runs, or waits to run: ask it to share at its next park or yield. */
 		if (gstk__peek(&r->window) == i)
@@ -57,6 +59,7 @@ static bool own_window(struct gstk__worker *w, uint32_t i)
 		return false;
 	}
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
+	GSTK__INJECT(bound);
 	gstk__state_share(r, true);
 	gstk__gauge(&w->park.n.windows_shared, 1);
 	if (gstk__state_disown(r) == GSTK__ENQUEUE)

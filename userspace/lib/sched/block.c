@@ -16,6 +16,7 @@
 #include "arch/arch.h"
 #include "arch/far.h"
 #include "debug/annotate.h"
+#include "debug/inject.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 #include "sched/timer_pool.h"
@@ -36,11 +37,13 @@ static void window_release(struct gstk__worker *w, uint32_t index)
 	bool more = win->fifo_head || win->resident_ready;
 	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
 
+	GSTK__INJECT(release);
 	do {
 		new = more || old >> 32 ? (old & ~(uint64_t)GSTK__WIN_STATE_MASK) | GSTK__WIN_QUEUED
 					: GSTK__WIN_IDLE;
 	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
 							memory_order_relaxed));
+	GSTK__INJECT(released);
 	if ((new & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED)
 		gstk__push_ready(w, GSTK__ITEM_WINDOW | index);
 }
@@ -54,6 +57,7 @@ static void window_share(struct gstk_task *t)
 	win->resident = gstk__task_index(t);
 	win->claim_tick = t->tick;
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
+	GSTK__INJECT(share);
 	gstk__state_share(t, true);
 	atomic_fetch_and_explicit(&t->poke, (uint8_t)~GSTK__POKE_WANTED, memory_order_relaxed);
 }
@@ -102,6 +106,7 @@ static void after_commit(struct gstk__worker *w, struct gstk_task *t)
 		gstk__timer_arm(timer);
 	if (!w->after_commit(t, w->after_arg) && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
 		__builtin_unreachable(); /* we own it */
+	GSTK__INJECT(committed);
 	gstk__fence_light(); /* partner: gstk_cancel() */
 	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, 0) == GSTK__ENQUEUE)
 		__builtin_unreachable();
@@ -192,7 +197,9 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 
 		gstk__fence_light(); /* partner: gstk_cancel() */
 		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
+		GSTK__INJECT(parked);
 		gstk__unlock(lock);
+		GSTK__INJECT(unlocked);
 		/* t may wait for something else by now: this wait only. */
 		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0) &&
 		    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)

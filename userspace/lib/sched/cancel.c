@@ -4,6 +4,7 @@
  * the cancelling side stores ->poke, runs a barrier in every thread, and then reads the word. One of
  * the two sees the other. Many tasks can share one barrier: mark all, barrier, wake all.
  */
+#include "debug/inject.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 
@@ -20,6 +21,7 @@ void gstk__cancel_wake(struct gstk_task *t)
 {
 	uint32_t word = gstk__word(t);
 
+	GSTK__INJECT(cancel);
 	/* Still asked for, in the wait that we saw: else it has noticed, and waits for something else. */
 	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
 		gstk__enqueue(t);

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "debug/inject.h"
 #include "host/host.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -30,6 +31,7 @@ static void take_inbox(struct gstk__window *win)
 	while (!atomic_compare_exchange_weak_explicit(&win->word, &old, GSTK__WIN_OWNED, memory_order_acq_rel,
 						      memory_order_relaxed))
 		;
+	GSTK__INJECT(inbox_taken);
 	for (i = (uint32_t)(old >> 32); i; i = next) {
 		next = gstk__task(i)->next;
 		gstk__task(i)->next = rev;

@@ -2,6 +2,7 @@
 /* Putting items into a worker's queues, and enqueueing what was won. */
 #include "sched/worker.h"
 
+#include "debug/inject.h"
 #include "host/host.h"
 
 struct gstk__sched gstk__sched;
@@ -154,6 +155,7 @@ static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__work
 
 void gstk__enqueue(struct gstk_task *t)
 {
+	GSTK__INJECT(won);
 	if (!enqueue_next(gstk__self(), t))
 		enqueue_slow(t);
 }

@@ -32,6 +32,7 @@
 #ifndef GSTK__TASK_STATE_H
 #define GSTK__TASK_STATE_H
 
+#include "debug/inject.h"
 #include "task/task.h"
 
 enum gstk__state {
@@ -194,6 +195,7 @@ gstk__state_disown(struct gstk_task *t)
 {
 	uint32_t old = atomic_load_explicit(&t->word, memory_order_relaxed), new;
 
+	GSTK__INJECT(disown);
 	do {
 		new = old & ~(GSTK__STATE_MASK | GSTK__NOTIFIED);
 		new |= old & GSTK__NOTIFIED ? GSTK__RUNNABLE : GSTK__PARKED;

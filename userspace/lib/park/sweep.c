@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "debug/annotate.h"
+#include "debug/inject.h"
 #include "host/host.h"
 #include "host/lock.h"
 
@@ -145,6 +146,7 @@ static uint32_t own(uint32_t i, struct gstk_task **r)
 	if (word != GSTK__WIN_SOLO)
 		return 0;
 	ri = gstk__peek(&win->resident);
+	GSTK__INJECT(sweep_own);
 	if (!ri || !gstk__state_own(gstk__task(ri)))
 		return 0;
 	*r = gstk__task(ri);
@@ -246,17 +248,18 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 	}
 }
 
-/* Own a task whose stack is not resident: its word, or its window's. */
-static uint32_t own_evicted(struct gstk_task *t)
+/* Own a task whose stack is not resident: its word, or the word of @window, which it was seen in. It
+ * may be in another by now: what is owned here is what is given back, nothing else. */
+static uint32_t own_evicted(struct gstk_task *t, uint32_t window)
 {
 	uint32_t word = gstk__word(t);
 	uint64_t idle = GSTK__WIN_IDLE;
 
 	if (!(word & GSTK__SHARED))
 		return gstk__state_own(t) ? gstk__task_index(t) : 0;
-	if (!atomic_compare_exchange_strong(&gstk__win(t->window)->word, &idle, GSTK__WIN_OWNED))
+	if (!atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED))
 		return 0;
-	return OWNED_WINDOW | t->window;
+	return OWNED_WINDOW | window;
 }
 
 static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
@@ -273,7 +276,7 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		note_next(&f);
 		return;
 	}
-	what = own_evicted(t);
+	what = own_evicted(t, window);
 	if (!what)
 		return;
 	/* Owned: look again, it may be another task by now. */

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "debug/inject.h"
 #include "host/host.h"
 #include "sched/worker.h"
 
@@ -128,9 +129,13 @@ static void run_cleanups(struct gstk_task *t)
 static inline enum gstk__order wake_joiner(struct gstk_task *j, struct gstk_task *t)
 {
 	for (int spin = 0;; spin++) {
-		enum gstk__order order = gstk__state_wake(j, GSTK__CODE_OK, 0);
+		/* Before the attempt: when j parks between the two, the next one is to win it. */
+		uint32_t state = gstk__state_of(gstk__word(j));
+		enum gstk__order order;
 
-		if (__builtin_expect(order != GSTK__LOST, 1) || gstk__state_of(gstk__word(j)) != GSTK__RUNNING ||
+		GSTK__INJECT(wake_joiner);
+		order = gstk__state_wake(j, GSTK__CODE_OK, 0);
+		if (__builtin_expect(order != GSTK__LOST, 1) || state != GSTK__RUNNING ||
 		    __atomic_load_n(&j->obj, __ATOMIC_ACQUIRE) != t)
 			return order;
 		if (spin < 100)
@@ -198,10 +203,10 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	gstk__count(&w->park.n.ends);
 	t->tier = GSTK__TIER_NONE;
 	p = atomic_load_explicit(peer, memory_order_relaxed);
-	if (p & GSTK__PEER_LOCK) {
+	if ((p & (GSTK__PEER_LOCK | GSTK__PEER_DETACHED)) == GSTK__PEER_LOCK) {
 		atomic_store_explicit(peer, GSTK__PEER_DONE, memory_order_release);
 	} else {
-		/* Detached, or detached just now. */
+		/* Detached, perhaps just before it took the lock: nobody else frees it. */
 		gstk__task_reap(t);
 	}
 	if (wake)
@@ -279,10 +284,12 @@ int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 		if (__builtin_expect(err < 0, 0))
 			return err;
 		if (!err) {
+			GSTK__INJECT(join_registered);
 			code = gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns);
 			if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
 				/* An end that waits for us to park must not wait for us to withdraw. */
 				__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
+				GSTK__INJECT(join_withdraw);
 				if (!join_withdraw(me, t))
 					return gstk__code_errno(code);
 			}

@@ -51,3 +51,11 @@ $(O)/test/lib/pubsub_server_test: LIB_LIBS += -lhiredis
 demo: demo-pubsub  ## the publish/subscribe server with as many subscribers as the machine allows
 demo-pubsub: $(O)/bin/pubsub $(O)/bin/pubsub-load
 	@$(ex-dir)/pubsub/demo.sh $(O)/bin
+
+# Tools and libraries that know nothing of the server, in each variant of the unit tests.
+pubsub-variants := plain $(unit-variants)
+.PHONY: check-pubsub $(addprefix check-pubsub-,$(pubsub-variants))
+$(addprefix check-pubsub-,$(pubsub-variants)): check-pubsub-%: $(O)/bin/pubsub
+	@$(variant-$*) $(RUN_TESTS) -s pubsub -v $* -t 300 "selftests/lib/pubsub_tools.sh $(O)/bin/pubsub"
+check-pubsub: $(addprefix check-pubsub-,$(pubsub-variants))  ## redis-cli, redis-benchmark and a Python client
+check: check-pubsub

@@ -19,7 +19,7 @@ UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
 VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(O)/$(VM)/memcg_test
 VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
-.PHONY: kmod check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
+.PHONY: kmod check-mm check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
@@ -70,6 +70,9 @@ $(CHECK_FUZZ): check-fuzz-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(O
 check-debug-kernel: ## all suites, no-memory runs and a fuzzer on debug kernels (built once: K=6.12, K=7.2 or both)
 	+@$(MAKE) --no-print-directory $(foreach k,$(if $(filter command line,$(origin K)),$(K),$(DEBUG_KERNELS)),check-kernel-$(k)-debug check-fuzz-$(k)-debug)
 fuzz: check-fuzz-$(K)-debug ## the ioctl fuzzer alone, on debug kernel K, with coverage (FUZZ_SECONDS, FUZZ_SEED)
+
+check-mm: vm-kernel-$(K) $(O)/kmod-$(K)/greenstk.ko $(VMO)/init ## the kernel's own mm selftests with the module loaded, against without
+	@KO=$(O)/kmod-$(K)/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/mm.sh $(K) $(VMO)/mm-$(K)
 
 check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_SUITES) ## modules with one planted bug each: a named suite must fail on it
 	@$(VM_ENV) $(QUIETLY) $(VM)/mutations.sh $(VMO)/mutations $(O) "$(ONLY)" $(VM_DEBUG_SUITES)

@@ -16,7 +16,7 @@ FUZZ_SEED    ?= 1
 # The ABI's suites. Other parts may add statically linked tests: VM_SUITES += FILE.
 UAPI_SRC := $(wildcard selftests/uapi/*_test.c)
 UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
-VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(O)/$(VM)/memcg_test
+VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(addprefix $(O)/$(VM)/,memcg_test stale_test)
 VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
 .PHONY: kmod check-mm check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE

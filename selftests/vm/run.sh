@@ -16,7 +16,8 @@ shift 3
 mkdir -p "$dir" && dir=$(cd "$dir" && pwd)
 kernel_line "${k%-debug}"
 case $k in
-*-debug) image=$CACHE/root-$ROOT/debug/linux-$K/arch/x86/boot/bzImage mods= ;;
+*-debug) image=$CACHE/root-$ROOT/debug/linux-$K/arch/x86/boot/bzImage mods=
+	APPEND="page_poison=1 page_owner=on $APPEND" ;;
 *) image=$CACHE/kernels/$K/vmlinuz mods=$CACHE/kernels/$K/modules ;;
 esac
 busybox=$CACHE/root-bookworm/bin/busybox

@@ -14,8 +14,8 @@
 
 struct object {
 	int fd;
-	size_t map_bytes;
-	char *map;
+	size_t map_bytes, grave_bytes;
+	char *map, *grave;
 	int per_step;	/* windows of the module in one step */
 	uint64_t parked[NR_WINDOWS];
 };
@@ -81,6 +81,11 @@ static bool module_open(struct bench *b)
 	o->map = mmap(NULL, s.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, o->fd, 0);
 	if (o->map == MAP_FAILED)
 		die("mmap of the object");
+	/* Pages that a batch frees go there, so that its own flush covers them. */
+	o->grave_bytes = s.grave_bytes;
+	o->grave = s.grave_bytes ? mmap(NULL, s.grave_bytes, PROT_NONE, MAP_SHARED, o->fd, s.grave_offset) : NULL;
+	if (o->grave == MAP_FAILED)
+		die("mmap of the graves");
 	b->windows = o->map + s.windows_offset;
 	b->priv = o;
 	if (!b->way->exchange)
@@ -100,6 +105,8 @@ static void module_close(struct bench *b)
 	struct object *o = b->priv;
 
 	munmap(o->map, o->map_bytes);
+	if (o->grave)
+		munmap(o->grave, o->grave_bytes);
 	close(o->fd);
 	free(o);
 }

@@ -16,7 +16,8 @@ endif
 ifneq ($(filter bench,$(goals)),)
 deps-groups += $(if $(filter-out 0,$(PEERS)),peers)
 endif
-ifneq ($(filter vm check-kernels $(if $(FAST),,check),$(goals)),)
+ifneq ($(filter vm vm-% kmod fuzz check-kernel% check-fuzz-% check-debug-kernel check-mutations check-mm \
+	$(if $(FAST),,check),$(goals)),)
 deps-groups += vm
 endif
 deps-stamp := $(TOP_O)/.deps/$(subst $(eval) ,-,$(strip $(deps-groups))).mk

@@ -28,21 +28,9 @@ test        mandoc           lint of man pages
 test        git              the cloned-tree test
 sanitizers  valgrind         memory checker
 sanitizers  libc6-dbg        valgrind reads it
-vm          qemu-system-x86  runs the kernels
-vm          busybox-static   the guest's user space
-vm          cpio             builds the initrd
-vm          debootstrap      a newer compiler for the newest kernel
 vm          xz-utils         unpacks linux-source
-vm          bc               kernel build
-vm          bison            kernel build
-vm          flex             kernel build
-vm          libelf-dev       kernel build
-vm          libssl-dev       kernel build
-vm          rsync            kernel headers
-vm          kmod             modinfo
 vm          sparse           checks the module
 vm          dwarves          checks the ABI's layout
-vm          linux-headers-amd64  module build for 6.1
 peers       libboost-context-dev  peer
 peers       libboost-fiber-dev    peer
 peers       golang-go        peer

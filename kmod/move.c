@@ -33,6 +33,9 @@ static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long n
 
 	if (likely(!apply_to_page_range(mm, addr, nr << PAGE_SHIFT, fn, &walk)))
 		return;
+#ifdef GSK_MUTATE_LOST_ERROR
+	return;
+#endif
 	flags = memalloc_noreclaim_save();
 	while ((done = walk.cell - cells) < nr) {
 		if (!apply_to_page_range(mm, addr + (done << PAGE_SHIFT),
@@ -42,6 +45,21 @@ static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long n
 	}
 	memalloc_noreclaim_restore(flags);
 }
+
+#ifdef GSK_MUTATE_PUT_FIRST
+static int copy_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct walk *walk = data;
+
+	*walk->cell++ = ptep_get(ptep);
+	return 0;
+}
+
+void gsk_copy(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+{
+	walk_range(mm, addr, nr, cells, NULL, copy_one);
+}
+#endif
 
 static __always_inline gsk_cell take(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {

@@ -32,6 +32,9 @@ static inline struct page *gsk_cell_page(gsk_cell cell)
 }
 
 int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr);
+#ifdef GSK_MUTATE_PUT_FIRST
+void gsk_copy(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+#endif
 void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
 void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
 void gsk_park(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);

@@ -161,6 +161,9 @@ static u32 make_tables(struct gsk_buf *buf, u32 n)
 				err = gsk_tables_alloc(mm, addr, m->out->nr);
 			made = last >> PMD_SHIFT;
 		}
+#ifdef GSK_MUTATE_LOST_ERROR
+		err = 0;
+#endif
 		if (err) {
 			buf->sw[i].result = err;
 			spin_lock(&space->slot_lock);
@@ -205,8 +208,11 @@ static void die(struct gsk_buf *buf, gsk_cell *cells, u32 nr)
  * Ranges that follow each other in the address space and in the cells are
  * walked in one call.
  */
+typedef void (*gsk_walk_fn)(struct mm_struct *mm, unsigned long addr, unsigned long nr,
+			    gsk_cell *cells);
+
 struct run {
-	void (*fn)(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
+	gsk_walk_fn fn;
 	unsigned long addr;
 	gsk_cell *cells;
 	u32 nr;
@@ -256,10 +262,10 @@ static u32 sort_inbound(struct gsk_buf *buf, u32 n)
 	return nr;
 }
 
-static void take_inbound(struct gsk_buf *buf, u32 n)
+static void take_inbound(struct gsk_buf *buf, u32 n, gsk_walk_fn take)
 {
 	struct gsk_space *space = buf->space;
-	struct run run = { .fn = gsk_take };
+	struct run run = { .fn = take };
 	u32 i, nr = sort_inbound(buf, n), in = 0;
 	struct gsk_move *m;
 
@@ -270,6 +276,10 @@ static void take_inbound(struct gsk_buf *buf, u32 n)
 		in += m->plan.nr_eager;
 	}
 	run_flush(&run);
+#ifdef GSK_MUTATE_PUT_FIRST
+	if (run.fn != gsk_take)
+		return;
+#endif
 	for_each_live(buf, n, i, m) {
 		if (m->old)
 			gsk_take(current->mm, slot_addr(space, m->old), m->old->nr,
@@ -345,7 +355,7 @@ static void move_generic(struct gsk_buf *buf, u32 n)
 	u32 i;
 
 	gsk_flush_begin(mm);
-	take_inbound(buf, n);
+	take_inbound(buf, n, gsk_take);
 	for_each_live(buf, n, i, m) {
 		u32 nr = m->plan.nr_range;
 
@@ -369,7 +379,11 @@ static void move_exchange(struct gsk_buf *buf, u32 n)
 	u32 i;
 
 	gsk_flush_begin(mm);
-	take_inbound(buf, n);
+#ifdef GSK_MUTATE_PUT_FIRST
+	take_inbound(buf, n, gsk_copy);
+#else
+	take_inbound(buf, n, gsk_take);
+#endif
 	for_each_live(buf, n, i, m) {
 		u32 nr = m->plan.nr_range, below = nr - m->plan.nr_in, nr_eager = m->plan.nr_eager;
 		gsk_cell *win = buf->cells + m->at_win, *in = buf->cells + m->at_in;
@@ -387,6 +401,9 @@ static void move_exchange(struct gsk_buf *buf, u32 n)
 		sort_cells(buf, m);
 	}
 	flush(buf);
+#ifdef GSK_MUTATE_PUT_FIRST
+	take_inbound(buf, n, gsk_take);
+#endif
 	put_outbound(buf, n);
 }
 

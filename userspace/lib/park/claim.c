@@ -176,3 +176,14 @@ GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 	gstk__count(&p->n.prefetches);
 	return true;
 }
+
+GSTK__RACY void gstk__prefetch_stack(const struct gstk_task *t)
+{
+	const char *sp = t->sp;
+
+	/* Any address will do: sp may be stale, or an image's. */
+	if (t->tier != GSTK__TIER_RESIDENT)
+		return;
+	for (size_t i = 0; i < 1024; i += 64)
+		__builtin_prefetch(sp + i, 0, 3);
+}

@@ -94,7 +94,11 @@ static __attribute__((noinline)) int wake_node(struct gstk__chanq *q, uint32_t i
 	/* Also when it runs by now: it takes the lock before it looks at its nodes. */
 	if (order != GSTK__LOST)
 		n->won = 1;
-	return order == GSTK__LEFT ? LEFT_NODE : order;
+	if (unlikely(order == GSTK__ENQUEUE && (gstk__task(n->task)->flags & GSTK__T_FOREIGN))) {
+		gstk__enqueue(gstk__task(n->task)); /* now: after unlocking its thread may be gone */
+		return LEFT_NODE;
+	}
+	return order == GSTK__LEFT ? LEFT_NODE : (int)order;
 }
 
 static inline int wake_task(struct gstk__chanq *q, struct gstk_task *t, enum gstk__code code)

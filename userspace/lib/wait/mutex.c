@@ -116,10 +116,12 @@ static __attribute__((noinline)) int lock_slow(gstk_mutex *m, struct gstk_task *
 			code = gstk__block_unlock(bucket, GSTK__WAIT_MUTEX, deadline_ns);
 		else
 			code = gstk__block(commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
-		if (code == GRANTED)
-			return 0;
-		if (code == GSTK__CODE_OK)
+		if (code == GRANTED || code == GSTK__CODE_OK) {
+			gstk__wait_released(t);
+			if (code == GRANTED)
+				return 0;
 			continue;
+		}
 		gstk__lock(bucket);
 		gstk__waitq_unlink(&m->q, t);
 		gstk__unlock(bucket);
@@ -174,12 +176,12 @@ static __attribute__((noinline)) void unlock_slow(gstk_mutex *m)
 		if (now - n->msg[0] > FAIR_NS) {
 			/* Before the wait is decided: then n may run, unlock and free the mutex. */
 			atomic_store_explicit(word, mine(n) | rest, memory_order_relaxed);
-			order = gstk__state_wake(n, GRANTED, 0);
+			order = gstk__wake_popped(n, GRANTED);
 			if (order != GSTK__LOST)
 				break;
 		} else {
 			/* n cannot get in before the store; it comes back to this bucket if it runs already. */
-			order = gstk__state_wake(n, GSTK__CODE_OK, 0);
+			order = gstk__wake_popped(n, GSTK__CODE_OK);
 			if (order == GSTK__LOST)
 				continue;
 			atomic_store_explicit(word, rest, memory_order_release);
@@ -191,6 +193,8 @@ static __attribute__((noinline)) void unlock_slow(gstk_mutex *m)
 	gstk__unlock(bucket);
 	if (order == GSTK__ENQUEUE)
 		gstk__enqueue(n);
+	else if (order == GSTK__LEFT)
+		gstk__wake_released(n);
 }
 
 int gstk_mutex_unlock(gstk_mutex *m)

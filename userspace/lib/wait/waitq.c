@@ -28,6 +28,8 @@ __attribute__((noinline)) enum gstk__order gstk__wake_owned(struct gstk_task *t,
 
 	__atomic_store_n(&t->wnext, GSTK__BUSY, __ATOMIC_RELAXED);
 	order = gstk__state_wake(t, code, 0);
+	if (order == GSTK__ENQUEUE && (t->flags & GSTK__T_FOREIGN))
+		return GSTK__LEFT; /* it does not wait for its futex when it looks at its word just now */
 	if (order != GSTK__LEFT)
 		__atomic_store_n(&t->wnext, 0, __ATOMIC_RELAXED);
 	return order;

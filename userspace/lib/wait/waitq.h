@@ -9,10 +9,11 @@
  *   itself unlinked: it always takes the lock before it leaves such a wait, so whoever pops it may
  *   touch it until he unlocks.
  * - A waiter whose wait was won runs after the winner has unlocked and enqueues it. But when its
- *   stack had an owner at that time (GSTK__LEFT) the owner enqueues it, and it may run, return and
- *   free the object while the winner still holds the lock. So in that case the winner marks the
- *   waiter BUSY before, and clears the mark after he has unlocked; a waiter that is let in waits for
- *   that (gstk__wait_released()). Neither of them touches the object after that: either may free it.
+ *   stack had an owner at that time (GSTK__LEFT), or when it is a thread that is no worker, it may
+ *   run, return and free the object while the winner still holds the lock. So in these cases the
+ *   winner marks the waiter BUSY before, and clears the mark after he has unlocked; a waiter that is
+ *   let in waits for that (gstk__wait_released()). Neither touches the object after that: either may
+ *   free it.
  */
 #ifndef GSTK__WAIT_WAITQ_H
 #define GSTK__WAIT_WAITQ_H
@@ -109,6 +110,9 @@ static inline void gstk__wait_released(struct gstk_task *t)
 /* The winner of a wait with GSTK__LEFT has unlocked. */
 static inline void gstk__wake_released(struct gstk_task *t)
 {
+	/* Before the mark goes: then the thread may end and t be somebody else. */
+	if (t->flags & GSTK__T_FOREIGN)
+		gstk__enqueue(t);
 	__atomic_store_n(&t->wnext, 0, __ATOMIC_RELEASE);
 }
 
@@ -118,8 +122,10 @@ enum gstk__order gstk__wake_owned(struct gstk_task *t, enum gstk__code code);
  * unlocking. LEFT: call gstk__wake_released() after unlocking. */
 static inline enum gstk__order gstk__wake_popped(struct gstk_task *t, enum gstk__code code)
 {
-	enum gstk__order order = gstk__state_wake_parked(t, code);
+	enum gstk__order order = GSTK__LEFT;
 
+	if (likely(!(t->flags & GSTK__T_FOREIGN)))
+		order = gstk__state_wake_parked(t, code);
 	return likely(order != GSTK__LEFT) ? order : gstk__wake_owned(t, code);
 }
 

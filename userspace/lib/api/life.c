@@ -2,14 +2,20 @@
 #include "api/life.h"
 
 #include "api/config.h"
+#include "debug/overflow.h"
+#include "debug/sigstack.h"
 #include "sched/sched.h"
 #include "sched/sweeper.h"
 #include "wait/fd.h"
+
+static __thread struct gstk__sigstack sigstack;
 
 int gstk__life_init(void)
 {
 	int err = gstk__netpoll_register();
 
+	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
+		err = gstk__overflow_init();
 	if (err || (gstk__config.flags & GSTK_NO_SWEEP))
 		return err;
 	return gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
@@ -18,6 +24,7 @@ int gstk__life_init(void)
 
 void gstk__life_fini(void)
 {
+	gstk__overflow_fini();
 	gstk__sweeper_stop();
 	if (gstk__poller)
 		gstk__poller->fini();
@@ -26,8 +33,10 @@ void gstk__life_fini(void)
 
 void gstk__life_thread_begin(struct gstk__worker *w)
 {
+	gstk__sigstack_begin(&sigstack);
 }
 
 void gstk__life_thread_end(struct gstk__worker *w)
 {
+	gstk__sigstack_end(&sigstack);
 }

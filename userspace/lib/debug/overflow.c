@@ -120,7 +120,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 		if (overflowed(w->current, address, sp))
 			report(w->current, address, context);
 		/* About to switch: the next task is current, but this is still the stack of the last. */
-		if (overflowed(w->left, address, sp))
+		if (w->after != GSTK__AFTER_NOTHING && overflowed(w->left, address, sp))
 			report(w->left, address, context);
 	}
 	chain(sig, info, context);

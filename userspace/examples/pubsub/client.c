@@ -100,10 +100,11 @@ struct client *client_try_get(uint32_t index)
 
 void client_put(struct client *c)
 {
-	struct details *x = c->details;
+	struct details *x;
 
 	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	x = c->details;
 	if (x) {
 		outq_clear(&x->held);
 		free(x->name);
@@ -118,7 +119,7 @@ void client_put(struct client *c)
 
 struct details *client_details(struct client *c)
 {
-	struct details *x = __atomic_load_n(&c->details, __ATOMIC_ACQUIRE);
+	struct details *x = client_peek(c);
 
 	if (!x) {
 		spin_lock(&c->lock);
@@ -153,14 +154,15 @@ static bool keep_partial(struct client *c, const struct resp_parser *parser, con
 
 static void drop_partial(struct client *c)
 {
-	struct partial *in = c->details ? c->details->in : NULL;
+	struct details *x = client_peek(c);
+	struct partial *in = x ? x->in : NULL;
 
 	if (!in)
 		return;
 	atomic_fetch_sub(&partial_bytes, sizeof(*in) + in->cap);
 	resp_reset(&in->parser);
 	free(in);
-	c->details->in = NULL;
+	x->in = NULL;
 }
 
 /* Room for more of the request; it grows with what has come, not with what was announced. */
@@ -280,6 +282,10 @@ static enum turn digest(struct session *se, struct partial *in, char *buf, size_
 	else
 		resp_init(p, client_limits.max_request);
 	done = feed(se, p, buf, len, &bad);
+	/* The answer to PUBLISH comes when the messages are on their way: who publishes waits for the
+	 * sockets of subscribers, not they for a heap of messages. */
+	if (se->published)
+		dirty_flush(se->list);
 	if (se->corked)
 		session_uncork(se);
 	else
@@ -305,9 +311,10 @@ static enum turn digest(struct session *se, struct partial *in, char *buf, size_
 }
 
 /* The socket has something: one read and all that follows from it. */
-static __attribute__((noinline)) enum turn client_turn(struct client *c, int *list)
+static __attribute__((noinline)) enum turn client_turn(struct client *c)
 {
-	struct partial *in = c->details ? c->details->in : NULL;
+	struct details *x = client_peek(c);
+	struct partial *in = x ? x->in : NULL;
 	struct session se = { .client = c, .index = client_index(c) };
 	struct scratch *s;
 	enum turn turn;
@@ -315,7 +322,6 @@ static __attribute__((noinline)) enum turn client_turn(struct client *c, int *li
 	char *to;
 	ssize_t n;
 
-	*list = -1;
 	s = scratch_get();
 	if (!s)
 		return TURN_END;
@@ -343,8 +349,6 @@ static __attribute__((noinline)) enum turn client_turn(struct client *c, int *li
 		if (in)
 			in->len += (uint32_t)n;
 		turn = digest(&se, in, in ? in->data : s->in, in ? in->len : (size_t)n);
-		if (se.published)
-			*list = (int)se.list;
 	} else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		turn = TURN_WAIT;
 	} else {
@@ -396,13 +400,10 @@ static __attribute__((noinline)) void client_end(struct client *c)
 void *client_main(void *arg)
 {
 	struct client *c = arg;
-	int list;
 
 	while (gstk_poll(c->fd, POLLIN, GSTK_NEVER) > 0) {
-		enum turn turn = client_turn(c, &list);
+		enum turn turn = client_turn(c);
 
-		if (list >= 0)
-			dirty_flush((unsigned int)list);
 		if (turn == TURN_FINISH)
 			client_finish(c);
 		if (turn != TURN_WAIT)

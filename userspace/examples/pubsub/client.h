@@ -100,6 +100,11 @@ void client_put(struct client *c);
 size_t client_nr(void);
 size_t client_bytes(void);
 uint32_t client_clock(void);
+/** Its details, or NULL. Without the lock a publisher may install them at any moment. */
+static inline struct details *client_peek(struct client *c)
+{
+	return __atomic_load_n(&c->details, __ATOMIC_ACQUIRE);
+}
 /** Its details, made when it has none. NULL when memory is out. Own task only. */
 struct details *client_details(struct client *c);
 
@@ -121,7 +126,7 @@ void client_kill(struct client *c);
 
 /** The list that this turn of a publisher should use. */
 unsigned int dirty_list(void);
-/** Let other publishers add theirs, then send what is on @list, a few at a time. Parks. */
+/** Let other publishers add theirs, then send what is on @list now, a few at a time. Parks. */
 void dirty_flush(unsigned int list);
 
 #endif

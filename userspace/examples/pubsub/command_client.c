@@ -48,7 +48,7 @@ bool client_set_name(struct session *se, struct word name)
 
 void client_forget_names(struct client *c)
 {
-	struct details *x = c->details;
+	struct details *x = client_peek(c);
 	char *name = NULL;
 
 	if (!x)
@@ -218,7 +218,7 @@ void command_client(struct session *se)
 {
 	struct word sub = session_arg(se, 1);
 	uint32_t nr = se->request->nr_args;
-	struct details *x = se->client->details;
+	struct details *x = client_peek(se->client);
 	char line[1024];
 
 	if (word_is(sub, "id") && nr == 2) {

@@ -17,6 +17,7 @@
 static struct dirty {
 	spin lock;
 	uint32_t head, tail; /* client index + 1 */
+	uint64_t pushed, popped;
 } lists[NR_LISTS] __attribute__((aligned(64)));
 
 static void *drain_main(void *arg);
@@ -173,6 +174,7 @@ static void put_on_list(struct client *c, unsigned int list)
 	else
 		d->head = self;
 	d->tail = self;
+	d->pushed++;
 	spin_unlock(&d->lock);
 }
 
@@ -279,32 +281,40 @@ unsigned int dirty_list(void)
 	return (unsigned int)gstk_worker() % NR_LISTS;
 }
 
-static int pop(struct dirty *d, struct client **batch)
+/* Take some; false when everything up to @upto has been taken. */
+static bool pop(struct dirty *d, struct client **batch, int *nr, uint64_t upto)
 {
-	int nr = 0;
+	bool more;
 
+	*nr = 0;
 	spin_lock(&d->lock);
-	for (; nr < FLUSH_BATCH && d->head; nr++) {
-		batch[nr] = client_at(d->head - 1);
-		d->head = batch[nr]->next;
+	more = d->popped < upto;
+	for (; more && *nr < FLUSH_BATCH && d->head; ++*nr, d->popped++) {
+		batch[*nr] = client_at(d->head - 1);
+		d->head = batch[*nr]->next;
 	}
 	if (!d->head)
 		d->tail = 0;
 	spin_unlock(&d->lock);
-	return nr;
+	return more;
 }
 
 void dirty_flush(unsigned int list)
 {
 	struct client *batch[FLUSH_BATCH];
+	struct dirty *d = &lists[list];
+	uint64_t upto;
 	int nr;
 
-	/* Publishers that are ready to run go first: what they have for the same subscribers
-	 * leaves in the same system call. */
+	spin_lock(&d->lock);
+	upto = d->pushed;
+	spin_unlock(&d->lock);
+	/* Publishers that are ready to run go first: what they have for the same subscribers leaves
+	 * in the same system call. But what comes behind ours is theirs to send, or we would be
+	 * kept here while our own publisher waits. */
 	for (;;) {
 		gstk_yield();
-		nr = pop(&lists[list], batch);
-		if (!nr)
+		if (!pop(d, batch, &nr, upto))
 			break;
 		for (int i = 0; i < nr; i++) {
 			client_flush(batch[i]);

@@ -15,13 +15,16 @@
 struct ctx {
 	void (*wait)(void);
 	unsigned int calls;
+	bool waited;
 	uint64_t id;
 };
 
 static void wait_once(struct ctx *c, unsigned int at)
 {
-	if (c->calls++ == at)
+	if (c->calls++ == at) {
+		c->waited = true;
 		c->wait();
+	}
 }
 
 /* A table of requests sorted by cost; the comparator asks somebody, so it waits. */
@@ -216,6 +219,8 @@ int chain_run(uint64_t id, void (*wait)(void))
 	int rc = chains[id % (sizeof(chains) / sizeof(chains[0]))](&c);
 
 	bench_use(&c);
+	if (!c.waited) /* a few ids sort or search with too few comparisons: they wait here */
+		wait();
 	return rc;
 }
 

@@ -70,7 +70,7 @@ suite_orders() { # VARIANT FILE...
 	for f in "$@"; do
 		where=$(basename "$(dirname "$f")")
 		echo "suite $(settings_timeout "$where") $where/$(basename "$f")$([ "$variant" = default ] || echo ".$variant")" \
-			"cd /tmp && GREENSTK_VARIANT=$variant exec /vm/$(basename "$f")"
+			"cd /tmp && GREENSTK_VARIANT=$variant GREENSTK_PATIENCE=$((4 * ${TIMEOUT_FACTOR:-1})) exec /vm/$(basename "$f")"
 	done
 }
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # usage: selftest.sh K DIR
 # Does the harness see what it exists to see? Boots a guest per case; a case
-# passes when the verdict is the expected one and names the expected reason.
+# passes when the verdict is the expected one and names the expected reason. On a
+# debug kernel (K=6.12-debug) real faults by LKDTM come on top.
 . "$(dirname "$0")/lib.sh"
 
 unset RESULTS
@@ -33,6 +34,14 @@ forged        | did not report  | suite 20 t/a echo "vm: exit 0 0123456789abcdef
 no-module     | No such file    | insmod /vm/none.ko\nsuite 20 t/a true
 left-loaded   | rmmod           | insmod /lib/modules/loop.ko\nsuite 20 t/a dd if=/dev/zero of=/tmp/i bs=64k count=1; losetup /dev/loop0 /tmp/i\nrmmod loop
 empty         | no results      | nothing
+END
+	[ "$k" != "${k%-debug}" ] || return 0
+	local crash=/sys/kernel/debug/provoke-crash/DIRECT
+	cat <<END
+real-WARN     | not clean       | suite 30 t/a echo WARNING >$crash
+real-BUG      | not clean       | suite 30 t/a echo BUG >$crash
+real-KASAN    | not clean       | suite 30 t/a echo READ_AFTER_FREE >$crash
+real-list     | not clean       | suite 30 t/a echo CORRUPT_LIST_ADD >$crash
 END
 }
 

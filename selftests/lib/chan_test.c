@@ -385,7 +385,7 @@ static void race(size_t elem, size_t capacity)
 		s[i] = start(race_sender, (void *)(i + 1));
 		r[i] = start(race_receiver, (void *)(i + 1));
 	}
-	while (gstk_now() < until) {
+	while (gstk_now() < until || atomic_load(&got_nr) <= 10) {
 		gstk_cancel((rnd(&seed) & 1 ? s : r)[rnd(&seed) % N]);
 		if (rnd(&seed) % 4 == 0)
 			gstk_sleep(rnd(&seed) % 200000);

@@ -315,7 +315,7 @@ WAIT_TEST(no_message_is_lost_among_selects)
 		make(3, elem, shape & 2 ? 2 : 0);
 		for (uintptr_t i = 0; i < N; i++)
 			t[i] = start(i < 6 ? racer : plain, (void *)(i + 1));
-		while (gstk_now() < until) {
+		while (gstk_now() < until || atomic_load(&got_nr) <= 10) {
 			gstk_cancel(t[rnd(&seed) % N]);
 			gstk_sleep(rnd(&seed) % 300000);
 		}

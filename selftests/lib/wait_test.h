@@ -65,12 +65,20 @@ static inline long finish(gstk_task *t)
 	return (long)r;
 }
 
+/* How much slower things are in this variant, for what is bounded by time. */
+static inline unsigned long slowness(void)
+{
+	const char *v = getenv("GREENSTK_TEST_VARIANT");
+
+	return v && strstr(v, "valgrind") ? 20 : v && strstr(v, "san") ? 5 : 1;
+}
+
 /* Let the others get to where they wait. */
 static inline void settle(void)
 {
 	for (int i = 0; i < 20; i++)
 		gstk_yield();
-	gstk_sleep(2 * MS);
+	gstk_sleep(2 * MS * slowness());
 }
 
 static inline unsigned long scaled(unsigned long n)

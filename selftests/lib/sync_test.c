@@ -134,11 +134,20 @@ WAIT_TEST(a_wait_without_the_mutex_is_refused)
 /* A bounded buffer; consumers are cancelled and time out; every signal reaches one that takes it. */
 static int stock, made, used;
 
+static int lock_uncancelled(void)
+{
+	int r;
+
+	while ((r = gstk_mutex_lock(&m)) == -ECANCELED)
+		gstk_cancel_clear();
+	return r;
+}
+
 static void *consumer(void *arg)
 {
 	uint32_t seed = (uint32_t)(uintptr_t)arg * 2654435761u + 1;
 
-	CHECK_EQ(gstk_mutex_lock(&m), 0);
+	CHECK_EQ(lock_uncancelled(), 0);
 	while (!(atomic_load(&stop) && !stock)) {
 		int r = 0;
 
@@ -153,15 +162,6 @@ static void *consumer(void *arg)
 	}
 	CHECK_EQ(gstk_mutex_unlock(&m), 0);
 	return NULL;
-}
-
-static int lock_uncancelled(void)
-{
-	int r;
-
-	while ((r = gstk_mutex_lock(&m)) == -ECANCELED)
-		gstk_cancel_clear();
-	return r;
 }
 
 static void *canceller(void *arg)

@@ -363,7 +363,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	if (!w)
 		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
 	t = w->current;
-	if (t->flags & GSTK__T_DEADLINE) {
+	if (cancelable && (t->flags & GSTK__T_DEADLINE)) {
 		struct gstk__ext *x = gstk__ext(t);
 
 		if (x->deadline_ns < deadline_ns)

@@ -22,7 +22,8 @@ int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity)
 
 	if (!chan || elem_size > INT32_MAX || capacity > INT32_MAX)
 		return -EINVAL;
-	if (__builtin_mul_overflow(elem_size, capacity, &bytes) || bytes > SIZE_MAX / 2)
+	/* More than any address space: malloc() of a sanitizer would abort. */
+	if (__builtin_mul_overflow(elem_size, capacity, &bytes) || bytes > 1ull << 46)
 		return -ENOMEM;
 	c = gstk__msg_get(sizeof(*c) + bytes);
 	if (!c)

@@ -7,6 +7,8 @@ mandir=$1; shift
 for page; do
 	sec=${page##*.}; base=${page##*/}
 	install -d "$mandir/man$sec"
+	# A page of its own wins over a name on another page: never write through a link.
+	rm -f "$mandir/man$sec/$base.gz"
 	gzip -9nc "$page" >"$mandir/man$sec/$base.gz"
 	for name in $("$(dirname "$0")"/man-names.sh "$page"); do
 		[ "$name.$sec" = "$base" ] || ln -sf "$base.gz" "$mandir/man$sec/$name.$sec.gz"

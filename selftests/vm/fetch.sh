@@ -138,10 +138,11 @@ fetch_source() {
 	rm -rf "$dir" && mv "$dir.new" "$dir"
 }
 
+# One fetch at a time: they share the package lists and archives of a release.
 case ${1:-} in
-kernel) kernel_line "$2"; with_lock "kernel-$2" fetch_kernel "$2" ;;
-root) with_lock "root-$2" fetch_root "$2" ;;
-kselftest) with_lock kselftest fetch_kselftest ;;
-source) with_lock "source-$2" fetch_source "$2" ;;
+kernel) kernel_line "$2"; with_lock fetch fetch_kernel "$2" ;;
+root) with_lock fetch fetch_root "$2" ;;
+kselftest) with_lock fetch fetch_kselftest ;;
+source) with_lock fetch fetch_source "$2" ;;
 *) die "usage: fetch.sh kernel K | root NAME | kselftest | source K" ;;
 esac

@@ -24,7 +24,7 @@ if [ "${1-}" = -u ]; then
 	exit
 fi
 # Declared, and written next; empty when the library is whole.
-pending="gstk_dump"
+pending=""
 lib=${1:-build/lib/libgreenstk.so.0} bad=0
 exported() { nm -D --defined-only "$lib" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u; }
 report() { # message names

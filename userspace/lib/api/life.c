@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "api/life.h"
 
+#include <stdio.h>
 #include "api/config.h"
+#include "debug/dump_signal.h"
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
 #include "sched/sched.h"
@@ -16,14 +18,17 @@ int gstk__life_init(void)
 
 	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
 		err = gstk__overflow_init();
-	if (err || (gstk__config.flags & GSTK_NO_SWEEP))
-		return err;
-	return gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
-				   gstk__config.resident_budget);
+	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))
+		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
+					  gstk__config.resident_budget);
+	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
+		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
+	return err;
 }
 
 void gstk__life_fini(void)
 {
+	gstk__dump_signal_fini();
 	gstk__overflow_fini();
 	gstk__sweeper_stop();
 	if (gstk__poller)

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+/* The dump of all tasks: what it says of each, wherever its stack is, and while stacks move. */
+#include <fcntl.h>
+#include "report_test.h"
+
+static char text[8 << 20];
+static gstk_chan *gate;
+
+/* The dump, into text. By way of a file: a pipe would fill up. */
+static void dump(bool backtraces)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	ssize_t n;
+
+	CHECK(fd >= 0);
+	CHECK_EQ(gstk_dump(fd, backtraces), 0);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	CHECK(n > 0);
+	text[n] = 0;
+	close(fd);
+}
+
+/* What is said of the task called @name, in a buffer of its own. */
+static const char *said_of(const char *name)
+{
+	static char part[65536];
+	char want[64];
+	const char *p, *end;
+
+	snprintf(want, sizeof(want), "\"%s\"", name);
+	p = strstr(text, want);
+	if (!p) {
+		fprintf(stderr, "# no task %s in:\n%.4000s\n", name, text);
+		abort();
+	}
+	end = strstr(p, "\ntask ");
+	snprintf(part, sizeof(part), "%.*s", end ? (int)(end - p) : 65000, p);
+	return part;
+}
+
+static void says(const char *name, const char *what)
+{
+	const char *part = said_of(name);
+
+	if (!strstr(part, what)) {
+		fprintf(stderr, "# \"%s\" is not said of %s:\n%s\n", what, name, part);
+		abort();
+	}
+}
+
+static gstk_task *named(const char *name, gstk_fn fn, void *arg, uint32_t flags)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, fn, arg, &(struct gstk_spawn_opts){ .size = sizeof(struct gstk_spawn_opts),
+		.name = name, .flags = flags }), 0);
+	return t;
+}
+
+static __attribute__((noinline)) int compare_and_wait(const void *a, const void *b)
+{
+	int v;
+
+	gstk_chan_recv(gate, &v);
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Blocks inside a callback of libc, so that its frame is in the middle. */
+static __attribute__((noinline)) void *sorter(void *arg)
+{
+	int array[2] = { 2, 1 };
+
+	qsort(array, 2, sizeof(*array), compare_and_wait);
+	return (void *)(long)(array[0] + 10 * array[1]);
+}
+
+static __attribute__((noinline)) void *sleeper(void *arg)
+{
+	return (void *)(long)gstk_sleep(3600 * 1000 * MS);
+}
+
+static void sort_and_look(const char *tier)
+{
+	gstk_task *t, *s;
+	int v = 1;
+	const char *part, *inner, *libc, *outer;
+
+	CHECK_EQ(gstk_chan_create(&gate, sizeof(int), 0), 0);
+	t = named("sorter", sorter, NULL, 0);
+	s = named("sleepy", sleeper, NULL, 0);
+	settle();
+	dump(true);
+	says("sorter", "waiting for chan recv");
+	says("sorter", tier);
+	says("sleepy", "waiting for sleep");
+	says("sleepy", "sleeper+0x");
+	says("main", "running on worker");
+	says("main", "private");
+	part = said_of("sorter");
+	inner = strstr(part, " compare_and_wait+0x");
+	libc = strstr(part, "libc.so");
+	outer = strstr(part, " sorter+0x");
+	if (!inner || !outer || !libc || !(inner < libc && libc < outer) || strstr(part, "no unwind")) {
+		fprintf(stderr, "# frames missing or out of order:\n%s\n", part);
+		abort();
+	}
+	/* Looking has not hurt. */
+	CHECK_EQ(gstk_chan_send(gate, &v), 0);
+	CHECK_EQ(finish(t), 21);
+	gstk_cancel(s);
+	CHECK_EQ(finish(s), -ECANCELED);
+	dump(false);
+	CHECK(!strstr(text, "sorter"));
+	CHECK(strstr(text, "greenstk: 1 tasks: 1 running, 0 runnable, 0 waiting"));
+	gstk_chan_destroy(gate);
+}
+
+static void any(void) { sort_and_look(" bytes, window "); }
+static void resident(void) { sort_and_look("resident"); }
+static void copied(void) { sort_and_look("copied"); }
+static void packed(void) { sort_and_look("packed"); }
+
+static void forced(uint32_t flags, void (*fn)(void))
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .flags = flags };
+
+	alarm(100);
+	CHECK_EQ(gstk_main(body_, (void *)fn, NULL, &config), 0);
+}
+
+TEST(frames_of_a_waiting_task_go_through_libc) { forced(0, any); }
+
+TEST(frames_of_a_resident_task)
+{
+	if (getenv("GREENSTK_FORCE_EVICT") || getenv("GREENSTK_WINDOWS"))
+		SKIP(return, "nobody stays resident in this variant");
+	forced(0, resident);
+}
+
+TEST(frames_of_an_evicted_task)
+{
+	if (getenv("GREENSTK_FORCE_PACK"))
+		SKIP(return, "they are packed in this variant");
+	forced(GSTK_FORCE_EVICT, copied);
+}
+
+TEST(frames_of_a_packed_task) { forced(GSTK_FORCE_EVICT | GSTK_FORCE_PACK, packed); }
+
+/* ---- while stacks move ---- */
+
+#define NR 1000
+
+static _Atomic bool over;
+static _Atomic long moves;
+
+static __attribute__((noinline)) int deep_yield(int n)
+{
+	volatile char bytes[100];
+
+	bytes[n] = (char)n;
+	if (n)
+		return deep_yield(n - 1) + (bytes[n] == (char)n);
+	if (moves++ % 3)
+		gstk_yield();
+	else
+		gstk_sleep(100000);
+	return 0;
+}
+
+static void *mover(void *arg)
+{
+	long i = (long)arg;
+
+	while (!over)
+		CHECK_EQ(deep_yield((int)(i % 20)), i % 20);
+	return NULL;
+}
+
+static void dump_among_movers(void)
+{
+	static gstk_task *t[NR];
+	long rounds = (long)scaled(8), frames = 0;
+
+	over = false;
+	for (long i = 0; i < NR; i++)
+		t[i] = named("mover", mover, (void *)i, 0);
+	for (long i = 0; i < rounds; i++) {
+		dump(true);
+		CHECK(!strstr(text, "no unwind"));
+		for (const char *p = text; (p = strstr(p, " mover+0x")); p++)
+			frames++;
+		gstk_sleep(MS);
+	}
+	/* In a single window everybody is always on the way. */
+	CHECK(frames > rounds || getenv("GREENSTK_WINDOWS"));
+	over = true;
+	for (long i = 0; i < NR; i++)
+		CHECK_EQ(finish(t[i]), 0);
+}
+
+static void *dump_from_outside(void *arg)
+{
+	while (!over) {
+		int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		CHECK_EQ(gstk_dump(fd, true), 0);
+		close(fd);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+static void dump_among_movers_from_outside(void)
+{
+	pthread_t other;
+
+	over = false;
+	pthread_create(&other, NULL, dump_from_outside, NULL);
+	dump_among_movers();
+	pthread_join(other, NULL);
+}
+
+TEST(a_dump_while_a_thousand_tasks_move_is_consistent)
+{
+	with_workers(4, dump_among_movers);
+}
+
+TEST(a_dump_while_stacks_are_evicted_is_consistent)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 4, .windows = 16 };
+
+	CHECK_EQ(gstk_main(body_, (void *)dump_among_movers_from_outside, NULL, &config), 0);
+}
+
+/* ---- the signal ---- */
+
+static void main_signal(void)
+{
+	int v = 1;
+	gstk_task *t;
+
+	CHECK_EQ(gstk_chan_create(&gate, sizeof(int), 0), 0);
+	t = named("sorter", sorter, NULL, 0);
+	settle();
+	kill(getpid(), SIGQUIT);
+	gstk_sleep(300 * MS);
+	gstk_chan_send(gate, &v);
+	CHECK_EQ(finish(t), 21);
+}
+
+static void signal_default(void) { with_workers(1, main_signal); }
+
+static void signal_none(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .dump_signal = -1 };
+
+	signal(SIGQUIT, SIG_DFL);
+	CHECK_EQ(gstk_main(body_, (void *)main_signal, NULL, &config), 0);
+}
+
+static volatile int mine;
+
+static void my_handler(int sig)
+{
+	mine++;
+}
+
+static void signal_mine(void)
+{
+	signal(SIGQUIT, my_handler);
+	with_workers(1, main_signal);
+	CHECK_EQ(mine, 1);
+}
+
+static void signal_afterwards(void)
+{
+	signal(SIGQUIT, SIG_DFL);
+	with_workers(1, main_signal);
+	kill(getpid(), SIGQUIT);
+	pause();
+}
+
+TEST(the_signal_prints_all_tasks_and_the_process_goes_on)
+{
+	EXPECT_EQ(0, in_child(signal_default)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("\"sorter\" waiting for chan recv"));
+	EXPECT_TRUE(reported("compare_and_wait+0x"));
+	EXPECT_TRUE(reported("greenstk: 2 tasks:"));
+}
+
+TEST(no_signal_when_it_is_switched_off)
+{
+	int status = in_child(signal_none);
+
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(SIGQUIT, WTERMSIG(status));
+}
+
+TEST(a_handler_of_the_application_stays)
+{
+	EXPECT_EQ(0, in_child(signal_mine)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("greenstk: "));
+}
+
+TEST(the_signal_is_as_before_after_the_runtime)
+{
+	EXPECT_EQ(SIGQUIT, WTERMSIG(in_child(signal_afterwards))) TH_LOG("%s", report);
+}
+
+TEST(without_a_runtime_there_is_nothing_to_dump)
+{
+	EXPECT_EQ(-EINVAL, gstk_dump(2, true));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/* gstk_dump(): all tasks, one after another, each consistent in itself; nobody is stopped. */
+#include <greenstk/stats.h>
+
+#include <errno.h>
+#include <unistd.h>
+#include "debug/look.h"
+#include "sched/worker.h"
+
+#define FRAMES 40u
+
+int gstk_dump(int fd, bool backtraces)
+{
+	struct gstk__out o = { .fd = fd };
+	uint64_t nr = 0, by_state[8] = { 0 }, by_tier[GSTK__NR_TIERS] = { 0 };
+	struct gstk__looker *l;
+	struct gstk__look k;
+	uint32_t high;
+
+	if (!gstk__sched.nr)
+		return -EINVAL;
+	l = gstk__look_begin();
+	if (!l)
+		return -ENOMEM;
+	high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
+	gstk__outf(&o, "greenstk: tasks of process %u\n", (uint64_t)getpid());
+	for (uint32_t i = 1; i < high && !o.err; i++) {
+		if (!gstk__look(l, i, true, &k))
+			continue;
+		nr++;
+		by_state[k.state & 7]++;
+		if (k.tier < GSTK__NR_TIERS && !k.foreign && k.state != GSTK__DONE)
+			by_tier[k.tier]++;
+		gstk__look_print(&o, l, &k, backtraces ? FRAMES : 0);
+	}
+	gstk__look_end(l);
+	gstk__outf(&o, "greenstk: %u tasks: %u running, %u runnable, %u waiting, %u ended and not joined; "
+		   "stacks: %u resident, %u copied, %u packed, %u not started\n", nr, by_state[GSTK__RUNNING],
+		   by_state[GSTK__RUNNABLE], by_state[GSTK__PARKED] + by_state[GSTK__OWNED], by_state[GSTK__DONE],
+		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED], by_tier[GSTK__TIER_PACKED],
+		   by_tier[GSTK__TIER_NONE]);
+	return gstk__out_flush(&o);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Looking at a task without stopping it. A waiting task is owned for as long as it takes to copy the
+ * bytes of its stack (task/state.h, rules 2 and 4), then let go; the copy is unwound afterwards. A
+ * task that is running, or about to, is only described.
+ */
+#ifndef GSTK__DEBUG_LOOK_H
+#define GSTK__DEBUG_LOOK_H
+
+#include "debug/backtrace.h"
+#include "task/state.h"
+
+struct gstk__look {
+	uint32_t index;
+	enum gstk__state state;
+	bool shared, foreign, private_, busy; /* busy: its stack was in use by somebody else */
+	bool has_stack;			      /* scratch holds it */
+	uint8_t tier, why;
+	uint32_t window, worker;	      /* worker: 1 + the one that runs it; 0: unknown */
+	uint32_t tick;			      /* GSTK__TICK_UNPACKABLE: unknown */
+	uint64_t used;
+	char name[32];
+	struct gstk__cfi_stack stack;
+	struct gstk__cfi top;
+};
+
+struct gstk__looker {
+	char *scratch;
+	size_t bytes;
+	unsigned int tries;
+	struct gstk__symbols symbols;
+};
+
+/* One at a time: takes a lock. NULL when memory is out. */
+struct gstk__looker *gstk__look_begin(void);
+void gstk__look_end(struct gstk__looker *l);
+
+/* False when no task lives at @index. @stack: copy its stack, too, when it can be had. */
+bool gstk__look(struct gstk__looker *l, uint32_t index, bool stack, struct gstk__look *out);
+/* A line about it, and its frames when it has_stack. */
+void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames);
+
+const char *gstk__why_name(unsigned int why);
+
+#endif

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include "api/config.h"
+#include "debug/deadlock_report.h"
 #include "debug/dump_signal.h"
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
@@ -21,6 +22,7 @@ int gstk__life_init(void)
 	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))
 		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
 					  gstk__config.resident_budget);
+	gstk__deadlock_report_init(gstk__config.flags & GSTK_DEADLOCK_CONTINUE);
 	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
 		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
 	return err;
@@ -29,6 +31,7 @@ int gstk__life_init(void)
 void gstk__life_fini(void)
 {
 	gstk__dump_signal_fini();
+	gstk__deadlock_report_fini();
 	gstk__overflow_fini();
 	gstk__sweeper_stop();
 	if (gstk__poller)

@@ -152,7 +152,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	} else {
 		gstk__count(&w->park.n.worker_sleeps);
 		wake_at = poller ? next_timer() : GSTK_NEVER;
-		if (poller && wake_at == GSTK_NEVER && limit == GSTK_NEVER)
+		if (poller && wake_at == GSTK_NEVER && timeout_ns == GSTK_NEVER) /* the sweep wakes nobody */
 			gstk__deadlock_check();
 		if (wake_at > limit)
 			wake_at = limit;

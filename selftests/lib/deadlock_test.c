@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* The report of a program in which all tasks wait for ever; and programs that only look like it. */
+#include "report_test.h"
+
+static gstk_mutex a, b;
+static gstk_chan *chan;
+
+static __attribute__((noinline)) void *lock_a_then_b(void *arg)
+{
+	CHECK_EQ(gstk_mutex_lock(&a), 0);
+	gstk_sleep(MS);
+	CHECK_EQ(gstk_mutex_lock(&b), 0);
+	return NULL;
+}
+
+static __attribute__((noinline)) void *lock_b_then_a(void *arg)
+{
+	CHECK_EQ(gstk_mutex_lock(&b), 0);
+	gstk_sleep(MS);
+	CHECK_EQ(gstk_mutex_lock(&a), 0);
+	return NULL;
+}
+
+static void *receive(void *arg)
+{
+	int v;
+
+	return (void *)(long)gstk_chan_recv(chan, &v);
+}
+
+static gstk_task *named(const char *name, gstk_fn fn)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, fn, NULL, &(struct gstk_spawn_opts){ .size = sizeof(struct gstk_spawn_opts),
+		.name = name }), 0);
+	return t;
+}
+
+static void cross(void)
+{
+	gstk_task *t = named("abba", lock_a_then_b);
+
+	named("baab", lock_b_then_a);
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
+	named("listener", receive);
+	gstk_join(t, NULL);
+}
+
+static void crowd(void)
+{
+	gstk_task *t = NULL;
+
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
+	for (int i = 0; i < 250; i++)
+		t = named("crowd", receive);
+	gstk_join(t, NULL);
+}
+
+static void cross_1(void) { with_workers(1, cross); }
+static void cross_4(void) { with_workers(4, cross); }
+static void crowd_2(void) { with_workers(2, crowd); }
+
+static unsigned int count(const char *what)
+{
+	unsigned int n = 0;
+
+	for (const char *p = report; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+static void expect_cross(struct __test_metadata *_metadata, void (*fn)(void))
+{
+	int status = in_child(fn);
+
+	ASSERT_TRUE(WIFSIGNALED(status)) TH_LOG("%s", report);
+	EXPECT_EQ(SIGABRT, WTERMSIG(status));
+	EXPECT_TRUE(reported("greenstk: deadlock: all 4 tasks wait"));
+	EXPECT_TRUE(reported("\"abba\" waiting for mutex"));
+	EXPECT_TRUE(reported("\"baab\" waiting for mutex"));
+	EXPECT_TRUE(reported("\"listener\" waiting for chan recv"));
+	EXPECT_TRUE(reported("\"main\" waiting for join"));
+	EXPECT_TRUE(reported("lock_a_then_b+0x"));
+	EXPECT_TRUE(reported("lock_b_then_a+0x"));
+	EXPECT_EQ(1, count("greenstk: deadlock"));
+}
+
+/* The thread sanitizer has a thread of its own, so nobody can know there. */
+#define NOT_UNDER_TSAN() if (UNDER_TSAN) SKIP(return, "the sanitizer's own thread might wake a task")
+
+TEST(crossed_locks_are_reported_with_one_worker)
+{
+	NOT_UNDER_TSAN();
+	expect_cross(_metadata, cross_1);
+}
+
+TEST(crossed_locks_are_reported_with_four_workers)
+{
+	NOT_UNDER_TSAN();
+	expect_cross(_metadata, cross_4);
+}
+
+TEST(many_tasks_are_grouped)
+{
+	NOT_UNDER_TSAN();
+	EXPECT_EQ(SIGABRT, WTERMSIG(in_child(crowd_2)));
+	EXPECT_TRUE(reported("greenstk: deadlock: all 251 tasks wait"));
+	EXPECT_TRUE(reported("greenstk: 250 tasks \"crowd\" wait for chan recv"));
+	EXPECT_TRUE(reported("greenstk: 1 tasks \"main\" wait for join"));
+	EXPECT_EQ(20, count("\"crowd\" waiting"));
+	EXPECT_EQ(3, count(" receive+0x"));
+}
+
+/* ---- no deadlock ---- */
+
+static void *send_later(void *arg)
+{
+	int v = 1;
+
+	usleep(100000);
+	CHECK_EQ(gstk_chan_send(chan, &v), 0);
+	return NULL;
+}
+
+static void thread_will_send(void)
+{
+	pthread_t other;
+
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
+	pthread_create(&other, NULL, send_later, NULL);
+	CHECK_EQ(finish(named("listener", receive)), 0);
+	pthread_join(other, NULL);
+}
+
+static void fine(void) { with_workers(2, thread_will_send); }
+
+static void a_timer_will_fire(void)
+{
+	gstk_sleep(200 * MS);
+}
+
+static void timers(void) { with_workers(2, a_timer_will_fire); }
+
+TEST(a_thread_of_the_application_may_still_send)
+{
+	EXPECT_EQ(0, in_child(fine)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("deadlock"));
+}
+
+TEST(a_sleep_is_no_deadlock)
+{
+	EXPECT_EQ(0, in_child(timers)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("deadlock"));
+}
+
+/* The report is made once, and the program goes on waiting. */
+static void main_stuck(void)
+{
+	alarm(2);
+	cross();
+}
+
+static void goes_on(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .flags = GSTK_DEADLOCK_CONTINUE };
+
+	gstk_main(body_, (void *)main_stuck, NULL, &config);
+}
+
+TEST(with_deadlock_continue_it_is_reported_once_and_goes_on)
+{
+	NOT_UNDER_TSAN();
+	EXPECT_EQ(SIGALRM, WTERMSIG(in_child(goes_on)));
+	EXPECT_EQ(1, count("greenstk: deadlock"));
+	EXPECT_TRUE(reported("going on"));
+}
+
+TEST_HARNESS_MAIN

@@ -59,6 +59,7 @@ void gsk_buf_put(struct gsk_buf *buf)
 	clear_bit_unlock(buf->index, &space->bufs_busy);
 	/* Pairs with the barrier of prepare_to_wait. */
 	smp_mb__after_atomic();
+	/* No waiter, no lock. */
 	if (waitqueue_active(&space->buf_wait))
 		wake_up(&space->buf_wait);
 }

@@ -233,6 +233,7 @@ long gsk_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	default:
 		return -ENOTTY;
 	}
+	/* Pairs with the release in gsk_space_setup(). */
 	if (smp_load_acquire(&space->state) == GSK_NEW)
 		return -ENXIO;
 	if (!is_owner(space))

@@ -172,6 +172,7 @@ static unsigned long count_lazy(struct shrinker *shrinker, struct shrink_control
 {
 	unsigned long nr;
 
+	/* Pairs with the release in gsk_shrinker_register(). */
 	if (!smp_load_acquire(&lazy_shrinker.ready))
 		return SHRINK_EMPTY;
 	nr = list_lru_shrink_count(&lazy_lru, sc);
@@ -184,6 +185,7 @@ static unsigned long scan_lazy(struct shrinker *shrinker, struct shrink_control 
 	unsigned long freed = 0;
 	LIST_HEAD(taken);
 
+	/* Pairs with the release in gsk_shrinker_register(). */
 	if (!smp_load_acquire(&lazy_shrinker.ready))
 		return SHRINK_STOP;
 	list_lru_shrink_walk(&lazy_lru, sc, isolate, &taken);

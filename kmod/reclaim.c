@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * RECLAIM: NOW or LAZY (lazy.c). NOW: what lies below the stacks of many windows, with one flush. The
- * dead PTEs are moved, clean and old, to the bracket's dense grave range, and
+ * RECLAIM: LAZY is in lazy.c. NOW: what lies below the stacks of many windows,
+ * with one flush. The dead PTEs are moved, clean and old, to the bracket's dense grave range, and
  * one zap of that range is also the flush of the whole batch.
  */
 #include <linux/sched/signal.h>

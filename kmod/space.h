@@ -87,7 +87,7 @@ struct gsk_space {
 	struct page **words;
 	wait_queue_head_t waits[GSK_NR_WAITS];
 
-	spinlock_t slot_lock;
+	spinlock_t slot_lock;		/* slots, chunks, cold */
 	struct gsk_chunk *chunks;
 	unsigned long nr_chunks;
 	unsigned long chunk_cursor;

@@ -50,7 +50,9 @@ static int claim_locked(struct gsk_space *space, struct gsk_move *m, struct gree
 	u32 in_pages = 0;
 	int err;
 
-	m->in = m->out = m->old = NULL;
+	m->in = NULL;
+	m->out = NULL;
+	m->old = NULL;
 	if (e->handle_in) {
 		err = gsk_slot_claim_locked(space, e->handle_in, &m->id_in);
 		if (err)
@@ -149,7 +151,8 @@ static u32 make_tables(struct gsk_buf *buf, u32 n)
 		if (!err && !m->window->tables) {
 			u32 room = space->shape.window_pages - space->shape.guard_pages;
 
-			addr = base_addr(space, buf->sw[i].window) - ((unsigned long)room << PAGE_SHIFT);
+			addr = base_addr(space, buf->sw[i].window);
+			addr -= (unsigned long)room << PAGE_SHIFT;
 			err = gsk_tables_alloc(mm, addr, room);
 			m->window->tables = !err;
 		}
@@ -466,7 +469,8 @@ static int lock_windows(struct gsk_buf *buf, u32 n)
 		struct greenstk_switch *e = &buf->sw[i];
 		struct gsk_move *m = &buf->moves[i];
 
-		m->live = m->locked = false;
+		m->live = false;
+		m->locked = false;
 		e->handle_out = 0;
 		e->slot_offset = 0;
 		e->in_pages = 0;

@@ -138,6 +138,7 @@ int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 	unsigned long access = VM_READ | VM_WRITE | VM_EXEC | VM_SHARED;
 	int err = 0;
 
+	/* Pairs with the release in gsk_space_setup(). */
 	if (smp_load_acquire(&space->state) == GSK_NEW)
 		return -ENXIO;
 	if (space->mm != current->mm)

@@ -43,6 +43,7 @@ static inline int gsk_shrinker_register(struct gsk_shrinker *g, struct list_lru 
 	g->s->count_objects = count;
 	g->s->scan_objects = scan;
 	g->s->seeks = DEFAULT_SEEKS;
+	/* Pairs with the acquire in the shrinker. */
 	smp_store_release(&g->ready, true);
 	shrinker_register(g->s);
 	return 0;
@@ -74,6 +75,7 @@ static inline int gsk_shrinker_register(struct gsk_shrinker *g, struct list_lru 
 		unregister_shrinker(&g->s);
 		return err;
 	}
+	/* Pairs with the acquire in the shrinker. */
 	smp_store_release(&g->ready, true);
 	return 0;
 }

@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: scripts/kmod-abi.sh DIR
+# The ABI's structures have no holes and the same layout for 32 and 64 bit; plan.c is right for
+# every small input.
+set -eu
+mkdir -p "$1"
+{
+	echo '#include <stddef.h>'
+	echo '#include <stdio.h>'
+	echo '#include "linux/greenstk.h"'
+	awk '/^struct greenstk_/ { s = $2 }
+	     /^\t__/ && s { sub(/;.*/, "", $2); sub(/\[.*/, "", $2); print s, $2 }
+	     /^};/ { s = "" }' include/uapi/linux/greenstk.h >"$1/fields"
+	awk '{ printf "const unsigned long %s__%s = offsetof(struct %s, %s) * 10000 + sizeof(struct %s);\n", $1, $2, $1, $2, $1 }' "$1/fields"
+} >"$1/layout.c"
+layout() { # compiler flags: the constants that the layout comes to
+	gcc -std=gnu11 -Wall -Wpadded -Werror "$@" -Iinclude/uapi -S -o - "$dir/layout.c" |
+		awk '/^greenstk_.*__.*:/ { n = $1 } /^\t\.(long|quad)/ && n { print n, $2; n = "" }'
+}
+dir=$1
+layout -m64 >"$1/64"
+[ -s "$1/64" ] && [ "$(wc -l <"$1/64")" = "$(wc -l <"$1/fields")" ] || { echo "kmod-abi: fields are missing"; exit 1; }
+if layout -m32 >"$1/32" 2>"$1/32.err"; then
+	diff "$1/64" "$1/32"
+elif grep -q 'gnu/stubs-32' "$1/32.err"; then
+	echo "kmod-abi: no 32-bit libc headers here: only the 64-bit layout was checked"
+else
+	cat "$1/32.err"
+	exit 1
+fi
+if command -v pahole >/dev/null; then
+	gcc -g -c -Iinclude/uapi -include linux/greenstk.h -o "$1/dbg.o" -x c - <<-X
+	$(awk '{ print $1 }' "$1/fields" | sort -u | sed 's/.*/struct & v_&;/')
+	X
+	! pahole "$1/dbg.o" | grep -E 'XXX|hole'
+fi
+cat >"$1/plan_model.c" <<'X'
+#include <stdio.h>
+#include "kmod/plan.c"
+int main(void)
+{
+	struct gsk_shape shape = { .page_shift = 12 };
+	struct gsk_plan p;
+	unsigned long n = 0;
+
+	for (shape.window_pages = 2; shape.window_pages <= 8; shape.window_pages *= 2)
+	for (shape.guard_pages = 1; shape.guard_pages < shape.window_pages; shape.guard_pages++)
+	for (u32 bytes = 0; bytes <= 10 << 12; bytes += 1024)
+	for (u32 in = 0; in <= 10; in++)
+	for (u32 eager = 0; eager <= 11; eager++, n++) {
+		u32 room = shape.window_pages - shape.guard_pages, out = (bytes + 4095) / 4096;
+		int want = out > room || in > room ? -EINVAL : 0;
+
+		if (gsk_plan_switch(&shape, bytes, in, eager == 11 ? 0xffffffffU : eager, &p) != want)
+			return printf("bytes %u in %u eager %u\n", bytes, in, eager), 1;
+		if (!want && (p.nr_out != out || p.nr_in != in || p.nr_eager > in ||
+			      (eager <= in && p.nr_eager != eager) || p.nr_range < out ||
+			      p.nr_range < in || (p.nr_range != out && p.nr_range != in)))
+			return printf("plan of bytes %u in %u eager %u\n", bytes, in, eager), 1;
+	}
+	return !n;
+}
+X
+gcc -std=gnu11 -Wall -Wextra -Werror -Wno-sign-compare -Ikmod -I. -o "$1/plan" "$1/plan_model.c"
+"$1/plan"

@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: scripts/kmod-checkpatch.sh
+# checkpatch --strict of a kernel source (CHECKPATCH=, else the newest in the cache).
+set -eu
+: "${CHECKPATCH:=$(ls -d "${GREENSTK_CACHE:-build/cache}"/source-*/scripts/checkpatch.pl 2>/dev/null | sort -V | tail -1)}"
+[ -e "$CHECKPATCH" ] || { echo "kmod-checkpatch: no kernel source with checkpatch.pl in the cache"; exit 4; }
+# Ignored: what would need a newer kernel than 6.1, X-macros, and version tests, which
+# are what compat/ is for; the fall-back list of kernel types in plan.h is for user space.
+"$CHECKPATCH" --no-tree --strict --terse --no-summary --show-types --max-line-length=100 \
+	--ignore LINUX_VERSION_CODE,NEW_TYPEDEFS,MACRO_ARG_REUSE,FILE_PATH_CHANGES,SPDX_LICENSE_TAG,TRAILING_SEMICOLON,MULTISTATEMENT_MACRO_USE_DO_WHILE,COMPLEX_MACRO,CONSTANT_COMPARISON,ALLOC_WITH_SIZEOF,MSLEEP,MACRO_ARG_PRECEDENCE,MACRO_WITH_FLOW_CONTROL \
+	-f kmod/*.[ch] kmod/compat/*.h include/uapi/linux/greenstk.h

@@ -11,9 +11,14 @@ function head(first, list,   n, a, i) {
 	rule(n)
 }
 function table(title, text, ways, suffix,   n, a, i, j, row, any) {
-	print title; gsub(/./, "-", title); print title; print ""; print text; print ""
-	head("pages", "1 2 4 8 16 64")
 	n = split(ways, a, " ")
+	for (i = 1; i <= n; i++)
+		for (j = 1; j <= 6; j++)
+			if ((a[i] ".k" size[j] suffix) in v) any = 1
+	if (!any) return # not measured in this run
+	print title; gsub(/./, "-", title); print title; print ""
+	if (text) print text "\n"
+	head("pages", "1 2 4 8 16 64")
 	for (i = 1; i <= n; i++) {
 		any = 0
 		row = sprintf("%-18s", a[i])

@@ -12,7 +12,7 @@ mkdir -p "$dir"
 lines=$dir/lines.txt
 
 guest() { # COMMAND: lines with the kernel's name in front
-	"$VM_DIR/run.sh" cmd "$k" "$dir/guest" "$1" "$bin" | sed "/^#/! s/^/vm.$k./" | tee -a "$lines"
+	"$VM_DIR/run.sh" cmd "$k" "$dir/guest" "$1" "$bin" | sed -u "/^#/! s/^/vm.$k./" | tee -a "$lines"
 }
 
 : >"$lines"

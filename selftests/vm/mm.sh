@@ -37,8 +37,8 @@ cmd='for t in '$TESTS'; do /vm/$t >/tmp/out 2>&1; echo "$t: exit $?"; grep -aE "
 results() { # FILE: without what differs from run to run
 	grep -aE ': (exit|ok|not ok|Testing)' "$1" | sed -E 's/[0-9,]+ ?(ns|us|ms)\b.*//; s/(wp|missing|poison|minor|move|copy|userfaults).*:.*[0-9]+//' | sort
 }
-KO='' LIMIT=900 MEM=2G "$VM_DIR/run.sh" cmd "$k" "$dir/without" "$cmd" $bins >"$dir/without.txt" || true
-LIMIT=900 MEM=2G "$VM_DIR/run.sh" cmd "$k" "$dir/with" "$cmd" $bins >"$dir/with.txt" 2>"$dir/with.err" || true
+KO='' LIMIT=2400 MEM=2G "$VM_DIR/run.sh" cmd "$k" "$dir/without" "$cmd" $bins >"$dir/without.txt" || true
+LIMIT=2400 MEM=2G "$VM_DIR/run.sh" cmd "$k" "$dir/with" "$cmd" $bins >"$dir/with.txt" 2>"$dir/with.err" || true
 diff <(results "$dir/without.txt") <(results "$dir/with.txt") >"$dir/diff" || { cat "$dir/diff"; die "the module changes their results"; }
 n=$(results "$dir/with.txt" | wc -l)
 [ "$n" -gt 30 ] || die "only $n results: $dir/with.txt"

@@ -107,7 +107,7 @@ cmd)
 	{ echo "nonce $nonce"; module_orders; echo "run $cmd"; } | make_initrd "$@"
 	rm -f "$dir/console.log"
 	{ boot -serial file:"$dir/console.log" -serial stdio -monitor none </dev/null || true; } |
-		tr -d '\r' | tee "$dir/out.log" | grep --line-buffered -v "^vm: exit [0-9]* $nonce" || true
+		stdbuf -oL tr -d '\r' | tee "$dir/out.log" | grep --line-buffered -v "^vm: exit [0-9]* $nonce" || true
 	grep -aE -f <(grep -vE '^#|^$' "$VM_DIR/dmesg.deny") "$dir/console.log" |
 		grep -avE -f <(grep -vE '^#|^$' "$VM_DIR/dmesg.allow") >&2 && say "see $dir/console.log"
 	st=$(sed -n "s/^vm: exit \([0-9]*\) $nonce.*/\1/p" "$dir/out.log")

@@ -7,6 +7,7 @@
 #include "debug/dump_signal.h"
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
+#include "park/calibrate.h"
 #include "sched/sched.h"
 #include "sched/sweeper.h"
 #include "wait/fd.h"
@@ -19,6 +20,8 @@ int gstk__life_init(void)
 
 	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
 		err = gstk__overflow_init();
+	if (!gstk__calibration.took_ns) /* once a process */
+		gstk__calibrate(&gstk__calibration);
 	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))
 		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
 					  gstk__config.resident_budget);

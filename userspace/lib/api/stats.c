@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include "api/config.h"
 #include "host/host.h"
+#include "debug/machine.h"
+#include "park/calibrate.h"
 #include "park/copy.h"
 #include "park/sweep.h"
 #include "sched/timer.h"
@@ -96,7 +98,16 @@ int gstk_info(int fd)
 	dprintf(fd, "config.guards %s\n", gstk__windows.guard_install ? "MADV_GUARD_INSTALL" : "PROT_NONE mappings");
 	dprintf(fd, "config.membarrier %s\n", gstk__membarrier_missing ? "missing: fences at every park" : "yes");
 	dprintf(fd, "backend copy\ncopy.routine %s\n", gstk__copy_init());
+	LINE("calibration.copy_hot_ns_per_kib", gstk__calibration.copy_hot_ns_per_kib);
+	LINE("calibration.copy_cold_ns_per_kib", gstk__calibration.copy_cold_ns_per_kib);
+	LINE("calibration.fault_ns", gstk__calibration.fault_ns);
+	LINE("calibration.discard_ns", gstk__calibration.discard_ns);
+	LINE("calibration.discard_many_ns", gstk__calibration.discard_many_ns);
+	LINE("calibration.took_ns", gstk__calibration.took_ns);
+	gstk__machine_print(fd);
 	gstk__sweep_climate(&climate);
+	LINE("policy.evict_cost_ns", climate.evict_ns);
+	LINE("policy.trim_cost_ns", climate.trim_ns);
 	LINE("policy.evict_idle_ms", climate.evict_idle_ms);
 	LINE("policy.cold_idle_ms", climate.cold_idle_ms);
 	LINE("policy.pack_idle_ms", climate.pack_idle_ms);

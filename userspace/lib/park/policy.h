@@ -27,6 +27,8 @@ struct gstk__climate {
 	uint32_t min_residents;	 /* fewer stacks than this are never moved: no gain worth a fault */
 	uint32_t residents;
 	uint32_t pack_ns_per_kb; /* calibrated: what packing and unpacking costs */
+	uint32_t evict_ns;	 /* calibrated: to move a stack of a page out and in again; 0: unknown */
+	uint32_t trim_ns;	 /* calibrated: to give a page back and fault it in again; 0: unknown */
 };
 
 struct gstk__stack_facts {

@@ -18,6 +18,7 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "host/lock.h"
+#include "park/calibrate.h"
 
 #define BATCH	   128u
 #define BLOCK_SIZE ((size_t)2 << 20)
@@ -53,6 +54,9 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	sweep.climate.pack_idle_ms = config->pack_idle_ns / 1000000;
 	sweep.climate.resident_budget = config->resident_budget;
 	sweep.climate.min_residents = MIN_RESIDENTS;
+	sweep.climate.evict_ns = gstk__calibration.copy_cold_ns_per_kib * 4 * 2 + gstk__calibration.fault_ns +
+				 gstk__calibration.discard_many_ns;
+	sweep.climate.trim_ns = gstk__calibration.fault_ns + gstk__calibration.discard_many_ns;
 	sweep.window_cursor = 1;
 	sweep.task_cursor = 1;
 	sweep.soonest_ms = UINT64_MAX;

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/* gstk_info(): what it names; and that the policy follows what the machine measured. */
+#include <sys/resource.h>
+#include "report_test.h"
+#include "park/calibrate.h"
+#include "park/copy.h"
+#include "park/policy.h"
+
+static void print_info(void)
+{
+	CHECK_EQ(gstk_info(2), 0);
+}
+
+static void info(void) { with_workers(2, print_info); }
+
+static long long value(const char *name)
+{
+	char want[64];
+	const char *p;
+
+	snprintf(want, sizeof(want), "\n%s ", name);
+	p = strstr(report, want);
+	return p ? strtoll(p + strlen(want), NULL, 10) : -1;
+}
+
+TEST(info_names_configuration_calibration_features_and_limits)
+{
+	static const char *const names[] = { "config.workers 2", "config.windows ", "kernel.guard_install ",
+		"kernel.process_madvise ", "kernel.membarrier ", "kernel.psi ", "kernel.userfaultfd ", "kernel.greenstk ",
+		"limit.nofile ", "limit.max_map_count ", "limit.as ", "policy.evict_cost_ns ", "stats.spawns " };
+
+	ASSERT_EQ(0, in_child(info)) TH_LOG("%s", report);
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++)
+		EXPECT_TRUE(reported(names[i]));
+	EXPECT_LT(0, value("calibration.fault_ns"));
+	EXPECT_LT(0, value("calibration.discard_many_ns"));
+	EXPECT_EQ(value("policy.trim_cost_ns"), value("calibration.fault_ns") + value("calibration.discard_many_ns"));
+}
+
+static void little(void)
+{
+	struct rlimit rl = { 200, 200 };
+
+	setrlimit(RLIMIT_NOFILE, &rl);
+	info();
+}
+
+TEST(a_limit_that_binds_is_shown_with_what_to_do)
+{
+	ASSERT_EQ(0, in_child(little)) TH_LOG("%s", report);
+	EXPECT_EQ(200, value("limit.nofile"));
+	EXPECT_TRUE(reported("ulimit -n"));
+}
+
+TEST(calibration_is_quick_and_plausible)
+{
+	struct gstk__calibration c, best = { .took_ns = UINT32_MAX };
+
+	gstk__copy_init();
+	for (int i = 0; i < 10; i++) {
+		gstk__calibrate(&c);
+		if (c.took_ns < best.took_ns)
+			best = c;
+	}
+	EXPECT_LT(0, best.copy_hot_ns_per_kib);
+	EXPECT_LT(0, best.fault_ns);
+	if (!getenv("GREENSTK_TEST_VARIANT") || !strcmp(getenv("GREENSTK_TEST_VARIANT"), "plain")) {
+		EXPECT_GT(5000000, best.took_ns);
+		EXPECT_GE(best.copy_cold_ns_per_kib, best.copy_hot_ns_per_kib);
+		EXPECT_GT(100000, best.fault_ns);
+	}
+}
+
+TEST(a_stack_is_not_moved_sooner_than_a_thousand_times_the_cost)
+{
+	struct gstk__climate c = { .evict_idle_ms = 8, .cold_idle_ms = 80, .pack_idle_ms = 30000, .resident_bytes = 2,
+		.resident_budget = 1, .min_residents = 1, .residents = 1000, .pressure = 50 };
+	struct gstk__stack_facts f = { .resident = true, .may_move = true, .trimmed = true, .used = 900, .idle_ms = 5 };
+
+	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f));
+	c.evict_ns = 6000; /* 6 us: not before 6 ms */
+	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f));
+	EXPECT_EQ(1, gstk__policy_next(&c, &f));
+	f.idle_ms = 6;
+	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f));
+	/* Trims, too. */
+	c.residents = 0;
+	f.trimmed = false;
+	f.idle_ms = 150;
+	EXPECT_EQ(GSTK__TRIM, gstk__policy(&c, &f));
+	c.trim_ns = 200000;
+	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f));
+	EXPECT_EQ(50, gstk__policy_next(&c, &f));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# The protocol's models (spin), and what ties them to task/state.h. See Documentation/model.rst.
+model-dir := selftests/model
+model-test := $(O)/test/model/transitions_test
+model-full := wait window,NO_SWEEP,NO_YIELD window,NO_SWEEP window,NO_YIELD join cancel
+model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RELEASE_WITHOUT_ENQUEUE \
+	window,NO_SWEEP,PLANT_RELEASE_IGNORES_INBOX window,NO_SWEEP,PLANT_QUEUE_ALWAYS window,NO_YIELD,PLANT_SWEEP_DROPS \
+	window,NO_SWEEP,PLANT_CLAIM_WITHOUT_EVICTING join,PLANT_LOOK_AFTER_TRY join,PLANT_DETACH_LEAKS \
+	cancel,PLANT_NO_BARRIER
+model-run = "$(model-dir)/check-model.sh $(model-test) $(O)/model $(1)"
+
+$(model-test): $(model-dir)/transitions_test.c
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) -Iuserspace/lib $(CFLAGS_COMMON) -MMD -MP -o $@ $<
+-include $(model-test).d
+
+.PHONY: check-transitions check-model check-model-plants
+check-transitions: $(model-test)  ## state.h does what its table says
+	@$(RUN_TESTS) -s transitions -t 60 "$(model-test) $(model-dir)/transitions.list"
+check-model: $(model-test)  ## search every state of the protocol's models
+	@$(RUN_TESTS) -s model -t 600 $(foreach m,$(model-full),$(call model-run,$(m)))
+check-model-plants: $(model-test)  ## each bug planted in a model is caught
+	@$(RUN_TESTS) -s model -v plants -t 600 $(foreach m,$(model-plants),$(call model-run,$(m)))
+quick: check-transitions
+check: check-model check-model-plants
+
+.PHONY: check-mutations-lib
+check-mutations-lib: $(O)/inject/lib/libgreenstk.a  ## bugs planted in the protocol's code, each of which a suite must catch
+	@CACHE=$(CACHE) $(RUN_TESTS) -s mutations-lib -t 1800 "selftests/model/mutations.sh $(O)"
+	@cat $(O)/logs/mutations-lib.plain/*.log

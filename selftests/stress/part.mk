@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# Seeded stress: the library with its injection points on, tasks >> windows, stacks that are checked.
+stress-lib  := $(O)/inject/lib/libgreenstk.a
+stress-prog := $(O)/stress/moves
+STRESS_SECONDS ?= 15
+SEED ?= $(shell date +%s)
+
+$(stress-lib): $(wildcard userspace/lib/*/*.[ch] userspace/lib/arch/*/*.[chS])
+	+$(Q)$(MAKE) --no-print-directory O=$(O)/inject CACHE=$(abspath $(CACHE)) CFLAGS="$(CFLAGS) -DGSTK__INJECTION" \
+		$(O)/inject/lib/libgreenstk.a
+$(stress-prog): selftests/stress/moves.c $(stress-lib)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -o $@ $< $(stress-lib) $(LIB_LIBS)
+
+# workers, windows, tasks: at least 100 tasks a window.
+stress-run = GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(2) GREENSTK_WINDOWS=$(3) $(RUN_TESTS) -s stress -v workers-$(2) \
+	-t $$(($(1) * 2 + 120)) "$(stress-prog) $(SEED) $(1) $(4)"
+.PHONY: stress soak
+stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 2, 8 workers
+	@rc=0; $(call stress-run,$(STRESS_SECONDS),1,2,400) || rc=1; $(call stress-run,$(STRESS_SECONDS),2,4,800) || rc=1; \
+		$(call stress-run,$(STRESS_SECONDS),8,16,2000) || rc=1; exit $$rc
+soak: $(stress-prog)  ## the same for ten minutes
+	+@$(MAKE) --no-print-directory stress STRESS_SECONDS=200
+check: stress

@@ -7,10 +7,15 @@
 need readelf binutils
 
 awk '
-FILENAME == ARGV[1] && /__sanitizer_cov_trace_pc/ && section == ".rela.text" { all[strtonum("0x" $1) + 4] = 1; next }
+function hex(s,   i, n) { # not every awk has strtonum
+	s = tolower(s)
+	for (i = 1; i <= length(s); i++) n = n * 16 + index("0123456789abcdef", substr(s, i, 1)) - 1
+	return n + 0
+}
+FILENAME == ARGV[1] && /__sanitizer_cov_trace_pc/ && section == ".rela.text" { all[hex($1) + 4] = 1; next }
 FILENAME == ARGV[1] && /^Relocation section/ { section = $3; gsub(/[^a-z._]/, "", section); next }
-FILENAME == ARGV[2] { if ($4 == "FUNC" && $7 == text) { n++; from[n] = strtonum("0x" $2); size[n] = $3; name[n] = $8 } else if ($2 == ".text") text = $1; next }
-/^# # pc / { for (i = 4; i <= NF; i++) seen[strtonum("0x" $i)] = 1 }
+FILENAME == ARGV[2] { if ($4 == "FUNC" && $7 == text) { n++; from[n] = hex($2); size[n] = $3; name[n] = $8 } else if ($2 == ".text") text = $1; next }
+/^# # pc / { for (i = 4; i <= NF; i++) seen[hex($i)] = 1 }
 END {
 	for (i = 1; i <= n; i++) {
 		t = h = 0

@@ -478,12 +478,21 @@ static void op_kill(struct target *t)
 		waitpid(pid, NULL, 0);
 }
 
+/* Each way of moving, changed under way. */
+static void op_path(void)
+{
+	static const char *const paths[] = { "0", "1", "2", "3" };
+
+	write_param("move_path", paths[below(4)]);
+}
+
 static void one_op(void)
 {
 	struct target *t = pick();
 
 	switch (below(100)) {
-	case 0 ... 29: op_switch(t); break;
+	case 0: op_path(); break;
+	case 1 ... 29: op_switch(t); break;
 	case 30 ... 49: op_touch(t); break;
 	case 50 ... 57: op_reclaim(t); break;
 	case 58 ... 63: op_drop(t); break;

@@ -6,7 +6,7 @@
 
 k=$1 dir=$2 bin=$3 seconds=$4 seed=$5 st=0
 {
-	echo "insmod /vm/greenstk.ko"
+	echo "insmod /vm/greenstk.ko pager=1"
 	echo "suite $((seconds * 2 + 120)) fuzz/$(basename "$bin") /vm/$(basename "$bin") $seconds $seed 4"
 	echo "rmmod greenstk"
 } | SET=fuzz MEM=3G LIMIT=$((seconds * 2 + 300)) "$VM_DIR/run.sh" plan "$k" "$dir" "$bin" || st=$?

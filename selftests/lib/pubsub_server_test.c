@@ -110,6 +110,34 @@ TEST_F(pubsub, a_request_may_arrive_byte_by_byte)
 	close(fd);
 }
 
+TEST_F(pubsub, requests_cut_anywhere_are_answered_in_order)
+{
+	static char text[300000], want[300000];
+	size_t len = 0, want_len = 0, at = 0, nr = mild() ? 500 : 2000;
+	int fd = wire_connect(&self->s);
+
+	srand(20261120);
+	for (size_t i = 0; i < nr; i++) {
+		int n = 1 + rand() % 60;
+
+		len += (size_t)sprintf(text + len, "*2\r\n$4\r\nECHO\r\n$%d\r\n%0*zu\r\n", n < 5 ? 5 : n, n < 5 ? 5 : n, i);
+		want_len += (size_t)sprintf(want + want_len, "$%d\r\n%0*zu\r\n", n < 5 ? 5 : n, n < 5 ? 5 : n, i);
+	}
+	while (at < len) {
+		size_t n = 1 + (size_t)rand() % 400;
+
+		n = n < len - at ? n : len - at;
+		ASSERT_TRUE(wire_send_bytes(fd, text + at, n));
+		at += n;
+		if (rand() % 4 == 0)
+			usleep(300);
+	}
+	at = want_len;
+	ASSERT_TRUE(wire_read(fd, text, want_len));
+	EXPECT_EQ(0, memcmp(text, want, want_len));
+	close(fd);
+}
+
 TEST_F(pubsub, resp3_gets_pushes_and_may_publish_while_subscribed)
 {
 	int fd = wire_connect(&self->s);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -44,6 +45,7 @@ static int wire_start(struct wire_server *s, rlim_t nofile, char *const *more)
 	if (!s->pid) {
 		struct rlimit rl = { nofile, nofile };
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies leaves no server */
 		if (nofile)
 			setrlimit(RLIMIT_NOFILE, &rl);
 		dup2(out[1], 1);

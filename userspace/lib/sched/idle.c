@@ -151,6 +151,10 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		zero = 1;
 	} else {
 		gstk__count(&w->park.n.worker_sleeps);
+		/* Before the look at the wheels: who arms a timer meanwhile and sleeps must find that we
+		 * sleep too long, or we find its timer. */
+		if (poller)
+			atomic_store(&s->poll_until, GSTK_NEVER);
 		wake_at = poller ? next_timer() : GSTK_NEVER;
 		if (poller && wake_at == GSTK_NEVER && timeout_ns == GSTK_NEVER) /* the sweep wakes nobody */
 			gstk__deadlock_check();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Stacks that move at random: every task fills its frames with a pattern, then yields, sleeps,
- * spawns and joins children, cancels and is cancelled, and checks its frames after every park. Prints the
+ * takes a mutex, spawns and joins
+ * children, cancels and is cancelled, and checks its frames after every park. Prints the
  * seed; ends with KTAP.
  *
  *	moves [seed [seconds [tasks]]]     workers, windows, forced eviction: GREENSTK_* environment
@@ -15,6 +16,8 @@
 static uint64_t stop_at_ns;
 static _Atomic uint64_t checks, children, canceled, wrong;
 static int nr_tasks = 2000;
+static gstk_mutex mutex = GSTK_MUTEX_INIT;
+static volatile int inside; /* the mutex */
 
 struct rng {
 	uint64_t s;
@@ -39,6 +42,16 @@ static void *child(void *arg)
 	return arg;
 }
 
+static gstk_sem never = GSTK_SEM_INIT(0);
+
+/* Only a cancel ends it: one that gets lost is a hang. */
+static void *waits_for_ever(void *arg)
+{
+	if (gstk_sem_wait(&never) != -ECANCELED)
+		wrong++;
+	return arg;
+}
+
 static void one_action(struct rng *r)
 {
 	gstk_task *t;
@@ -46,7 +59,7 @@ static void one_action(struct rng *r)
 	uintptr_t tag;
 	int err;
 
-	switch (rnd(r) % 8) {
+	switch (rnd(r) % 11) {
 	case 0: case 1: case 2:
 		gstk_yield();
 		break;
@@ -87,6 +100,34 @@ static void one_action(struct rng *r)
 			wrong++;
 		}
 		children++;
+		break;
+	case 7: case 8:
+		err = gstk_mutex_lock(&mutex);
+		if (err == -ECANCELED) {
+			gstk_cancel_clear();
+			canceled++;
+		} else if (err) {
+			wrong++;
+		} else {
+			if (inside++)
+				wrong++;
+			if (rnd(r) % 8 == 0)
+				gstk_yield();
+			inside--;
+			if (gstk_mutex_unlock(&mutex))
+				wrong++;
+		}
+		break;
+	case 9:
+		if (gstk_spawn(&t, waits_for_ever, NULL, NULL))
+			break;
+		if (rnd(r) % 2)
+			gstk_yield();
+		gstk_cancel(t);
+		while ((err = gstk_join(t, NULL)) == -ECANCELED)
+			gstk_cancel_clear();
+		if (err)
+			wrong++;
 		break;
 	default:
 		if (gstk_sleep_until(gstk_now() + 200000) == -ECANCELED)

@@ -192,9 +192,11 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 	t->tick = w->tick;
 	if (what == GSTK__AFTER_UNLOCK) {
 		_Atomic uint32_t *lock = w->after_lock;
-		uint32_t word = gstk__state_park(t, GSTK__PARKED, 0);
+		uint32_t word;
 		uint8_t poke;
 
+		GSTK__INJECT(park);
+		word = gstk__state_park(t, GSTK__PARKED, 0);
 		gstk__fence_light(); /* partner: gstk_cancel() */
 		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
 		GSTK__INJECT(parked);

@@ -58,8 +58,9 @@ static uint64_t all_wait(void)
 
 		if (state == GSTK__PARKED || (state == GSTK__OWNED && !(word & GSTK__NOTIFIED)))
 			nr++;
-		else if ((state == GSTK__RUNNABLE || state == GSTK__RUNNING || state == GSTK__OWNED) &&
-			 !(gstk__task(i)->flags & GSTK__T_FOREIGN))
+		else if (state == GSTK__RUNNABLE || state == GSTK__OWNED)
+			return 0; /* also a thread that was woken and has not noticed yet */
+		else if (state == GSTK__RUNNING && !(gstk__task(i)->flags & GSTK__T_FOREIGN))
 			return 0;
 	}
 	return nr;

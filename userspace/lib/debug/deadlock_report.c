@@ -46,8 +46,8 @@ static bool others_may_wake(void)
 	return nr > ours;
 }
 
-/* Waiting tasks; 0 when one of all could run. */
-static uint64_t all_wait(void)
+/* Waiting tasks; 0 when one of all could run. @sum: of their words, which change with every wait. */
+static uint64_t all_wait(uint64_t *sum)
 {
 	uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
 	uint64_t nr = 0;
@@ -58,10 +58,9 @@ static uint64_t all_wait(void)
 
 		if (state == GSTK__PARKED || (state == GSTK__OWNED && !(word & GSTK__NOTIFIED)))
 			nr++;
-		else if (state == GSTK__RUNNABLE || state == GSTK__OWNED)
-			return 0; /* also a thread that was woken and has not noticed yet */
-		else if (state == GSTK__RUNNING && !(gstk__task(i)->flags & GSTK__T_FOREIGN))
-			return 0;
+		else if (state == GSTK__RUNNABLE || state == GSTK__RUNNING || state == GSTK__OWNED)
+			return 0; /* a thread's stand-in, too: it is outside, or woken and has not noticed */
+		*sum = *sum * 31 + word;
 	}
 	return nr;
 }
@@ -116,12 +115,13 @@ static void report(void)
 {
 	struct gstk__out o = { .fd = 2 };
 	struct gstk__looker *l;
-	uint64_t now = activity(), nr;
+	uint64_t now = activity(), nr, sum = 0, again = 0;
 
 	if (now == reported_at || others_may_wake())
 		return;
-	nr = all_wait();
-	if (!nr)
+	/* Twice the same: a thread that woke somebody already looked at, and then waits, changes the sum. */
+	nr = all_wait(&sum);
+	if (!nr || all_wait(&again) != nr || sum != again || others_may_wake())
 		return;
 	reported_at = now;
 	gstk__outf(&o, "greenstk: deadlock: all %u tasks wait, and there is no timer, no descriptor and no thread that could wake one\n",

@@ -413,19 +413,19 @@ TEST(the_cap_of_an_object_holds_and_is_given_back)
 
 	ASSERT_EQ(0, object_open(&o, (struct object_opts){ .nr_windows = 64 }));
 	ASSERT_TRUE(read_param("max_object_pages", old, sizeof(old)));
-	ASSERT_TRUE(write_param("max_object_pages", "800"));
+	ASSERT_TRUE(write_param("max_object_pages", "400"));
 	for (i = 0; i < 64; i++)
 		if (touch_signal(window_base(&o, i) - 1, true))
 			break;
 		else
 			touch_signal(window_base(&o, i) - 2 * PAGE, true);
-	/* Tables count too, so it is less than 800, but it is a bound. */
-	EXPECT_LE(stat_of(&o).pages + stat_of(&o).table_pages, 800);
+	/* Tables count too, so it is less than 400, but it is a bound. */
+	EXPECT_LE(stat_of(&o).pages + stat_of(&o).table_pages, 400);
 	handle = 0;
 	while (!populate(&o, &handle, 0, 8 * PAGE, NULL))
 		handle = 0;
 	EXPECT_EQ(-EDQUOT, populate(&o, &handle, 0, 8 * PAGE, NULL));
-	EXPECT_LE(stat_of(&o).pages + stat_of(&o).table_pages, 800);
+	EXPECT_LE(stat_of(&o).pages + stat_of(&o).table_pages, 400);
 	/* Freed behind the module's back, it is found when the cap is met. */
 	ASSERT_EQ(0, madvise(o.map, o.s.map_bytes, MADV_DONTNEED));
 	for (i = 0; i < 10; i++)

@@ -20,8 +20,6 @@ unit-skip-force-evict := $(unit-no-tasks) $(unit-dump)
 unit-skip-force-pack := $(unit-no-tasks) $(unit-dump)
 unit-skip-windows-1-force-evict := $(unit-no-tasks) $(unit-dump)
 unit-skip-asan-force-evict := $(unit-no-tasks) $(unit-dump)
-unit-skip-tsan     :=
-unit-skip-asan     :=
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)

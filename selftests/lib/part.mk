@@ -6,14 +6,14 @@ unit-prog := $(patsubst selftests/lib/%,$(O)/test/lib/%,$(basename $(unit-src)))
 unit-flags = $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -MMD -MP -MF $@.d -MT $@
 # Programs that are too slow or make no sense in a variant: name them with the reason beside them.
 # valgrind is fifty times slower: what it can find beyond ASan is in the switch and in moving stacks.
-unit-skip-valgrind := $(filter-out task_test chan_test ctx_test net_test,$(basename $(notdir $(unit-src))))
+unit-skip-valgrind := $(filter-out task_test chan_test ctx_test,$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
 unit-no-tasks := $(filter arena% codec% ctx% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
 # The dump looks at stacks that it can own for a moment: where all of them move all the time, or a
 # sanitizer's libc stands in for libc, it sees too few frames for its test. Plain runs are what counts.
 unit-dump := dump_test
 unit-skip-asan += $(unit-dump)
-unit-skip-tsan += $(unit-dump) cfi_test
+unit-skip-tsan += $(unit-dump) cfi_test info_test net_test pubsub_server_test
 unit-skip-windows-2 := $(unit-no-tasks) $(unit-dump)
 unit-skip-windows-1 := $(unit-no-tasks) $(unit-dump)
 unit-skip-force-evict := $(unit-no-tasks) $(unit-dump)

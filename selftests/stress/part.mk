@@ -22,4 +22,4 @@ stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 
 		$(call stress-run,$(STRESS_SECONDS),8,16,2000) || rc=1; exit $$rc
 soak: $(stress-prog)  ## the same for ten minutes
 	+@$(MAKE) --no-print-directory stress STRESS_SECONDS=200
-check: stress
+

@@ -23,7 +23,7 @@ check-model: $(model-test)  ## search every state of the protocol's models
 check-model-plants: $(model-test)  ## each bug planted in a model is caught
 	@$(RUN_TESTS) -s model -v plants -t 600 $(foreach m,$(model-plants),$(call model-run,$(m)))
 quick: check-transitions
-check: check-model
+check: check-model check-model-plants
 
 .PHONY: check-mutations-lib
 check-mutations-lib: $(O)/inject/lib/libgreenstk.a  ## bugs planted in the protocol's code, each of which a suite must catch

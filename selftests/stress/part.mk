@@ -23,3 +23,4 @@ stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 
 soak: $(stress-prog)  ## the same for ten minutes
 	+@$(MAKE) --no-print-directory stress STRESS_SECONDS=200
 
+check: stress

@@ -14,7 +14,7 @@
 ROOT_PACKAGES="make gcc libc6-dev libc-bin dash bash coreutils sed grep gawk findutils diffutils hostname
 	bc flex bison libelf-dev libssl-dev perl-base perl xz-utils kmod cpio sparse pahole tar gzip busybox-static"
 # Emulators before 8.1 lose a race between patched code and its translation: a
-# guest with two CPUs dies of "Oops: int3" once in ten boots. So QEMU is trixie's
+# guest with two CPUs died of "Oops: int3" in one boot here. So QEMU is trixie's
 # too, started by its own loader (run.sh); nothing of it is installed.
 ROOT_PACKAGES_trixie="qemu-system-x86"
 # Modules that guests load; absent ones are built in.

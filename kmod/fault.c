@@ -20,6 +20,7 @@
 #include "pager.h"
 #include "slot.h"
 #include "space.h"
+#include "trace.h"
 #include "window.h"
 
 #define MAX_FAULT_AROUND	16U
@@ -239,12 +240,8 @@ static vm_fault_t child_fault(struct gsk_space *space, struct vm_fault *vmf)
 	return first_touch(space, vmf);
 }
 
-vm_fault_t gsk_fault(struct vm_fault *vmf)
+static vm_fault_t fault(struct gsk_space *space, struct vm_fault *vmf)
 {
-	struct gsk_space *space = vmf->vma->vm_private_data;
-
-	if (unlikely(!space))
-		return VM_FAULT_SIGBUS;
 	if (unlikely(space->state != GSK_MAPPED))
 		return child_fault(space, vmf);
 	if (vmf->pgoff < space->words_pgoff)
@@ -254,4 +251,19 @@ vm_fault_t gsk_fault(struct vm_fault *vmf)
 					space->words[vmf->pgoff - space->words_pgoff]));
 	/* Parked pages come and go by ioctl only: so a free slot is always empty. */
 	return bus(space);
+}
+
+vm_fault_t gsk_fault(struct vm_fault *vmf)
+{
+	struct gsk_space *space = vmf->vma->vm_private_data;
+	unsigned long address = vmf->address, pgoff = vmf->pgoff;
+	vm_fault_t ret;
+
+	if (unlikely(!space))
+		return VM_FAULT_SIGBUS;
+	ret = fault(space, vmf);
+	/* After RETRY the lock is gone, and perhaps the space. */
+	if (!(ret & VM_FAULT_RETRY))
+		trace_greenstk_fault(space, address, pgoff, ret);
+	return ret;
 }

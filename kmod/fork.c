@@ -21,6 +21,7 @@
 #include "move.h"
 #include "slot.h"
 #include "space.h"
+#include "trace.h"
 #include "window.h"
 
 #define RED_ZONE	128
@@ -162,9 +163,11 @@ void gsk_fork(struct vm_area_struct *vma, struct gsk_space *parent)
 	if (IS_ERR(h))
 		goto fail;
 	child->heirloom = h;
+	trace_greenstk_fork(parent, h ? h->window : 0, h ? h->nr : 0, 0);
 	return;
 
 fail:
+	trace_greenstk_fork(parent, 0, 0, -ENOMEM);
 	pr_warn_ratelimited("greenstk: no memory to fork the stack of %s[%d], its child gets SIGBUS\n",
 			    current->comm, task_pid_nr(current));
 }

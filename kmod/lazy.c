@@ -24,6 +24,7 @@
 #include "lazy.h"
 #include "move.h"
 #include "space.h"
+#include "trace.h"
 #include "window.h"
 
 struct gsk_lazy {
@@ -132,6 +133,7 @@ static unsigned long take_dead(struct gsk_space *space, struct gsk_lazy *lazy)
 	}
 	gsk_uncharge_pages(space, freed);
 	gsk_count(space, GSK_N_reclaimed_lazy, freed);
+	trace_greenstk_reclaim(space, true, 1, freed);
 	return freed;
 }
 

@@ -19,6 +19,7 @@
 #include "params.h"
 #include "slot.h"
 #include "space.h"
+#include "trace.h"
 
 /* PAGER: where cold pages come from; 0, 0: from nowhere. */
 int gsk_pager_set(struct gsk_space *space, u64 addr, u64 bytes)
@@ -90,6 +91,7 @@ vm_fault_t gsk_pager_ask(struct gsk_space *space, struct vm_fault *vmf, unsigned
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	addr += page << PAGE_SHIFT;
+	trace_greenstk_pager(space, page, addr);
 	vma = pager_vma(vmf->vma->vm_mm, addr);
 	if (!vma)
 		return VM_FAULT_SIGBUS;

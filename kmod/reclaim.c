@@ -11,6 +11,7 @@
 #include "compat/compat.h"
 #include "insert.h"
 #include "lazy.h"
+#include "trace.h"
 #include "window.h"
 
 static int check(struct gsk_space *space, const struct greenstk_reclaim *e, u32 *keep)
@@ -176,6 +177,7 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 	}
 	gsk_uncharge_pages(space, buf->nr_dead);
 	gsk_count(space, GSK_N_reclaimed_now, buf->nr_dead);
+	trace_greenstk_reclaim(space, false, n, buf->nr_dead);
 	err = n;
 unlock_windows:
 	for (i = 0; i < n; i++)

@@ -7,6 +7,9 @@
 #include "space.h"
 #include "stats.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 static DEFINE_MUTEX(spaces_lock);
 static LIST_HEAD(spaces);
 static struct dentry *dir;

@@ -27,6 +27,7 @@
 #include "insert.h"
 #include "lazy.h"
 #include "slot.h"
+#include "trace.h"
 #include "window.h"
 
 static bool may_exchange(void)
@@ -448,6 +449,7 @@ static void settle(struct gsk_buf *buf, u32 n)
 	gsk_count(space, GSK_N_pages_parked, nr_parked);
 	gsk_count(space, GSK_N_pages_resumed, nr_resumed);
 	gsk_count(space, GSK_N_batches, 1);
+	trace_greenstk_switch(space, n, nr_switches, nr_parked, nr_resumed, buf->nr_dead);
 }
 
 static bool holds_caller(struct gsk_space *space, u32 window)

@@ -10,5 +10,5 @@ gcc -std=gnu11 -Wall -Wextra -Iinclude/uapi -o "$1/example" "$1/example.c"
 bad=0
 while read -r suite name; do
 	grep -q "$name" "selftests/uapi/${suite}_test.c" || { echo "uapi.rst: no test $suite: $name"; bad=1; }
-done < <(grep -oE '(switch|life|args|lazy|pager): [a-z0-9_]+$' Documentation/uapi.rst | tr -d :)
+done < <(grep -oE '(switch|life|args|lazy|pager|trace|parallel): [a-z0-9_]+$' Documentation/uapi.rst | tr -d :)
 exit $bad

@@ -96,6 +96,29 @@ BENCH(chan_same, .name = "chan.samewindow", .unit = "ns",
       .what = "round trip between two tasks of one window", .run = pair_run, .arg = SAME_WINDOW,
       .arg2 = 1000000, .cpus = 1);
 
+/* A thread that is no worker talks to a task: neither should have to sleep while the other answers. */
+static void foreign_run(const struct bench *b)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1 };
+	struct timing t = { .n = bench_n((uint64_t)b->arg2) };
+	gstk_task *e;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		bench_skip("%s needs two CPUs", b->name);
+	bench_check(!gstk_init(&config));
+	bench_check(!gstk_chan_create(&there, sizeof(uint64_t), 0));
+	bench_check(!gstk_chan_create(&back, sizeof(uint64_t), 0));
+	bench_check(!gstk_spawn(&e, echo, NULL, NULL));
+	client(&t);
+	bench_check(!gstk_join(e, NULL));
+	bench_check(!gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER));
+	bench_emit(b->name, t.ns, "ns");
+}
+
+BENCH(chan_foreign, .name = "chan.foreign", .unit = "ns",
+      .what = "round trip between a thread that is no worker and a task", .run = foreign_run,
+      .arg2 = 50000, .cpus = 2);
+
 /*
  * Pairs over few windows. All pairs make their round trips at once, begun in random order, so every
  * hop meets a task whose stack has been out of its window for some 100,000 hops.

@@ -155,6 +155,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 			goto undo;
 		}
 	}
+	s->cpus = gstk__cpu_count();
 	s->nr = c.workers;
 	s->alone = c.workers == 1;
 	if (caller_is_worker)

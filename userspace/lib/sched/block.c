@@ -333,6 +333,26 @@ void gstk__start(uintptr_t word)
 	after((struct gstk__worker *)word);
 }
 
+/* What leave() goes to; a pinned task that leaves its worker without work is watched. */
+static inline void *next_of_pinned(struct gstk__worker *w, struct gstk_task *t)
+{
+	void *target = next_stack(w);
+
+	if (target == w->loop_sp && !w->pending)
+		gstk__watch_begin(w, t);
+	return target;
+}
+
+static __attribute__((noinline)) enum gstk__code block_pinned(struct gstk__worker *w, struct gstk_task *t,
+							      _Atomic uint32_t *lock, enum gstk__why why)
+{
+	t->why = why;
+	w->after = GSTK__AFTER_UNLOCK;
+	w->after_lock = lock;
+	leave(w, t, next_of_pinned(w, t));
+	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
+}
+
 GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
 {
 	struct gstk__worker *w = gstk__self();
@@ -341,8 +361,9 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
 	t = w->current;
-	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0))
-		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
+	if (__builtin_expect(t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED), 0))
+		return t->flags & GSTK__T_DEADLINE ? gstk__block(commit_unlock, lock, why, deadline_ns, true)
+						   : block_pinned(w, t, lock, why);
 	t->why = why;
 	w->after = GSTK__AFTER_UNLOCK;
 	w->after_lock = lock;
@@ -383,7 +404,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	w->after_arg = arg;
 	w->after_timer = timer;
 	w->after_flags = cancelable ? 0 : GSTK__NOCANCEL;
-	leave(w, t, next_stack(w));
+	leave(w, t, t->flags & GSTK__T_PINNED ? next_of_pinned(w, t) : next_stack(w));
 	if (timer) {
 		gstk__timer_disarm(timer);
 		gstk__timer_put(timer);

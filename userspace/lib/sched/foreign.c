@@ -7,7 +7,12 @@
 #include "sched/timer_pool.h"
 #include "sched/worker.h"
 
+#define SPIN_MAX_NS 50000u /* below what going to sleep and being woken costs */
+#define SPIN_MIN_NS 1000u
+#define ASLEEP	    (UINT32_MAX - 1) /* in ->next: it waits, or is about to, on its futex */
+
 static __thread struct gstk_task *self;
+static __thread uint32_t spin_ns = SPIN_MIN_NS * 4; /* how long it has paid lately */
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -18,6 +23,7 @@ static void thread_exit(void *p)
 	self = NULL;
 	if (!gstk__tasks) /* the runtime went away before the thread */
 		return;
+	atomic_fetch_sub(&gstk__sched.foreigners, 1);
 	gstk__state_end(t, GSTK__FREE);
 	gstk__task_free(NULL, t);
 }
@@ -53,6 +59,7 @@ struct gstk_task *gstk__foreign_self(void)
 		atomic_store_explicit(&t->peer, GSTK__PEER_DETACHED, memory_order_relaxed);
 		gstk__state_spawn(t);
 		gstk__state_run(t);
+		atomic_fetch_add(&gstk__sched.foreigners, 1);
 		self = t;
 		born = generation();
 		pthread_setspecific(key, t);
@@ -72,12 +79,55 @@ static void timed_out(struct gstk__timer *timer)
 	gstk__wake(timer->task, GSTK__CODE_TIMEDOUT);
 }
 
+static bool woken(struct gstk_task *t)
+{
+	return gstk__state_of(gstk__word(t)) == GSTK__RUNNABLE;
+}
+
+/* While a worker sleeps there is a CPU for us to spin on. False: it did not come. */
+static bool spin(struct gstk_task *t)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint64_t start;
+
+	if (s->nr - atomic_load_explicit(&s->sleeping, memory_order_relaxed) >= s->cpus)
+		return woken(t);
+	start = gstk__now_ns();
+	for (uint32_t i = 1; !woken(t); i++) {
+		gstk__cpu_relax();
+		if (i % 16 == 0 && gstk__now_ns() - start > spin_ns) {
+			spin_ns = spin_ns / 2 > SPIN_MIN_NS ? spin_ns / 2 : SPIN_MIN_NS;
+			return false;
+		}
+	}
+	spin_ns = spin_ns * 2 < SPIN_MAX_NS ? spin_ns * 2 : SPIN_MAX_NS;
+	return true;
+}
+
+static void sleep_until_woken(struct gstk_task *t)
+{
+	uint32_t word;
+
+	__atomic_store_n(&t->next, ASLEEP, __ATOMIC_RELAXED);
+	atomic_thread_fence(memory_order_seq_cst); /* partner: gstk__foreign_wake() */
+	while (gstk__state_of(word = gstk__word(t)) != GSTK__RUNNABLE)
+		gstk__futex_wait(&t->word, word, GSTK_NEVER);
+	__atomic_store_n(&t->next, 0, __ATOMIC_RELAXED);
+}
+
+/* Its word says RUNNABLE. It may run already, and be gone: then this wakes somebody for nothing. */
+void gstk__foreign_wake(struct gstk_task *t)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (__atomic_load_n(&t->next, __ATOMIC_RELAXED) == ASLEEP)
+		gstk__futex_wake(&t->word, 1);
+}
+
 enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
 				    bool cancelable)
 {
 	struct gstk_task *t = gstk__foreign_self();
 	struct gstk__timer *timer = NULL;
-	uint32_t word;
 
 	if (deadline_ns != GSTK_NEVER) {
 		timer = gstk__timer_get();
@@ -95,8 +145,8 @@ enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk
 		(void)!gstk__state_wake(t, GSTK__CODE_OK, 0);
 	if (gstk__state_disown(t) != GSTK__ENQUEUE) {
 		atomic_fetch_add(&gstk__sched.foreign_blocked, 1);
-		while (gstk__state_of(word = gstk__word(t)) != GSTK__RUNNABLE)
-			gstk__futex_wait(&t->word, word, GSTK_NEVER);
+		if (!spin(t))
+			sleep_until_woken(t);
 		atomic_fetch_sub(&gstk__sched.foreign_blocked, 1);
 	}
 	gstk__state_run(t);

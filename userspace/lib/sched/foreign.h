@@ -6,6 +6,8 @@
 #include "sched/sched.h"
 
 struct gstk_task *gstk__foreign_self(void);
+/* Its wait was won, and its word says so: wake the thread when it sleeps. */
+void gstk__foreign_wake(struct gstk_task *t);
 enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
 				    bool cancelable);
 

@@ -24,6 +24,9 @@ void gstk__wake_worker(uint32_t index)
 	struct gstk__worker *v = gstk__sched.worker[index];
 	uint32_t one = 1;
 
+	/* The caller's push is a full barrier: see gstk__idle(). Mostly it is awake, and its line stays. */
+	if (!atomic_load_explicit(&v->futex, memory_order_relaxed))
+		return;
 	if (atomic_compare_exchange_strong(&v->futex, &one, 0)) {
 		gstk__futex_wake(&v->futex, 1);
 	} else if (one == 2) {
@@ -57,6 +60,17 @@ void gstk__wake_idle(struct gstk__worker *w)
 	}
 }
 
+/* After gstk__inject(), on a thread that is no worker. While somebody searches nobody is woken. */
+void gstk__injected(void)
+{
+	struct gstk__sched *s = &gstk__sched;
+
+	atomic_thread_fence(memory_order_seq_cst); /* partners: gstk__idle(), search() */
+	if (atomic_load_explicit(&s->sleeping, memory_order_relaxed) &&
+	    !atomic_load_explicit(&s->searching, memory_order_relaxed))
+		gstk__wake_idle(NULL);
+}
+
 static void wake_poller(void)
 {
 	for (uint32_t i = 0; i < gstk__sched.nr; i++) {
@@ -87,6 +101,13 @@ static void run_timers(uint64_t now)
 		gstk__timer_wheel_advance(&gstk__timer_wheels[i], now);
 }
 
+/* Something for this worker, in a line that it has: it need not search. */
+static inline bool called(struct gstk__worker *w)
+{
+	return atomic_load_explicit(&w->inbox, memory_order_relaxed) ||
+	       atomic_load_explicit(&gstk__sched.inject_nr, memory_order_relaxed);
+}
+
 /* Spin for work. True when there may be some. */
 static bool search(struct gstk__worker *w)
 {
@@ -94,11 +115,11 @@ static bool search(struct gstk__worker *w)
 	uint64_t start = gstk__now_ns(), now = start;
 	uint32_t item = 0, pause = 8, mask;
 
-	if (s->alone)
+	if (!gstk__may_spin() || (s->alone && !atomic_load_explicit(&s->foreigners, memory_order_relaxed)))
 		return false;
 	atomic_fetch_add(&s->searching, 1);
 	do {
-		for (uint32_t i = 0; i < pause; i++)
+		for (uint32_t i = 0; i < pause && !called(w); i++)
 			gstk__cpu_relax();
 		pause = pause < 64 ? pause * 2 : pause; /* each look costs the others a cache line */
 		item = gstk__find_work(w);

@@ -342,6 +342,13 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 				if (!item)
 					item = gstk__uninject(w);
 			}
+			if (__builtin_expect(w->watched != 0, 0)) {
+				uint32_t given = gstk__watch(w, !item);
+
+				if (given && item && given != item)
+					w->pending = item;
+				item = given ? given : item;
+			}
 			if (!item)
 				item = gstk__find_work(w);
 		}
@@ -361,5 +368,7 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 		if (!gstk__idle(w, timeout_ns) && timeout_ns != GSTK_NEVER)
 			break;
 	}
+	if (w->watched)
+		w->pending = gstk__watch(w, false);
 	return runs;
 }

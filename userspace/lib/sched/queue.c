@@ -4,6 +4,7 @@
 
 #include "debug/inject.h"
 #include "host/host.h"
+#include "sched/foreign.h"
 
 struct gstk__sched gstk__sched;
 __thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec")));
@@ -76,7 +77,7 @@ static void enqueue_item(uint32_t item)
 
 	if (!w) {
 		gstk__inject(item);
-		gstk__wake_idle(NULL);
+		gstk__injected();
 	} else if (w->batch || atomic_load_explicit(&w->next, memory_order_relaxed)) {
 		gstk__push_ready(w, item);
 	} else {
@@ -86,12 +87,15 @@ static void enqueue_item(uint32_t item)
 
 static void enqueue_pinned(struct gstk_task *t)
 {
-	struct gstk__ext *x = gstk__ext(t);
-	struct gstk__worker *w = gstk__sched.worker[x->worker];
-	uint32_t head = atomic_load_explicit(&w->inbox, memory_order_relaxed);
+	struct gstk__worker *w;
+	uint32_t head;
 
+	if (gstk__watch_give(t))
+		return;
+	w = gstk__sched.worker[gstk__ext(t)->worker];
+	head = atomic_load_explicit(&w->inbox, memory_order_relaxed);
 	do {
-		t->next = head;
+		__atomic_store_n(&t->next, head, __ATOMIC_RELAXED);
 	} while (!atomic_compare_exchange_weak_explicit(&w->inbox, &head, gstk__task_index(t),
 							memory_order_seq_cst, memory_order_relaxed));
 	if (w != gstk__self())
@@ -123,7 +127,7 @@ static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
 		gstk__count(&w->park.n.wakes);
 	if (__builtin_expect(t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED), 0)) {
 		if (t->flags & GSTK__T_FOREIGN)
-			gstk__futex_wake(&t->word, 1);
+			gstk__foreign_wake(t);
 		else
 			enqueue_pinned(t);
 	} else if (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) {

@@ -52,7 +52,7 @@ void gstk__spawn_queue(struct gstk_task *t)
 			return;
 		}
 		gstk__inject(gstk__task_index(t));
-		gstk__wake_idle(NULL);
+		gstk__injected();
 		return;
 	}
 	gstk__count(&w->park.n.spawns);

@@ -54,6 +54,7 @@ struct gstk__worker {
 	uint32_t bind_failures;
 	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
 	uint32_t spin_ns;	  /* how long searching has paid lately */
+	uint32_t watched;	  /* pinned task that it spins on: watch.c */
 	uint32_t watch_worker;	  /* what a thief watches: see loop.c */
 	uint64_t watch_what, watch_since;
 	uint32_t rng;
@@ -76,6 +77,7 @@ struct gstk__worker {
 struct gstk__sched {
 	struct gstk__worker *worker[GSTK__MAX_WORKERS];
 	uint32_t nr;
+	uint32_t cpus;		      /* that the process may use */
 	bool alone;		      /* one worker: no thieves */
 	_Atomic uint32_t stop;
 	/* Injected items, oldest first: from other threads, overflow. Linked by ->next, ->next_free. */
@@ -89,6 +91,7 @@ struct gstk__sched {
 	_Atomic uint32_t polling;     /* one of them waits in the poller */
 	_Atomic uint64_t poll_until;  /* when the one in the poller wakes by itself */
 	_Atomic uint64_t foreign_spawns, foreign_ends;
+	_Atomic uint32_t foreigners;  /* threads that have a stand-in */
 	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */
 	_Atomic uint32_t generation;  /* of runtimes in this process */
 	_Atomic bool closing;	      /* no more spawns */
@@ -118,8 +121,16 @@ void gstk__inject(uint32_t item);
 uint32_t gstk__uninject(struct gstk__worker *w);
 /* idle.c */
 void gstk__wake_idle(struct gstk__worker *w);
+void gstk__injected(void);
 void gstk__wake_worker(uint32_t index);
 bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns);
+/* watch.c */
+bool gstk__may_spin(void);
+/* t is pinned here, is about to park, and nothing else can run. */
+void gstk__watch_begin(struct gstk__worker *w, struct gstk_task *t);
+uint32_t gstk__watch(struct gstk__worker *w, bool patient);
+/* By who has won t, which is pinned: true when its worker was watching, and runs it now. */
+bool gstk__watch_give(struct gstk_task *t);
 /* queue.c */
 void gstk__push_ready(struct gstk__worker *w, uint32_t item);
 void gstk__push_next(struct gstk__worker *w, uint32_t item);

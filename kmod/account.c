@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "account.h"
+#include "compat/compat.h"
 #include "space.h"
 
 ulong gsk_max_object_pages = ULONG_MAX;
@@ -84,8 +85,7 @@ static bool fits(struct gsk_space *space)
 /* Only for a space whose mm is alive: a lock of it is held. */
 static void correct(struct gsk_space *space)
 {
-	/* Counters per CPU lag; a few pages too many do no harm. */
-	long bound = get_mm_counter(space->mm, MM_FILEPAGES) + 64L * num_online_cpus();
+	long bound = gsk_file_rss(space->mm);
 	long now = atomic_long_read(&space->nr_pages);
 
 	while (now > bound) {

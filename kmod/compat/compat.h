@@ -8,6 +8,7 @@
 
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
+#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/version.h>
@@ -80,6 +81,28 @@ static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
 #else
 	return get_user_pages_remote(mm, addr, 1, FOLL_NOFAULT, page, NULL, NULL);
 #endif
+}
+
+/*
+ * File pages that an mm maps, or a few more. Where threads count for themselves
+ * (6.1) they hand over at faults only, so an ioctl that maps pages may keep back
+ * any number. Theirs first: what is handed over in between is seen twice.
+ */
+static inline long gsk_file_rss(struct mm_struct *mm)
+{
+	long n = 0;
+#ifdef SPLIT_RSS_COUNTING
+	struct task_struct *p, *t;
+
+	rcu_read_lock();
+	for_each_process_thread(p, t)
+		if (READ_ONCE(t->mm) == mm)
+			n += max(READ_ONCE(t->rss_stat.count[MM_FILEPAGES]), 0);
+	rcu_read_unlock();
+	smp_rmb();
+#endif
+	/* Since 6.2: counters per CPU. */
+	return n + get_mm_counter(mm, MM_FILEPAGES) + 64L * num_online_cpus();
 }
 
 /* Page tables may be freed under a read lock once they are empty (PT_RECLAIM). */

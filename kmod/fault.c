@@ -122,8 +122,10 @@ static vm_fault_t restore(struct gsk_space *space, struct vm_fault *vmf, u32 win
 		if (err)
 			break;
 	}
-	if (done)
+	if (done) {
+		gsk_mark_moved(vmf->vma->vm_mm, addr, done);
 		gsk_zap_range(vmf->vma, from, (unsigned long)done << PAGE_SHIFT);
+	}
 	for (i = 0; i < nr; i++) {
 		if (!pages[i])
 			continue;

@@ -101,6 +101,8 @@ static int leave(struct gsk_buf *buf, struct gsk_move *m, unsigned long base)
 		insert_range(vma, out_at, win + nr_range - nr_out, nr_out, &err);
 		if (err)
 			zap(vma, out_at, nr_out);
+		else
+			gsk_mark_moved(vma->vm_mm, out_at, nr_out);
 	}
 	if (!err) {
 		zap(vma, from, nr_range);

@@ -267,6 +267,25 @@ int gsk_clear_marker(struct mm_struct *mm, unsigned long addr)
 	return apply_to_page_range(mm, addr, PAGE_SIZE, clear_marker_one, mm);
 }
 
+#ifdef CONFIG_MEM_SOFT_DIRTY
+static int mark_one(pte_t *ptep, unsigned long addr, void *data)
+{
+	pte_t pte = ptep_get(ptep);
+
+	if (pte_present(pte) && !pte_soft_dirty(pte)) {
+		pte = ptep_get_and_clear((struct mm_struct *)data, addr, ptep);
+		set_pte_at((struct mm_struct *)data, addr, ptep, pte_mksoft_dirty(pte));
+	}
+	return 0;
+}
+
+/* What put_cell() does, for pages that vm_insert_page() brought. */
+void gsk_mark_moved(struct mm_struct *mm, unsigned long addr, unsigned long nr)
+{
+	apply_to_page_range(mm, addr, nr << PAGE_SHIFT, mark_one, mm);
+}
+#endif
+
 /*
  * The flush. No function that flushes a TLB is exported, so the batch uses the
  * one that every kernel gives to modules: a zap. A zap that ends while another

@@ -46,6 +46,11 @@ u32 gsk_reap(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cel
 int gsk_peek(struct mm_struct *mm, unsigned long addr, unsigned long nr,
 	     struct page **pages);
 int gsk_clear_marker(struct mm_struct *mm, unsigned long addr);
+#ifdef CONFIG_MEM_SOFT_DIRTY
+void gsk_mark_moved(struct mm_struct *mm, unsigned long addr, unsigned long nr);
+#else
+static inline void gsk_mark_moved(struct mm_struct *mm, unsigned long addr, unsigned long nr) { }
+#endif
 
 void gsk_flush_begin(struct mm_struct *mm);
 void gsk_flush_end(struct gsk_space *space, unsigned long grave, unsigned long nr_buried);

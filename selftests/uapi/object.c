@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "object.h"
@@ -187,18 +188,45 @@ bool all_zero(const char *p, size_t bytes)
 	return true;
 }
 
-int in_child(int (*fn)(void *arg), void *arg)
+int wait_for(pid_t pid)
 {
 	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int in_child(int (*fn)(void *arg), void *arg)
+{
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
 	if (!pid)
 		_exit(fn(arg));
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return pid < 0 ? -1 : wait_for(pid);
+}
+
+static void (*stack_fn)(void *arg);
+static void *stack_arg;
+static ucontext_t stack_back, stack_to;
+
+static void on_stack(void)
+{
+	stack_fn(stack_arg);
+}
+
+void run_in_window(const struct object *o, unsigned int window, void (*fn)(void *), void *arg)
+{
+	stack_fn = fn;
+	stack_arg = arg;
+	getcontext(&stack_to);
+	stack_to.uc_stack.ss_sp = window_limit(o, window);
+	stack_to.uc_stack.ss_size = window_base(o, window) - window_limit(o, window) - PAGE;
+	stack_to.uc_link = &stack_back;
+	makecontext(&stack_to, on_stack, 0);
+	swapcontext(&stack_back, &stack_to);
 }
 
 static __thread sigjmp_buf touch_out;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../../include/uapi/linux/greenstk.h"
 
@@ -57,8 +58,12 @@ void paint(char *base, size_t bytes, uint64_t id);
 size_t painted(const char *base, size_t bytes, uint64_t id);
 bool all_zero(const char *p, size_t bytes);
 
-/* Runs fn in a forked child; its exit status, or 128 + signal. */
+/* Of a child: its exit status, or 128 + signal. */
+int wait_for(pid_t pid);
+/* Runs fn in a forked child; what wait_for() says of it. */
 int in_child(int (*fn)(void *arg), void *arg);
+/* Runs fn on the stack of a window, its frames below the page at the base. */
+void run_in_window(const struct object *o, unsigned int window, void (*fn)(void *), void *arg);
 /* The signal that touching p raises (in a child made by vfork-like clone), 0 if none. */
 int touch_signal(volatile char *p, bool write);
 /* si_code of that signal. */

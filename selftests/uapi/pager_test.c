@@ -252,6 +252,26 @@ TEST_F(pager, a_pager_that_died_is_a_bus_error)
 	EXPECT_EQ(SIGBUS, touch_signal(self->base - 1, false));
 }
 
+static void *touch_cold(void *arg)
+{
+	return (void *)(long)touch_signal(arg, false);
+}
+
+TEST_F(pager, a_pager_that_dies_while_it_is_asked_ends_the_wait)
+{
+	pthread_t thread;
+	void *sig;
+
+	self->p->answer = SILENT;
+	ASSERT_EQ(0, resume(&self->o, 3, self->handle, EAGER));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, touch_cold, self->base - 1));
+	while (!__atomic_load_n(&self->p->asked, __ATOMIC_RELAXED))
+		usleep(1000);
+	pager_stop(self->p);
+	ASSERT_EQ(0, pthread_join(thread, &sig));
+	EXPECT_EQ(SIGBUS, (long)sig);
+}
+
 TEST_F(pager, a_range_that_is_not_registered_is_a_bus_error)
 {
 	struct greenstk_pager set = { .size = sizeof(set), .bytes = self->o.s.park_bytes };

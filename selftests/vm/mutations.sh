@@ -13,8 +13,12 @@ while read -r name k suite what; do
 	[ -z "$only" ] || [ "$only" = "$name" ] || continue
 	n=$((n + 1))
 	bin=$(printf '%s\n' "$@" | grep "/$suite\$") || { echo "not ok $n $name: no suite $suite"; bad=1; continue; }
+	if [ "$k" != "${k%-debug}" ]; then
+		"$VM_DIR/debug-kernel.sh" "${k%-debug}"
+	else
+		"$VM_DIR/fetch.sh" kernel "$k"
+	fi
 	"$VM_DIR/build.sh" "$k" "$o/kmod-mutate-$name" GSK_MUTATE="$name" $([ "$k" = "${k%-debug}" ] || echo KCOV_INSTRUMENT=y)
-	"$VM_DIR/fetch.sh" kernel "${k%-debug}"
 	# Caught is only what a verdict says: a run that broke down proves nothing.
 	KO=$o/kmod-mutate-$name/greenstk.ko LIMIT=600 MEM=2G VARIANT=${VARIANT:-default} \
 		"$VM_DIR/run.sh" suites "$k" "$dir/$name" $bin >"$dir/$name.out" 2>&1 || true

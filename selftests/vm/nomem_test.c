@@ -4,7 +4,8 @@
  * n-th allocation (slab, page, copy from or to user space) of this thread, for
  * n = 1, 2, ... until an operation meets fewer than n. After each: the error is
  * one that is documented, nothing is lost, the same call works without injection.
- * Debug kernels only (CONFIG_FAULT_INJECTION); others skip.
+ * One failure may hide behind a second try that succeeds, so page allocations
+ * also fail many in a row, from the n-th on. Debug kernels only (CONFIG_FAULT_INJECTION); others skip.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inject.h"
 #include "kselftest_harness.h"
 #include "object.h"
 
@@ -40,29 +42,12 @@ FIXTURE_VARIANT_ADD(nomem, exchange) { .move_path = "1" };
 FIXTURE_VARIANT_ADD(nomem, generic) { .move_path = "2" };
 FIXTURE_VARIANT_ADD(nomem, insert) { .move_path = "3" };
 
-static void put(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		if (write(fd, value, strlen(value)) < 0)
-			perror(path);
-		close(fd);
-	}
-}
-
 FIXTURE_SETUP(nomem)
 {
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (self->nth < 0)
 		SKIP(return, "no fault injection in this kernel");
-	put("/sys/kernel/debug/failslab/ignore-gfp-wait", "0");
-	put("/sys/kernel/debug/failslab/verbose", "0");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "0");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "0");
-	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	put("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	inject_everything();
 	read_param("move_path", self->path, sizeof(self->path));
 	ASSERT_TRUE(write_param("move_path", variant->move_path));
 	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ .nr_windows = 16 }));
@@ -368,6 +353,56 @@ TEST_F_TIMEOUT(nomem, fork_leaves_the_parent_whole, 600)
 	EXPECT_LT(self->sites, MAX_SITES);
 	ASSERT_EQ(0, resume(&self->o, 1, handle, EAGER));
 	EXPECT_EQ(0, painted(window_base(&self->o, 1), DEEP, 11));
+	TH_LOG("%d places", self->sites - 1);
+}
+
+/* From the n-th page on none can be had for a while: no second try makes up for it. */
+TEST_F_TIMEOUT(nomem, a_batch_loses_no_stack_when_pages_stay_away, 600)
+{
+	enum { NR = 4, TIMES = 16 };
+	bool hit = true;
+
+	AT_EVERY_ALLOCATION(self) {
+		struct greenstk_switch e[NR];
+		struct object o;
+		uint64_t parked[NR];
+		uint32_t done = 0;
+		int i, err;
+
+		/* Windows and slots lie under page tables that are not there yet. */
+		ASSERT_EQ(0, object_open(&o, (struct object_opts){ .nr_windows = 2 * NR, .window_bytes = 2 << 20 }));
+		for (i = 0; i < NR; i++) {
+			paint(window_base(&o, i), DEEP, 100 + i);
+			ASSERT_EQ(0, park(&o, i, DEEP, &parked[i]));
+			paint(window_base(&o, i), DEEP, 200 + i);
+			e[i] = (struct greenstk_switch){
+				.window = i % 2 ? i : NR + i, .out_bytes = 256 * PAGE, .eager_pages = EAGER, .handle_in = parked[i],
+			};
+		}
+		inject_pages(self->sites - 1, TIMES, false);
+		err = batch(&o, GREENSTK_SWITCH, e, NR, sizeof(e[0]), 0, &done);
+		hit = inject_stop(TIMES);
+		EXPECT_TRUE(legal(err)) TH_LOG("site %d: %d", self->sites, err);
+		for (i = 0; i < NR; i++) {
+			bool went = !err && i < (int)done && !e[i].result;
+
+			if (!err && i < (int)done)
+				EXPECT_TRUE(legal(e[i].result)) TH_LOG("site %d entry %d: %d", self->sites, i, e[i].result);
+			if (!went) {
+				EXPECT_EQ(0, painted(window_base(&o, i), DEEP, 200 + i)) TH_LOG("site %d entry %d", self->sites, i);
+				e[i].result = 0;
+				ASSERT_EQ(0, do_switch(&o, &e[i])) TH_LOG("site %d entry %d", self->sites, i);
+			}
+			EXPECT_EQ(0, painted(window_base(&o, e[i].window), DEEP, 100 + i)) TH_LOG("site %d entry %d", self->sites, i);
+			ASSERT_EQ(0, resume(&o, e[i].window, e[i].handle_out, EAGER));
+			if (i % 2)
+				EXPECT_EQ(0, painted(window_base(&o, i), DEEP, 200 + i)) TH_LOG("site %d entry %d", self->sites, i);
+		}
+		object_close(&o);
+		if (!hit)
+			break;
+	}
+	EXPECT_LT(self->sites, MAX_SITES);
 	TH_LOG("%d places", self->sites - 1);
 }
 

@@ -17,6 +17,7 @@ FUZZ_SEED    ?= 1
 UAPI_SRC := $(wildcard selftests/uapi/*_test.c)
 UAPI_COMMON := $(filter-out $(UAPI_SRC),$(wildcard selftests/uapi/*.c))
 VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(addprefix $(O)/$(VM)/,memcg_test stale_test)
+CLAIMS += scripts/check-events.sh
 VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
 .PHONY: kmod check-mm check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
@@ -26,7 +27,7 @@ $(VMO)/init: $(VM)/init.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
 
-UAPI_HEADERS := $(wildcard selftests/uapi/*.h include/uapi/linux/*.h) $(VM)/patience.h
+UAPI_HEADERS := $(wildcard selftests/uapi/*.h include/uapi/linux/*.h) $(VM)/patience.h $(VM)/inject.h
 VM_CC = $(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -Wno-missing-prototypes -D_GNU_SOURCE \
 	-include $(VM)/patience.h -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi -static -pthread
 $(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(UAPI_HEADERS) | $(KSELFTEST)
@@ -74,7 +75,7 @@ fuzz: check-fuzz-$(K)-debug ## the ioctl fuzzer alone, on debug kernel K, with c
 check-mm: vm-kernel-$(K) $(O)/kmod-$(K)/greenstk.ko $(VMO)/init ## the kernel's own mm selftests with the module loaded, against without
 	@KO=$(O)/kmod-$(K)/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/mm.sh $(K) $(VMO)/mm-$(K)
 
-check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_SUITES) ## modules with one planted bug each: a named suite must fail on it
+check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_DEBUG_SUITES) ## modules with one planted bug each: a named suite must fail on it
 	@$(VM_ENV) $(QUIETLY) $(VM)/mutations.sh $(VMO)/mutations $(O) "$(ONLY)" $(VM_DEBUG_SUITES)
 
 # A module of its own kind decides whether there is anything to check yet.

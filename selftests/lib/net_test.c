@@ -401,7 +401,7 @@ WAIT_TEST(hundreds_of_connections_at_once)
 }
 
 /* Always ready, never parks by itself: others must get their turn. */
-static _Atomic bool enough;
+static _Atomic bool eats, enough;
 
 static void *glutton(void *arg)
 {
@@ -410,7 +410,7 @@ static void *glutton(void *arg)
 	long n = 0;
 
 	while (!enough && gstk_read(fd, buf, sizeof(buf)) > 0)
-		n++;
+		eats = ++n;
 	close(fd);
 	return (void *)(long)(n > 0 ? 0 : 1);
 }
@@ -427,9 +427,10 @@ WAIT_TEST(a_descriptor_that_is_always_ready_starves_nobody)
 {
 	gstk_task *g, *m;
 
-	enough = false;
+	eats = enough = false;
 	g = start(glutton, NULL);
-	gstk_yield();
+	while (!eats)
+		gstk_yield();
 	m = start(modest, NULL);
 	finish(m);
 	CHECK_EQ(finish(g), 0);

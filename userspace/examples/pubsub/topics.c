@@ -18,7 +18,7 @@ struct topic {
 	uint32_t next; /* in its bucket */
 	uint32_t hash, len;
 	uint32_t nr, cap;
-	uint32_t pattern;
+	_Atomic uint32_t pattern; /* others count by it, and may look at a topic that is made anew */
 	uint32_t *entry;
 	char *name;
 };
@@ -150,7 +150,7 @@ static uint32_t make(struct shard *s, uint32_t hash, bool pattern, const char *n
 	t->name[len] = 0;
 	t->hash = hash;
 	t->len = len;
-	t->pattern = pattern;
+	atomic_store_explicit(&t->pattern, pattern, memory_order_relaxed);
 	t->next = *bucket_of(s, hash);
 	*bucket_of(s, hash) = index;
 	s->nr++;
@@ -340,7 +340,8 @@ uint32_t topics_count(uint32_t client, bool pattern)
 	struct subs *subs = subs_of(client);
 	uint32_t first = __atomic_load_n(&subs->topic, __ATOMIC_RELAXED);
 
-	return (first && !topic_at(first)->pattern == !pattern) + subset_count(subs, pattern);
+	return (first && !atomic_load_explicit(&topic_at(first)->pattern, memory_order_relaxed) == !pattern) +
+	       subset_count(subs, pattern);
 }
 
 static void fan_out(struct topic *t, topics_deliver deliver, void *user)

@@ -10,6 +10,7 @@
 #include "park/sweep.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,10 @@ void gstk__sweep_fini(void)
 
 void gstk__sweep_climate(struct gstk__climate *out)
 {
+	while (atomic_exchange(&sweep.busy, 1)) /* whoever sweeps writes it; a slice is short */
+		sched_yield();
 	*out = sweep.climate;
+	atomic_store(&sweep.busy, 0);
 }
 
 static void read_pressure(uint64_t now_ns)

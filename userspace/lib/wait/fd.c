@@ -93,16 +93,26 @@ void gstk__fd_adopt(int fd, bool stream)
 	gstk__unlock(&f->lock);
 }
 
+static uint32_t head_of(const struct gstk__fd *f)
+{
+	return atomic_load_explicit(&f->head, memory_order_relaxed);
+}
+
+static void set_head(struct gstk__fd *f, uint32_t i)
+{
+	atomic_store_explicit(&f->head, i, memory_order_relaxed);
+}
+
 static void unlink_waiter(struct gstk__fd *f, struct gstk_task *t)
 {
 	uint32_t me = gstk__task_index(t);
 
-	if (f->head != me && !t->wprev)
+	if (head_of(f) != me && !t->wprev)
 		return; /* not linked any more */
 	if (t->wprev)
 		gstk__task(t->wprev)->wnext = t->wnext;
 	else
-		f->head = t->wnext;
+		set_head(f, t->wnext);
 	if (t->wnext)
 		gstk__task(t->wnext)->wprev = t->wprev;
 	else
@@ -140,7 +150,7 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
 	if (f->tail)
 		gstk__task(f->tail)->wnext = gstk__task_index(t);
 	else
-		f->head = gstk__task_index(t);
+		set_head(f, gstk__task_index(t));
 	f->tail = gstk__task_index(t);
 	code = gstk__block_unlock(&f->lock, (enum gstk__why)why, deadline_ns);
 	if (__builtin_expect(code == GSTK__CODE_OK, 1))
@@ -164,7 +174,7 @@ int gstk__fd_event(int fd, uint32_t gen, uint32_t bits)
 	if (f->gen == gen) {
 		atomic_fetch_or_explicit(&f->events, bits, memory_order_release);
 		atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
-		for (i = f->head; i; i = next) {
+		for (i = head_of(f); i; i = next) {
 			struct gstk_task *t = gstk__task(i);
 
 			next = t->wnext;
@@ -191,7 +201,7 @@ void gstk__fd_closed(int fd)
 	f->flags = 0;
 	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
-	while ((i = f->head)) {
+	while ((i = head_of(f))) {
 		unlink_waiter(f, gstk__task(i));
 		gstk__wake(gstk__task(i), GSTK__CODE_CLOSED);
 	}
@@ -201,7 +211,7 @@ void gstk__fd_closed(int fd)
 bool gstk__fd_any_waiter(void)
 {
 	for (uint32_t i = 0; i < atomic_load(&table.high); i++)
-		if (__atomic_load_n(&table.fd[i].head, __ATOMIC_RELAXED))
+		if (head_of(&table.fd[i]))
 			return true;
 	return false;
 }

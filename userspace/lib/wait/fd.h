@@ -31,7 +31,8 @@
 struct gstk__fd {
 	_Atomic uint32_t lock;
 	_Atomic uint32_t events;
-	uint32_t head, tail; /* waiting tasks; msg[0]: events wanted */
+	_Atomic uint32_t head;	/* waiting tasks, under the lock; looked at without it: any_waiter() */
+	uint32_t tail;		/* msg[0] of a waiting task: events wanted */
 	uint32_t gen;	     /* changes when the number is closed */
 	_Atomic uint32_t flags; /* written under the lock once registered */
 	_Atomic uint32_t drained;

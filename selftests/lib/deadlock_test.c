@@ -5,10 +5,19 @@
 static gstk_mutex a, b;
 static gstk_chan *chan;
 
+static _Atomic int have_locked;
+
+/* Each has one when both go on, however late the other started. */
+static void wait_for_both(void)
+{
+	for (have_locked++; have_locked < 2;)
+		gstk_sleep(MS);
+}
+
 static __attribute__((noinline)) void *lock_a_then_b(void *arg)
 {
 	CHECK_EQ(gstk_mutex_lock(&a), 0);
-	gstk_sleep(MS);
+	wait_for_both();
 	CHECK_EQ(gstk_mutex_lock(&b), 0);
 	return NULL;
 }
@@ -16,7 +25,7 @@ static __attribute__((noinline)) void *lock_a_then_b(void *arg)
 static __attribute__((noinline)) void *lock_b_then_a(void *arg)
 {
 	CHECK_EQ(gstk_mutex_lock(&b), 0);
-	gstk_sleep(MS);
+	wait_for_both();
 	CHECK_EQ(gstk_mutex_lock(&a), 0);
 	return NULL;
 }

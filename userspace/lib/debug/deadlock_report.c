@@ -19,8 +19,6 @@
 #define FRAMES		12u
 #define GROUPS		64u
 
-extern void (*gstk__deadlock_hook)(void);
-
 static bool continue_after;
 static uint64_t reported_at; /* spawns, switches and wakes at the last report: do not repeat it */
 
@@ -111,7 +109,7 @@ static uint64_t activity(void)
 	return sum;
 }
 
-static void report(void)
+static void report(uint32_t wakings)
 {
 	struct gstk__out o = { .fd = 2 };
 	struct gstk__looker *l;
@@ -121,7 +119,7 @@ static void report(void)
 		return;
 	/* Twice the same: a thread that woke somebody already looked at, and then waits, changes the sum. */
 	nr = all_wait(&sum);
-	if (!nr || all_wait(&again) != nr || sum != again || others_may_wake())
+	if (!nr || all_wait(&again) != nr || sum != again || others_may_wake() || !gstk__all_slept_since(wakings))
 		return;
 	reported_at = now;
 	gstk__outf(&o, "greenstk: deadlock: all %u tasks wait, and there is no timer, no descriptor and no thread that could wake one\n",

@@ -5,15 +5,23 @@
 #include "sched/timer.h"
 #include "sched/worker.h"
 
-void (*gstk__deadlock_hook)(void);
+void (*gstk__deadlock_hook)(uint32_t wakings);
+
+/* All workers sleep, and none has been awake since @wakings was read: what was looked at in between
+ * is one state of all. A worker that is awake may hold a task between its queue and its wake. */
+bool gstk__all_slept_since(uint32_t wakings)
+{
+	return atomic_load(&gstk__sched.sleeping) == gstk__sched.nr && atomic_load(&gstk__sched.wakings) == wakings;
+}
 
 void gstk__deadlock_check(void)
 {
 	struct gstk__sched *s = &gstk__sched;
+	uint32_t wakings = atomic_load(&s->wakings);
 	uint64_t spawned, ended;
 
 	/* Somebody outside may still bring work, unless all who could wait for us. */
-	if (!s->owned_main || atomic_load(&s->sleeping) < s->nr || atomic_load(&s->stop))
+	if (!s->owned_main || !gstk__all_slept_since(wakings) || atomic_load(&s->stop))
 		return;
 	if (gstk__poller && gstk__poller->busy())
 		return;
@@ -26,5 +34,5 @@ void gstk__deadlock_check(void)
 			return;
 	}
 	if (spawned > ended && gstk__deadlock_hook)
-		gstk__deadlock_hook();
+		gstk__deadlock_hook(wakings);
 }

@@ -148,8 +148,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 {
 	struct gstk__sched *s = &gstk__sched;
 	uint64_t now, wake_at, limit;
-	uint32_t zero = 0;
-	bool poller;
+	uint32_t zero = 0, wakings;
+	bool poller, watch;
 
 	if (gstk__poller && gstk__poller->poll(0) > 0)
 		return true;
@@ -177,8 +177,12 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		if (poller)
 			atomic_store(&s->poll_until, GSTK_NEVER);
 		wake_at = poller ? next_timer() : GSTK_NEVER;
+		wakings = atomic_load(&s->wakings);
+		watch = poller && atomic_load(&s->sleeping) < s->nr;
 		if (poller && wake_at == GSTK_NEVER && timeout_ns == GSTK_NEVER) /* the sweep wakes nobody */
 			gstk__deadlock_check();
+		/* Who was awake before or during the check leaves the next one to us, too. */
+		watch = watch || (poller && !gstk__all_slept_since(wakings));
 		if (wake_at > limit)
 			wake_at = limit;
 		if (poller)
@@ -187,7 +191,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 			wake_poller(); /* it sleeps too long for a timer armed since */
 		now = gstk__now_ns();
 		wake_at = wake_at == GSTK_NEVER ? GSTK_NEVER : wake_at > now ? wake_at - now : 0;
-		if (wake_at > WATCH_NS && atomic_load(&s->sleeping) < s->nr && poller)
+		if (wake_at > WATCH_NS && watch)
 			wake_at = WATCH_NS;
 		if (poller && gstk__poller)
 			gstk__poller->poll(wake_at);
@@ -196,6 +200,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	}
 	atomic_store(&w->futex, 0);
 	atomic_fetch_sub(&s->sleeping, 1);
+	atomic_fetch_add(&s->wakings, 1); /* after it: see gstk__all_slept_since() */
 	if (poller) {
 		atomic_store(&s->poll_until, 0);
 		atomic_store(&s->polling, 0);

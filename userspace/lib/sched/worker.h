@@ -88,6 +88,7 @@ struct gstk__sched {
 	_Atomic uint32_t searching;
 	_Atomic uint32_t lone_mask;   /* of 1 + this many lone items one wakes a sleeper */
 	_Atomic uint32_t sleeping;
+	_Atomic uint32_t wakings;     /* how often one of them ended its sleep */
 	_Atomic uint32_t polling;     /* one of them waits in the poller */
 	_Atomic uint64_t poll_until;  /* when the one in the poller wakes by itself */
 	_Atomic uint64_t foreign_spawns, foreign_ends;
@@ -140,8 +141,10 @@ void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t);
 void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t);
 /* Set by park's sweep: does a slice when it is time; returns when the next is due. */
 extern uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle);
-/* deadlock.c */
+/* deadlock.c: the hook gets what wakings was before the first look at anything. */
 void gstk__deadlock_check(void);
+extern void (*gstk__deadlock_hook)(uint32_t wakings);
+bool gstk__all_slept_since(uint32_t wakings);
 
 /* bind.c: a window for a task that never ran. Alone in a free one: the short way. */
 static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t)

@@ -82,7 +82,6 @@ static __attribute__((noinline)) void *sleeper(void *arg)
 static void sort_and_look(const char *tier)
 {
 	gstk_task *t, *s;
-	int v = 1;
 	const char *part, *inner, *libc, *outer;
 
 	CHECK_EQ(gstk_chan_create(&gate, sizeof(int), 0), 0);
@@ -100,14 +99,14 @@ static void sort_and_look(const char *tier)
 	inner = strstr(part, " compare_and_wait+0x");
 	libc = strstr(part, "libc.so");
 	if (!libc)
-		libc = strstr(part, " qsort+0x"); /* a sanitizer brings its own */
+		libc = strstr(part, "qsort"); /* a sanitizer brings its own, by another name */
 	outer = strstr(part, " sorter+0x");
 	if (!inner || !outer || !libc || !(inner < libc && libc < outer) || strstr(part, "no unwind")) {
 		fprintf(stderr, "# frames missing or out of order:\n%s\n", part);
 		abort();
 	}
-	/* Looking has not hurt. */
-	CHECK_EQ(gstk_chan_send(gate, &v), 0);
+	/* Looking has not hurt. Closed, not sent to: a sanitizer's qsort compares more than once. */
+	gstk_chan_close(gate);
 	CHECK_EQ(finish(t), 21);
 	gstk_cancel(s);
 	CHECK_EQ(finish(s), -ECANCELED);
@@ -181,22 +180,22 @@ static void *mover(void *arg)
 static void dump_among_movers(void)
 {
 	static gstk_task *t[NR];
-	long rounds = (long)scaled(8), frames = 0;
+	long rounds = (long)scaled(8), frames = 0, i;
 
 	over = false;
-	for (long i = 0; i < NR; i++)
+	for (i = 0; i < NR; i++)
 		t[i] = named("mover", mover, (void *)i, 0);
-	for (long i = 0; i < rounds; i++) {
+	/* Until enough of them were met at rest; in a single window everybody is always on the way. */
+	for (i = 0; i < rounds || (frames <= rounds && !getenv("GREENSTK_WINDOWS")); i++) {
+		CHECK(i < 1000);
 		dump(true);
 		CHECK(!strstr(text, "no unwind"));
 		for (const char *p = text; (p = strstr(p, " mover+0x")); p++)
 			frames++;
 		gstk_sleep(MS);
 	}
-	/* In a single window everybody is always on the way. */
-	CHECK(frames > rounds || getenv("GREENSTK_WINDOWS"));
 	over = true;
-	for (long i = 0; i < NR; i++)
+	for (i = 0; i < NR; i++)
 		CHECK_EQ(finish(t[i]), 0);
 }
 
@@ -238,7 +237,6 @@ TEST(a_dump_while_stacks_are_evicted_is_consistent)
 
 static void main_signal(void)
 {
-	int v = 1;
 	gstk_task *t;
 
 	CHECK_EQ(gstk_chan_create(&gate, sizeof(int), 0), 0);
@@ -246,7 +244,7 @@ static void main_signal(void)
 	settle();
 	kill(getpid(), SIGQUIT);
 	gstk_sleep(300 * MS);
-	gstk_chan_send(gate, &v);
+	gstk_chan_close(gate);
 	CHECK_EQ(finish(t), 21);
 }
 

@@ -9,17 +9,7 @@ unit-flags = $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -MMD -MP -
 unit-skip-valgrind := $(filter-out task_test chan_test ctx_test,$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
 unit-no-tasks := $(filter arena% codec% ctx% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
-# The dump looks at stacks that it can own for a moment: where all of them move all the time, or a
-# sanitizer's libc stands in for libc, it sees too few frames for its test. Plain runs are what counts.
-unit-dump := dump_test
-unit-skip-asan += $(unit-dump)
-unit-skip-tsan += $(unit-dump) cfi_test info_test net_test pubsub_server_test
-unit-skip-windows-2 := $(unit-no-tasks) $(unit-dump)
-unit-skip-windows-1 := $(unit-no-tasks) $(unit-dump)
-unit-skip-force-evict := $(unit-no-tasks) $(unit-dump)
-unit-skip-force-pack := $(unit-no-tasks) $(unit-dump)
-unit-skip-windows-1-force-evict := $(unit-no-tasks) $(unit-dump)
-unit-skip-asan-force-evict := $(unit-no-tasks) $(unit-dump)
+$(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)

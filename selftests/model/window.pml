@@ -3,7 +3,8 @@
  * One window, two tasks. Task 1 has it alone; task 2 is new and binds to it, which makes it shared:
  * by owning task 1 while it waits (sched/bind.c: own_window) or by asking it to share when it parks or
  * yields (sched/block.c: window_share). Workers pop tasks and windows, claim, evict, restore
- * (sched/loop.c), wakers wake, the sweep owns, evicts and gives back (park/sweep.c).
+ * (sched/loop.c), wakers wake, the sweep owns, evicts and gives back (park/sweep.c). When one of the two
+ * has ended, the other gets the window for itself when it runs again; when both have, it is free.
  */
 #include "transitions.h"
 #include "prop.h"
@@ -24,9 +25,10 @@ hidden byte one_owner_of_the_stack, in_one_queue, every_decided_wait_runs, the_r
 #define COPIED 2
 
 byte w[3], tier[3], nq[3], waits[3], next[3], winners[3];
-bit poke[3], bound[3], done[3], moved;
+bit poke[3], done[3], moved;
 byte wst = SOLO, inbox;			/* the window's word */
 byte resident = 1, fifo[2], nfifo;	/* its owner's fields */
+byte nbound = 1;			/* tasks that the owner knows to be bound to it */
 bit ready;
 byte bytes = 1;				/* whose stack really is in the window */
 byte owner;				/* who touches it now */
@@ -39,24 +41,8 @@ chan rq = [4] of { byte };
 
 inline fifo_push(t) { d_step { fifo[nfifo] = t; nfifo++; ONE_MORE(t) } }
 
-/* gstk__enqueue(): the look at SHARED is a step of its own. */
-inline enqueue(t) {
-	if
-	:: w[t] & SHARED ->
-		atomic {
-			ONE_MORE(t);
-			next[t] = inbox; inbox = t;
-#ifdef PLANT_QUEUE_ALWAYS
-			was = IDLE; wst = QUEUED
-#else
-			was = wst;
-			if :: wst == IDLE -> wst = QUEUED :: else fi
-#endif
-		}
-		if :: was == IDLE -> PUSH(WINDOW) :: else fi
-	:: else -> atomic { ONE_MORE(t); PUSH(t) }
-	fi
-}
+/* gstk__enqueue(): whoever pops it looks at SHARED. */
+inline enqueue(t) { atomic { ONE_MORE(t); PUSH(t) } }
 inline disown(t) {
 	atomic { step_disown(w[t], o) }
 	if :: o == ENQUEUE -> enqueue(t) :: else fi
@@ -100,7 +86,8 @@ inline own_window() {
 		:: else -> poke[1] = 1
 		fi
 	:: else
-	fi
+	fi;
+	if :: got -> nbound++ :: else fi
 }
 
 inline window_share() {
@@ -116,15 +103,28 @@ inline after() {
 	shared = (w[t] & SHARED) != 0;
 	if
 	:: waits[t] == WAITS ->	/* exit */
-		resident = 0; bytes = 0;
+		resident = 0; bytes = 0; nbound--;
 		if :: !shared -> wst = FREE_ :: else fi;
 		tmp = w[t]; step_done(tmp, o); d_step { w[t] = tmp; done[t] = 1; tier[t] = NONE }
-		if :: shared -> release() :: else fi
+		if
+		:: shared ->
+			got = 0;
+#ifdef PLANT_FREE_IGNORES_INBOX
+			if :: nbound == 0 -> atomic { wst = FREE_; got = 1 } :: else fi;
+#else
+			if :: nbound == 0 -> atomic { if :: inbox == 0 -> wst = FREE_; got = 1 :: else fi } :: else fi;
+#endif
+			if :: !got -> release() :: else fi
+		:: else
+		fi
 	:: else ->
 		waits[t]++;
 		if
 		:: !shared -> /* short */
 			tmp = w[t]; step_park(tmp, o); d_step { winners[t] = 0; w[t] = tmp }
+		:: shared -> /* the same: the window keeps it from running until it is released */
+			tmp = w[t]; step_park(tmp, o); d_step { winners[t] = 0; w[t] = tmp }
+			release()
 		:: else ->
 			tmp = w[t]; step_park_owned(tmp, o); d_step { winners[t] = 0; w[t] = tmp }
 			disown(t);
@@ -146,6 +146,10 @@ inline run_task() {
 	LEAVE;
 	after()
 }
+inline arrive(x) {
+	if :: tier[x] == NONE -> nbound++ :: else fi;
+	if :: x == resident -> ready = 1 :: else -> fifo_push(x) fi
+}
 inline take_next() {
 	/* take_inbox(): newest first; here it has two at most */
 	atomic { was = inbox; inbox = 0; wst = OWNED_ }
@@ -153,8 +157,8 @@ inline take_next() {
 		o = 0;
 		if :: was -> if :: next[was] -> o = next[was]; next[was] = 0 :: else fi :: else fi
 	}
-	if :: o -> atomic { nq[o]--; if :: o == resident -> ready = 1 :: else -> fifo_push(o) fi } :: else fi;
-	if :: was -> atomic { nq[was]--; if :: was == resident -> ready = 1 :: else -> fifo_push(was) fi } :: else fi;
+	if :: o -> atomic { nq[o]--; arrive(o) } :: else fi;
+	if :: was -> atomic { nq[was]--; arrive(was) } :: else fi;
 	t = 0;
 	atomic {	/* window_next() */
 		if
@@ -176,7 +180,23 @@ inline claim() {	/* gstk__claim() */
 #endif
 	:: else
 	fi;
-	resident = t
+	resident = t;
+	/* loop.c: earn_back(): t is the only one left, and we own it */
+#ifdef PLANT_SOLO_WITH_MATES
+	if
+#else
+	if
+	:: nbound > 1
+#endif
+	:: else ->
+		atomic {
+#ifdef PLANT_SOLO_IGNORES_INBOX
+			if :: 1 -> wst = SOLO; step_unshare(w[t], o) fi
+#else
+			if :: inbox == 0 -> wst = SOLO; step_unshare(w[t], o) :: else fi
+#endif
+		}
+	fi
 }
 
 proctype worker() {
@@ -190,10 +210,27 @@ again:	rq ? item;
 	t = item;
 	atomic { nq[t]-- }
 	if
+	:: w[t] & SHARED -> /* run_shared() */
+		atomic {
+			PROP(one_owner_of_the_stack, wst != SOLO && wst != FREE_);
+#ifdef PLANT_OWN_ALWAYS
+			got = 1; wst = OWNED_
+#else
+			got = 0;
+			if
+			:: wst == IDLE -> PROP(in_one_queue, inbox == 0 && nfifo == 0 && !ready); wst = OWNED_; got = 1
+			:: else -> ONE_MORE(t); next[t] = inbox; inbox = t
+			fi
+#endif
+		}
+		if :: got -> goto mine :: else goto again fi
+	:: else
+	fi;
+	if
 	:: tier[t] == COPIED -> goto come
 	:: tier[t] == RESIDENT -> goto go
 	:: tier[t] == NONE && wst == FREE_ -> /* the other one has ended: alone */
-		d_step { wst = SOLO; resident = t; bytes = t; tier[t] = RESIDENT }
+		d_step { wst = SOLO; resident = t; bytes = t; tier[t] = RESIDENT; nbound = 1 }
 		goto go
 	:: else
 	fi;
@@ -212,7 +249,7 @@ again:	rq ? item;
 window:
 	take_next();
 	if :: t == 0 -> release(); goto again :: else fi;
-	claim();
+mine:	claim();
 	if :: tier[t] == RESIDENT -> goto go :: else fi;
 come:	restore(t);
 go:	run_task();

@@ -179,11 +179,13 @@ GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 
 GSTK__RACY void gstk__prefetch_stack(const struct gstk_task *t)
 {
-	const char *sp = t->sp;
+	const char *sp = t->sp, *base = gstk__win_base(t->window);
 
 	/* Any address will do: sp may be stale, or an image's. */
-	if (t->tier != GSTK__TIER_RESIDENT)
+	if (t->tier != GSTK__TIER_RESIDENT || sp >= base)
 		return;
-	for (size_t i = 0; i < 1024; i += 64)
-		__builtin_prefetch(sp + i, 0, 3);
+	if (base > sp + GSTK__COPY_PREFETCH)
+		base = sp + GSTK__COPY_PREFETCH;
+	for (; sp < base; sp += 64)
+		__builtin_prefetch(sp, 1, 3);
 }

@@ -99,19 +99,18 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 		i = pick_two(w);
 		if (!own_window(w, i))
 			continue;
-		atomic_fetch_add_explicit(&gstk__win(i)->nbound, 1, memory_order_relaxed);
+		gstk__win_count(gstk__win(i), 1);
 		t->window = i;
 		gstk__state_share(t, true);
 		gstk__fifo_push(gstk__win(i), t);
 		return GSTK__BOUND_WINDOW;
 	}
 	gstk__count(&w->park.n.conflicts);
-	/* All busy: wait in the line of one that is shared already. */
+	/* All busy: wait in the line of one that is shared already; its owner counts us when it sees us. */
 	if (i) {
 		struct gstk__window *win = gstk__win(i);
 		uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
 
-		atomic_fetch_add_explicit(&win->nbound, 1, memory_order_relaxed);
 		while ((old & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED ||
 		       (old & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED) {
 			t->window = i;
@@ -121,7 +120,6 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 			if (atomic_compare_exchange_weak(&win->word, &old, new))
 				return GSTK__BOUND_QUEUED;
 		}
-		atomic_fetch_sub_explicit(&win->nbound, 1, memory_order_relaxed);
 		t->window = 0;
 		gstk__state_share(t, false);
 	}

@@ -48,9 +48,27 @@ static void window_release(struct gstk__worker *w, uint32_t index)
 		gstk__push_ready(w, GSTK__ITEM_WINDOW | index);
 }
 
+/* A task of a shared window has ended. After the last one the window is free. */
+static void window_left(struct gstk__worker *w, uint32_t index)
+{
+	struct gstk__window *win = gstk__win(index);
+	uint64_t owned = GSTK__WIN_OWNED;
+
+	GSTK__INJECT(window_left);
+	if (atomic_load_explicit(&win->nbound, memory_order_relaxed) ||
+	    !atomic_compare_exchange_strong(&win->word, &owned, GSTK__WIN_FREE)) {
+		window_release(w, index);
+		return;
+	}
+	win->low = 0;
+	gstk__gauge(&w->park.n.windows_shared, -1);
+	gstk__gauge(&w->park.n.windows_bound, -1);
+	gstk__win_put(&w->wins, index);
+}
+
 /* The task is alone in its window and somebody wants to share it: turn it into a shared window
  * that this worker owns. */
-static void window_share(struct gstk_task *t)
+static void window_share(struct gstk__worker *w, struct gstk_task *t)
 {
 	struct gstk__window *win = gstk__win(t->window);
 
@@ -59,6 +77,7 @@ static void window_share(struct gstk_task *t)
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
 	GSTK__INJECT(share);
 	gstk__state_share(t, true);
+	gstk__gauge(&w->park.n.windows_shared, 1);
 	atomic_fetch_and_explicit(&t->poke, (uint8_t)~GSTK__POKE_WANTED, memory_order_relaxed);
 }
 
@@ -137,6 +156,26 @@ static void after_owned(struct gstk__worker *w, struct gstk_task *t, gstk__commi
 	after_commit(w, t);
 }
 
+/* Park for a lock that is let go of when that is done, and whose holder may wake t then. */
+static inline __attribute__((always_inline)) void park_unlock(struct gstk__worker *w, struct gstk_task *t)
+{
+	_Atomic uint32_t *lock = w->after_lock;
+	uint32_t word;
+	uint8_t poke;
+
+	GSTK__INJECT(park);
+	word = gstk__state_park(t, GSTK__PARKED, 0);
+	gstk__fence_light(); /* partner: gstk_cancel() */
+	poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
+	GSTK__INJECT(parked);
+	gstk__unlock(lock);
+	GSTK__INJECT(unlocked);
+	/* t may wait for something else by now: this wait only. */
+	if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0) &&
+	    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+		gstk__enqueue(t);
+}
+
 /* Everything but the short way of after(). */
 static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 {
@@ -148,7 +187,7 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 	if (after != GSTK__AFTER_EXIT &&
 	    __builtin_expect(atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_WANTED, 0) &&
 	    !(gstk__word(t) & GSTK__SHARED) && !(t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)))
-		window_share(t);
+		window_share(w, t);
 	switch (after) {
 	case GSTK__AFTER_NOTHING:
 		break;
@@ -156,7 +195,14 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 		after_yield(w, t);
 		break;
 	case GSTK__AFTER_UNLOCK:
+		if ((gstk__word(t) & GSTK__SHARED) && !gstk__forced_evict) {
+			uint32_t window = t->window;
+
+			park_unlock(w, t); /* it cannot run before we let go of the window */
+			window_release(w, window);
+		} else {
 			after_owned(w, t, commit_unlock, w->after_lock);
+		}
 		break;
 	case GSTK__AFTER_COMMIT:
 		after_commit(w, t);
@@ -167,7 +213,7 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 
 		gstk__task_ended(w, t);
 		if (shared)
-			window_release(w, window);
+			window_left(w, window);
 		break;
 	}
 	}
@@ -191,21 +237,7 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 	w->after = GSTK__AFTER_NOTHING;
 	t->tick = w->tick;
 	if (what == GSTK__AFTER_UNLOCK) {
-		_Atomic uint32_t *lock = w->after_lock;
-		uint32_t word;
-		uint8_t poke;
-
-		GSTK__INJECT(park);
-		word = gstk__state_park(t, GSTK__PARKED, 0);
-		gstk__fence_light(); /* partner: gstk_cancel() */
-		poke = atomic_load_explicit(&t->poke, memory_order_relaxed);
-		GSTK__INJECT(parked);
-		gstk__unlock(lock);
-		GSTK__INJECT(unlocked);
-		/* t may wait for something else by now: this wait only. */
-		if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0) &&
-		    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
-			gstk__enqueue(t);
+		park_unlock(w, t);
 	} else {
 		gstk__state_yield(t);
 		if (__builtin_expect(t->flags & GSTK__T_PINNED, 0))
@@ -249,29 +281,25 @@ static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *
 /* ---- leaving ---- */
 
 /*
- * OPTIONAL: with thousands of tasks awake each trip misses the cache (and the TLB) on the task and on
- * its stack; asking for both a turn or two early hides that. See bench yield.10000, echo.1000.
+ * A task of a shared window whose stack is there: own the window as the loop would, and go on without
+ * it. Its stack pointer, or NULL: the loop knows what to do.
  */
-static inline GSTK__RACY void look_ahead(struct gstk__worker *w)
+static __attribute__((noinline)) void *mate_stack(struct gstk__worker *w, struct gstk_task *n)
 {
-	struct gstk__deque *d = &w->ready;
-	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);
-	int64_t left = atomic_load_explicit(&d->bottom, memory_order_relaxed) - t;
-	struct gstk__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
-	uint32_t item;
+	struct gstk__window *win = gstk__win(n->window);
+	uint64_t idle = GSTK__WIN_IDLE;
 
-	if (left < 3)
-		return;
-	item = atomic_load_explicit(&r->item[(t + 2) & r->mask], memory_order_relaxed);
-	__builtin_prefetch(gstk__task(item & ~GSTK__ITEM_WINDOW), 1);
-	item = atomic_load_explicit(&r->item[t & r->mask], memory_order_relaxed);
-	if (!(item & GSTK__ITEM_WINDOW)) {
-		struct gstk_task *n = gstk__task(item);
-
-		/* Any value of sp is fine: it is only a hint. */
-		__builtin_prefetch(n->sp, 1);
-		__builtin_prefetch((char *)n->sp + 64, 1);
+	if (gstk__peek(&win->resident) != gstk__task_index(n) ||
+	    !atomic_compare_exchange_strong_explicit(&win->word, &idle, GSTK__WIN_OWNED, memory_order_acq_rel,
+						     memory_order_relaxed))
+		return NULL;
+	if (win->resident != gstk__task_index(n) || n->tier != GSTK__TIER_RESIDENT) {
+		window_release(w, n->window);
+		return NULL;
 	}
+	win->claim_tick = w->tick;
+	gstk__earn_back(w, win, n);
+	return n->sp;
 }
 
 /* The next item that can run without the loop's help, made current; its stack pointer. */
@@ -282,14 +310,23 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 
 	if (__builtin_expect(item != 0 && !(item & GSTK__ITEM_WINDOW), 1)) {
 		n = gstk__task(item);
-		if (__builtin_expect(n->tier == GSTK__TIER_RESIDENT, 1)) {
-			look_ahead(w);
+		if (__builtin_expect(gstk__word(n) & GSTK__SHARED, 0)) {
+			void *sp = mate_stack(w, n);
+
+			if (sp) {
+				gstk__look_ahead(w);
+				w->current = n;
+				gstk__state_run(n);
+				gstk__count(&w->park.n.switches);
+				return sp;
+			}
+		} else if (__builtin_expect(n->tier == GSTK__TIER_RESIDENT, 1)) {
+			gstk__look_ahead(w);
 			w->current = n;
 			gstk__state_run(n);
 			gstk__count(&w->park.n.switches);
 			return n->sp;
-		}
-		if (n->tier == GSTK__TIER_NONE && !(n->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) &&
+		} else if (n->tier == GSTK__TIER_NONE && !(n->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) &&
 		    w->wins.head) {
 			gstk__bind_free(w, n);
 			gstk__start_prepare(w, n);

@@ -39,6 +39,8 @@ static void take_inbox(struct gstk__window *win)
 	}
 	for (i = rev; i; i = next) {
 		next = gstk__task(i)->next;
+		if (gstk__task(i)->tier == GSTK__TIER_NONE)
+			gstk__win_count(win, 1); /* new here: see bind.c */
 		if (i == win->resident)
 			win->resident_ready = 1;
 		else
@@ -69,7 +71,33 @@ static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window
 	return t;
 }
 
-/* Run one task of a window that this worker owns. */
+static void count_prefetch(struct gstk__worker *w, const struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	if (t->tier != GSTK__TIER_RESIDENT && w->prefetched[i % 8] == i) {
+		w->prefetched[i % 8] = 0;
+		gstk__count(&w->park.n.prefetch_hits);
+	}
+}
+
+/* Run a task of a shared window that this worker owns. */
+static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
+{
+	count_prefetch(w, t);
+	if (gstk__claim(&w->park, t)) {
+		/* No memory even for the resident's image: t waits at the end of the line. */
+		gstk__fifo_push(win, t);
+		gstk__window_release(w, t->window);
+		sched_yield();
+		return;
+	}
+	if (t->tier == GSTK__TIER_NONE)
+		gstk__start_prepare(w, t);
+	gstk__earn_back(w, win, t);
+	gstk__run(w, t);
+}
+
 static void run_window(struct gstk__worker *w, uint32_t index)
 {
 	struct gstk__window *win = gstk__win(index);
@@ -77,20 +105,30 @@ static void run_window(struct gstk__worker *w, uint32_t index)
 
 	take_inbox(win);
 	t = window_next(w, win);
-	if (!t) {
+	if (t)
+		run_mate(w, win, t);
+	else
 		gstk__window_release(w, index);
-		return;
-	}
-	if (gstk__claim(&w->park, t)) {
-		/* No memory even for the resident's image: t waits at the end of the line. */
-		gstk__fifo_push(win, t);
-		gstk__window_release(w, index);
-		sched_yield();
-		return;
-	}
-	if (t->tier == GSTK__TIER_NONE)
-		gstk__start_prepare(w, t);
-	gstk__run(w, t);
+}
+
+/* A task of a shared window came out of a queue: take the window, or leave it to whoever has that. */
+static void run_shared(struct gstk__worker *w, struct gstk_task *t)
+{
+	struct gstk__window *win = gstk__win(t->window);
+	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
+
+	do {
+		GSTK__INJECT(run_shared);
+		if (old == GSTK__WIN_IDLE) {
+			new = GSTK__WIN_OWNED;
+		} else {
+			t->next = (uint32_t)(old >> 32);
+			new = (uint64_t)gstk__task_index(t) << 32 | (old & GSTK__WIN_STATE_MASK);
+		}
+	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
+							memory_order_relaxed));
+	if (old == GSTK__WIN_IDLE)
+		run_mate(w, win, t);
 }
 
 static void run_item(struct gstk__worker *w, uint32_t item)
@@ -102,6 +140,10 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 		return;
 	}
 	t = gstk__task(item);
+	if (gstk__word(t) & GSTK__SHARED) {
+		run_shared(w, t);
+		return;
+	}
 	if (t->tier == GSTK__TIER_NONE) {
 		switch (gstk__bind(w, t)) {
 		case GSTK__BOUND_ALONE:
@@ -119,8 +161,7 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 			return;
 		}
 	} else if (t->tier != GSTK__TIER_RESIDENT) {
-		if (w->prefetched == item)
-			gstk__count(&w->park.n.prefetch_hits);
+		count_prefetch(w, t);
 		gstk__restore(&w->park, t);
 	}
 	gstk__run(w, t);
@@ -277,53 +318,6 @@ GSTK__RACY bool gstk__work_visible(struct gstk__worker *w)
 	return false;
 }
 
-/* The task that a window will run next: often the only one in its inbox. */
-static GSTK__RACY uint32_t window_head(const struct gstk__window *win)
-{
-	return win->fifo_head ? win->fifo_head
-			      : (uint32_t)(atomic_load_explicit(&win->word, memory_order_relaxed) >> 32);
-}
-
-/*
- * OPTIONAL: with a hundred thousand tasks in turn every line is cold: the window, its tasks, the stack
- * that leaves and the image that comes. Each is asked for when what leads to it has arrived, three,
- * two and one turns ahead. A stale answer only prefetches in vain. See bench wake.evicted.1e6.
- */
-static GSTK__RACY void prefetch_next(struct gstk__worker *w)
-{
-	struct gstk__deque *d = &w->ready;
-	int64_t t = atomic_load_explicit(&d->top, memory_order_relaxed);
-	int64_t left = atomic_load_explicit(&d->bottom, memory_order_relaxed) - t;
-	struct gstk__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);
-	const struct gstk__window *win;
-	uint32_t item;
-
-	if (left <= 0)
-		return;
-	if (left > 2) {
-		item = atomic_load_explicit(&r->item[(t + 2) & r->mask], memory_order_relaxed);
-		__builtin_prefetch(item & GSTK__ITEM_WINDOW ? (void *)gstk__win(item & ~GSTK__ITEM_WINDOW)
-							    : (void *)gstk__task(item), 1);
-	}
-	if (left > 1) {
-		item = atomic_load_explicit(&r->item[(t + 1) & r->mask], memory_order_relaxed);
-		if (item & GSTK__ITEM_WINDOW) {
-			win = gstk__win(item & ~GSTK__ITEM_WINDOW);
-			__builtin_prefetch(gstk__task(win->resident), 1);
-			__builtin_prefetch(gstk__task(window_head(win)), 1);
-		}
-	}
-	item = atomic_load_explicit(&r->item[t & r->mask], memory_order_relaxed);
-	if (item & GSTK__ITEM_WINDOW) {
-		win = gstk__win(item & ~GSTK__ITEM_WINDOW);
-		item = window_head(win);
-		if (item && item != win->resident)
-			gstk__prefetch_stack(gstk__task(win->resident));
-	}
-	if (item && item != w->prefetched && gstk__prefetch(&w->park, gstk__task(item)))
-		w->prefetched = item;
-}
-
 /* Run until @stop says so. @timeout_ns: how long to wait when there is nothing to do. */
 uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns)
 {
@@ -353,7 +347,7 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 				item = gstk__find_work(w);
 		}
 		if (item) {
-			prefetch_next(w);
+			gstk__look_ahead(w);
 			run_item(w, item);
 			runs++;
 			continue;

@@ -70,21 +70,6 @@ void gstk__push_next(struct gstk__worker *w, uint32_t item)
 		gstk__push_ready(w, old);
 }
 
-/* A task that is alone in its window. */
-static void enqueue_item(uint32_t item)
-{
-	struct gstk__worker *w = gstk__self();
-
-	if (!w) {
-		gstk__inject(item);
-		gstk__injected();
-	} else if (w->batch || atomic_load_explicit(&w->next, memory_order_relaxed)) {
-		gstk__push_ready(w, item);
-	} else {
-		gstk__push_next(w, item);
-	}
-}
-
 static void enqueue_pinned(struct gstk_task *t)
 {
 	struct gstk__worker *w;
@@ -102,23 +87,6 @@ static void enqueue_pinned(struct gstk_task *t)
 		gstk__wake_worker(w->index);
 }
 
-/* Push into the window's inbox; queue the window if nobody has it. */
-static void enqueue_shared(struct gstk_task *t)
-{
-	struct gstk__window *win = gstk__win(t->window);
-	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
-
-	do {
-		t->next = (uint32_t)(old >> 32);
-		new = (uint64_t)gstk__task_index(t) << 32;
-		new |= (old & GSTK__WIN_STATE_MASK) == GSTK__WIN_IDLE ? GSTK__WIN_QUEUED
-								      : old & GSTK__WIN_STATE_MASK;
-	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
-							memory_order_relaxed));
-	if ((old & GSTK__WIN_STATE_MASK) == GSTK__WIN_IDLE)
-		enqueue_item(GSTK__ITEM_WINDOW | gstk__win_index(win));
-}
-
 static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
 {
 	struct gstk__worker *w = gstk__self();
@@ -130,10 +98,13 @@ static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
 			gstk__foreign_wake(t);
 		else
 			enqueue_pinned(t);
-	} else if (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) {
-		enqueue_shared(t);
+	} else if (!w) {
+		gstk__inject(gstk__task_index(t));
+		gstk__injected();
+	} else if (w->batch || atomic_load_explicit(&w->next, memory_order_relaxed)) {
+		gstk__push_ready(w, gstk__task_index(t));
 	} else {
-		enqueue_item(gstk__task_index(t));
+		gstk__push_next(w, gstk__task_index(t));
 	}
 }
 
@@ -142,8 +113,7 @@ static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__work
 {
 	uint32_t old;
 
-	if (__builtin_expect(!w || (t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
-			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) || w->batch ||
+	if (__builtin_expect(!w || (t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) || w->batch ||
 			     atomic_load_explicit(&w->next, memory_order_relaxed), 0))
 		return false;
 	gstk__count(&w->park.n.wakes);

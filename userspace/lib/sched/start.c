@@ -197,7 +197,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 		gstk__gauge(&w->park.n.windows_bound, -1);
 		gstk__win_put(&w->wins, t->window);
 	} else {
-		atomic_fetch_sub_explicit(&win->nbound, 1, memory_order_relaxed);
+		gstk__win_count(win, -1);
 	}
 	gstk__state_end(t, GSTK__DONE);
 	gstk__count(&w->park.n.ends);

@@ -49,7 +49,8 @@ struct gstk__worker {
 	uint32_t ready_ops;	  /* operations that did not have to wait */
 	uint32_t index;
 	int *errno_ptr;
-	uint32_t prefetched;	  /* task whose image was prefetched */
+	uint32_t prefetched[8];	  /* tasks whose image was prefetched, by their index modulo 8 */
+	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
 	uint32_t bind_failures;
 	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
@@ -159,6 +160,21 @@ static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t)
 	gstk__gauge(&w->park.n.windows_bound, 1);
 }
 
+/* The owner of a shared window is about to run @t. The last one left gets its window for itself again. */
+static inline void gstk__earn_back(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
+{
+	uint64_t owned = GSTK__WIN_OWNED;
+
+	if (__builtin_expect(atomic_load_explicit(&win->nbound, memory_order_relaxed) != 1, 1))
+		return;
+	GSTK__INJECT(earn_back);
+	/* An inbox that is not empty holds somebody who has been bound meanwhile. */
+	if (!atomic_compare_exchange_strong(&win->word, &owned, GSTK__WIN_SOLO))
+		return;
+	gstk__state_share(t, false);
+	gstk__gauge(&w->park.n.windows_shared, -1);
+}
+
 enum gstk__bound {
 	GSTK__BOUND_NOT,     /* no window can be had now: try again later */
 	GSTK__BOUND_ALONE,   /* run it */
@@ -167,5 +183,15 @@ enum gstk__bound {
 };
 enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t);
 uint32_t gstk__random(struct gstk__worker *w);
+/* ahead.c */
+void gstk__look_ahead_far(struct gstk__worker *w, int64_t top);
+
+static inline void gstk__look_ahead(struct gstk__worker *w)
+{
+	int64_t top = atomic_load_explicit(&w->ready.top, memory_order_relaxed);
+
+	if (atomic_load_explicit(&w->ready.bottom, memory_order_relaxed) - top >= 4 && top != w->looked)
+		gstk__look_ahead_far(w, top);
+}
 
 #endif

@@ -10,11 +10,14 @@
  * word owns the bytes of all tasks bound to it:
  *
  *   word = state:32 | index of the newest task in the inbox << 32
- *   IDLE ---push---> QUEUED ---popped by a worker---> OWNED ---release---> IDLE
- *                       ^------- release with tasks in inbox or FIFO ---------'
+ *   IDLE ---a worker popped one of its tasks---> OWNED ---release---> IDLE
+ *                                                 |  ^
+ *      release with tasks in inbox or FIFO ---> QUEUED, popped by a worker
  *
- * A wake pushes its task into the inbox (any state) and, when it met IDLE, queues the window. The
- * sweep takes IDLE -> OWNED like a worker. Only the owner touches the fields below the word.
+ * A worker that pops one of the tasks takes IDLE -> OWNED and runs it, or leaves it in the inbox of
+ * whoever has the window. The sweep takes IDLE -> OWNED like a worker. Only the owner touches the
+ * fields below the word. When one task is left the window becomes SOLO again as that one runs, when
+ * none is left FREE; both take OWNED with an empty inbox, so that nobody can have been bound meanwhile.
  */
 #ifndef GSTK__WINDOW_WINDOW_H
 #define GSTK__WINDOW_WINDOW_H
@@ -41,7 +44,7 @@ enum gstk__win_state {
 struct gstk__window {
 	_Atomic uint64_t word;
 	uint32_t resident; /* task whose stack is here; 0: none. SOLO: its task, resident or not */
-	_Atomic uint32_t nbound; /* tasks bound to it; never too low while the window is shared */
+	_Atomic uint32_t nbound; /* tasks bound to it, but for new ones in the inbox */
 	uint32_t fifo_head, fifo_tail;
 	uint32_t claim_tick; /* when the resident got it */
 	uint32_t low;	     /* tick after the one at which its resident was last trimmed */
@@ -76,6 +79,15 @@ static inline struct gstk__window *gstk__win(uint32_t index)
 static inline uint32_t gstk__win_index(const struct gstk__window *w)
 {
 	return (uint32_t)(w - gstk__windows.win);
+}
+
+/* The owner of a shared window binds a task, or one has ended. */
+static inline uint32_t gstk__win_count(struct gstk__window *w, int by)
+{
+	uint32_t n = atomic_load_explicit(&w->nbound, memory_order_relaxed) + (uint32_t)by;
+
+	atomic_store_explicit(&w->nbound, n, memory_order_relaxed);
+	return n;
 }
 
 /* Cache lines 0..23 inside the page and pages 0..7: so that equal frames of different windows do

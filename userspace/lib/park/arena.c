@@ -252,7 +252,8 @@ void gstk__arena_stats(struct gstk__arena_stats *st)
 		pthread_mutex_lock(&k->lock);
 		st->nr_live += k->nr_live;
 		st->live += k->nr_live * gstk__class_bytes(cls);
-		st->meta += (uint64_t)k->nr_granules * (sizeof(struct gstk__granule) + GRANULE / 128);
+		st->meta += (uint64_t)k->nr_granules *
+			    (sizeof(struct gstk__granule) + (gstk__class_bytes(cls) < GRANULE / 64 ? GRANULE / 128 : 0));
 		pthread_mutex_unlock(&k->lock);
 	}
 	pthread_mutex_lock(&registry_lock);

@@ -25,7 +25,7 @@ int gstk__heap_init(size_t max_bytes, size_t min_bytes)
 	char *p;
 	int err;
 
-	/* Bookkeeping per chunk: 32 granules, a mask, a flag, one bit per unit; and
+	/* Bookkeeping per chunk: granules, a mask, a flag, one bit per unit; and
 	 * so that halving the total halves the arena, it scales with the range. */
 	bytes = (max_bytes + CHUNK - 1) & ~(size_t)(CHUNK - 1);
 	meta = bytes / CHUNK * (CHUNK_GRANULES * sizeof(struct gstk__granule) + 8) + bytes / 128;
@@ -33,7 +33,7 @@ int gstk__heap_init(size_t max_bytes, size_t min_bytes)
 	p = gstk__range_reserve(&total, min_bytes, CHUNK, "arena of saved stacks", &err);
 	if (!p)
 		return err;
-	/* Invert: meta is 1056/2^21 + 1/128 of the range, below 1/118 of it. */
+	/* Invert: meta is 1288/2^21 + 1/128 of the range, below 1/118 of it. */
 	if (total < bytes + meta)
 		bytes = (total - total / 118) & ~(size_t)(CHUNK - 1);
 	memset(h, 0, sizeof(*h));

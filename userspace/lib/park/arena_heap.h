@@ -40,12 +40,14 @@ struct gstk__granule {
 	uint8_t nr_granules;	/* of the slab; 0: no slab starts here */
 	uint8_t flags;		/* GSTK__SLAB_* */
 	uint8_t pad[7];
+	uint64_t map;		/* slabs of large blocks: 64 bits of the slab's bitmap */
 };
-_Static_assert(sizeof(struct gstk__granule) == 32, "two granules a cache line");
+_Static_assert(sizeof(struct gstk__granule) == 40, "what heap_init() counts with");
 
 #define GSTK__SLAB_LISTED	1	/* on its class's list */
 #define GSTK__SLAB_FILLING	2	/* huge chunk that was never full yet */
 #define GSTK__SLAB_FREED	4	/* a block came back since the last trim */
+#define GSTK__SLAB_LARGE	8	/* its bitmap is in its granules */
 
 struct gstk__heap {
 	char *base;
@@ -55,7 +57,7 @@ struct gstk__heap {
 	struct gstk__granule *granule;	/* [nr_chunks * 32] */
 	uint32_t *free_mask;		/* [nr_chunks] granules free in chunks in use */
 	uint8_t *huge;			/* [nr_chunks] GSTK__HUGE_*, under the lock */
-	uint64_t *bitmap;		/* one bit per unit of the arena: block in use */
+	uint64_t *bitmap;		/* one bit per unit of the arena: small block in use */
 	uint32_t low_hint;		/* no free granule in low chunks below */
 	int nr_odd;			/* chunks flagged GSTK__HUGE_ODD */
 	uint64_t committed;		/* bytes, atomic */

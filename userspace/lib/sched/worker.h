@@ -53,6 +53,10 @@ struct gstk__worker {
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
 	uint32_t bind_failures;
+	struct gstk__picks {
+		uint32_t a, b;	      /* drawn last */
+		uint32_t later, soon; /* chosen of those before: windows of the binds to come */
+	} to_bind;
 	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
 	uint32_t spin_ns;	  /* how long searching has paid lately */
 	uint32_t watched;	  /* pinned task that it spins on: watch.c */

@@ -55,6 +55,10 @@ struct gstk_stats {
 	uint64_t task_bytes;	    /**< gauge: task structures ever used at a time */
 	uint64_t fd_bytes;	    /**< gauge: records of file descriptors */
 	uint64_t window_bytes;	    /**< gauge: records of windows ever used (their stacks not counted) */
+	uint64_t window_waits;	    /**< runnable tasks that had to wait for their window */
+	uint64_t window_wait_p50_ns;/**< half of these waits were no longer; to a quarter of an octave */
+	uint64_t window_wait_p99_ns;
+	uint64_t hog_victims;	    /**< of these waits, those longer than the quantum of 1 ms */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -135,6 +135,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 		return err;
 	}
 	gstk__config = c;
+	gstk__stamp_begin();
 	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);
 	gstk__forced_evict = c.flags & (GSTK_FORCE_EVICT | GSTK_FORCE_PACK);
 	gstk__forced_pack = c.flags & GSTK_FORCE_PACK;
@@ -148,6 +149,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)
 		gstk__timer_wheel_init(&gstk__timer_wheels[i], gstk__now_ns());
+	gstk__stamp_end();
 	for (uint32_t i = 0; i < c.workers; i++) {
 		s->worker[i] = worker_new(i);
 		if (!s->worker[i]) {

@@ -46,7 +46,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(switches) SUM(handoffs) SUM(yields) SUM(wakes) SUM(steals) SUM(worker_sleeps) SUM(worker_wakes)
 	SUM(claims) SUM(conflicts) SUM(evictions) SUM(restores) SUM(bytes_evicted) SUM(packs) SUM(unpacks)
 	SUM(prefetches) SUM(prefetch_hits) SUM(trims) SUM(trim_calls) SUM(trim_bytes) SUM(sweeps) SUM(polls)
-	SUM(events) SUM(cancels) SUM(quantum_expiries)
+	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims)
 #undef SUM
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
@@ -68,6 +68,9 @@ int gstk_stats(struct gstk_stats *out)
 	GAUGE(windows_bound, windows_bound);
 	GAUGE(windows_shared, windows_shared);
 #undef GAUGE
+	st.window_waits = gstk__waits_total();
+	st.window_wait_p50_ns = gstk__waits_percentile_ns(50);
+	st.window_wait_p99_ns = gstk__waits_percentile_ns(99);
 	gstk__arena_stats(&arena);
 	st.size = out->size;
 	st.workers = s->nr;
@@ -121,7 +124,8 @@ int gstk_info(int fd)
 	STAT(bytes_unpacked); STAT(packs); STAT(unpacks); STAT(prefetches); STAT(prefetch_hits);
 	STAT(trims); STAT(trim_calls); STAT(trim_bytes); STAT(sweeps); STAT(timers); STAT(polls);
 	STAT(events); STAT(cancels); STAT(quantum_expiries); STAT(image_arena_bytes); STAT(window_wait_max_ns);
-	STAT(task_bytes); STAT(fd_bytes); STAT(window_bytes);
+	STAT(task_bytes); STAT(fd_bytes); STAT(window_bytes); STAT(window_waits);
+	STAT(window_wait_p50_ns); STAT(window_wait_p99_ns); STAT(hog_victims);
 #undef STAT
 #undef LINE
 	return 0;

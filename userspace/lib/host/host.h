@@ -19,6 +19,27 @@ static inline uint64_t gstk__now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* A cheap clock for short times: some 0.2 to 1 us a unit, it wraps after a quarter of an hour at least.
+ * Only the differences of two stamps mean something. */
+static inline uint32_t gstk__stamp(void)
+{
+#ifdef __x86_64__
+	return (uint32_t)(__builtin_ia32_rdtsc() >> 10);
+#else
+	return (uint32_t)(gstk__now_ns() >> 10);
+#endif
+}
+
+/* stamp.c: its unit is measured between these two, a few milliseconds apart. */
+void gstk__stamp_begin(void);
+void gstk__stamp_end(void);
+extern uint32_t gstk__stamps_per_ms;
+
+static inline uint64_t gstk__stamps_to_ns(uint32_t stamps)
+{
+	return stamps * 1000000ull / gstk__stamps_per_ms;
+}
+
 static inline void gstk__cpu_relax(void)
 {
 #ifdef __x86_64__

@@ -159,8 +159,10 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 		}
 		gstk__count(&p->n.claims);
 	}
-	w->resident = me;
-	w->claim_tick = p->tick;
+	if (w->resident != me) {
+		w->resident = me;
+		w->claim_stamp = p->stamp; /* its quantum begins; going on does not begin another */
+	}
 	if (t->tier == GSTK__TIER_NONE)
 		gstk__win_guard(t->window);
 	else if (t->tier != GSTK__TIER_RESIDENT)

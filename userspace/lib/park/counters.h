@@ -9,7 +9,7 @@
 	X(spawns) X(ends) X(switches) X(handoffs) X(yields) X(wakes) X(steals) X(worker_sleeps) \
 	X(worker_wakes) X(claims) X(conflicts) X(evictions) X(restores) X(bytes_evicted) X(packs) \
 	X(unpacks) X(prefetches) X(prefetch_hits) X(trims) X(trim_calls) X(trim_bytes) X(sweeps) \
-	X(polls) X(events) X(cancels) X(quantum_expiries)
+	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims)
 
 struct gstk__counters {
 #define GSTK__X(name) uint64_t name;

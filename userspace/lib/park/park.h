@@ -16,6 +16,7 @@ struct gstk__park {
 	struct gstk__arena_cache *arena;
 	uint32_t emergency;	/* a block for a whole stack, so that a claim progresses under ENOMEM */
 	uint32_t tick;		/* the thread's millisecond clock */
+	uint32_t stamp;		/* gstk__stamp(), as old as that */
 	struct gstk__counters n;
 };
 

@@ -6,6 +6,7 @@
  */
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "host/host.h"
 #include "sched/worker.h"
 
 #define TRIES 4
@@ -116,6 +117,7 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 			continue;
 		gstk__win_count(gstk__win(i), 1);
 		t->window = i;
+		t->tick = gstk__stamp();
 		gstk__state_share(t, true);
 		gstk__fifo_push(gstk__win(i), t);
 		return GSTK__BOUND_WINDOW;
@@ -129,6 +131,7 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 		while ((old & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED ||
 		       (old & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED) {
 			t->window = i;
+			t->tick = gstk__stamp();
 			t->next = (uint32_t)(old >> 32);
 			gstk__state_share(t, true);
 			new = (uint64_t)gstk__task_index(t) << 32 | (old & GSTK__WIN_STATE_MASK);

@@ -26,7 +26,6 @@ bool gstk__forced_evict, gstk__forced_pack;
 struct gstk__fp gstk__fp_default;
 
 #define HANDOFF_BUDGET 64u /* hand-offs before the queue gets its turn */
-#define POLL_PERIOD    61u /* picks between two looks at poller, timers and injected work */
 
 /* ---- after: finish the task that was left ---- */
 
@@ -73,7 +72,7 @@ static void window_share(struct gstk__worker *w, struct gstk_task *t)
 	struct gstk__window *win = gstk__win(t->window);
 
 	win->resident = gstk__task_index(t);
-	win->claim_tick = t->tick;
+	win->claim_stamp = gstk__stamp();
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
 	GSTK__INJECT(share);
 	gstk__state_share(t, true);
@@ -249,13 +248,13 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 
 /* ---- picking ---- */
 
-/* An item of this worker's own queues, or 0: nothing there, or time for the loop to poll. */
-static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *w)
+/* An item of this worker's own queues, or 0: nothing there, or (@may_poll) time for the loop to poll. */
+static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *w, bool may_poll)
 {
 	bool alone = gstk__sched.alone;
 	uint32_t picks = ++w->picks, item;
 
-	if (__builtin_expect(picks % POLL_PERIOD == 0, 0))
+	if (may_poll && __builtin_expect((int32_t)(picks - w->poll_at) >= 0, 0))
 		return 0;
 	if (__builtin_expect(picks % 16 == 0, 0)) { /* the slot must not starve the queues */
 		w->handoff_budget = HANDOFF_BUDGET;
@@ -297,7 +296,6 @@ static __attribute__((noinline)) void *mate_stack(struct gstk__worker *w, struct
 		window_release(w, n->window);
 		return NULL;
 	}
-	win->claim_tick = w->tick;
 	gstk__earn_back(w, win, n);
 	return n->sp;
 }
@@ -305,7 +303,7 @@ static __attribute__((noinline)) void *mate_stack(struct gstk__worker *w, struct
 /* The next item that can run without the loop's help, made current; its stack pointer. */
 static inline __attribute__((always_inline)) void *next_stack(struct gstk__worker *w)
 {
-	uint32_t item = pick(w);
+	uint32_t item = pick(w, true);
 	struct gstk_task *n;
 
 	if (__builtin_expect(item != 0 && !(item & GSTK__ITEM_WINDOW), 1)) {
@@ -467,7 +465,7 @@ void gstk__yield(void)
 	gstk__count(&w->park.n.yields);
 	/* Nobody else is here: go on, but let the loop poll now and then. */
 	if (queues_empty(w) && !(gstk__word(t) & GSTK__SHARED) && !gstk__forced_evict &&
-	    !atomic_load_explicit(&t->poke, memory_order_relaxed) && ++w->picks % POLL_PERIOD)
+	    !atomic_load_explicit(&t->poke, memory_order_relaxed) && (int32_t)(++w->picks - w->poll_at) < 0)
 		return;
 	w->after = GSTK__AFTER_YIELD;
 	leave(w, t, next_stack(w));
@@ -518,7 +516,7 @@ void gstk__run(struct gstk__worker *w, struct gstk_task *t)
 
 uint32_t gstk__pick(struct gstk__worker *w)
 {
-	return pick(w);
+	return pick(w, false);
 }
 
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t)

@@ -206,6 +206,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		atomic_store(&s->polling, 0);
 	}
 	now = gstk__now_ns();
+	gstk__refresh_clock(w, now);
 	run_timers(now);
 	/* Whoever leaves the poller hands its timers and events to another sleeper. */
 	if (poller && !s->alone && atomic_load(&s->sleeping) && gstk__work_visible(w))

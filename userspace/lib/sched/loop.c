@@ -16,10 +16,33 @@
 const struct gstk__poller *gstk__poller;
 uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle);
 
-static void refresh_clock(struct gstk__worker *w, uint64_t now)
+#define POLL_PICKS 61u /* the most picks between two looks at poller, timers and injected work ... */
+#define POLL_NS	   100000u /* ... that is, not so many when tasks run for long */
+
+void gstk__refresh_clock(struct gstk__worker *w, uint64_t now)
 {
 	w->tick = (uint32_t)(now / 1000000u);
 	w->park.tick = w->tick;
+	w->park.stamp = gstk__stamp();
+}
+
+/* When to poll next: by how long the runs since the last time were; a few short ones say little. */
+static void schedule_poll(struct gstk__worker *w, uint64_t now)
+{
+	uint32_t picks = w->picks - w->polled, next = POLL_PICKS;
+	uint32_t most = (w->poll_at - w->polled) * 2;
+
+	if (w->polled_ns && picks) {
+		uint64_t run_ns = (now - w->polled_ns) / picks;
+
+		if (run_ns * POLL_PICKS > POLL_NS)
+			next = run_ns < POLL_NS ? (uint32_t)(POLL_NS / run_ns) : 1;
+		if (next > most)
+			next = most ? most : 1;
+	}
+	w->polled = w->picks;
+	w->polled_ns = now;
+	w->poll_at = w->picks + next;
 }
 
 /* Move the inbox of a window that we own, newest first, into its FIFO, oldest first. */
@@ -48,13 +71,20 @@ static void take_inbox(struct gstk__window *win)
 	}
 }
 
+/* Asked only while a mate waits. */
+static bool quantum_over(struct gstk__worker *w, const struct gstk__window *win)
+{
+	w->park.stamp = gstk__stamp();
+	return w->park.stamp - win->claim_stamp >= gstk__stamps_per_ms * GSTK__QUANTUM_MS;
+}
+
 /* Who of a window's tasks runs: the resident for its quantum, then the oldest of the others. */
 static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window *win)
 {
 	struct gstk_task *t;
 
 	if (win->resident_ready) {
-		if (!win->fifo_head || w->tick == win->claim_tick) {
+		if (!win->fifo_head || !quantum_over(w, win)) {
 			win->resident_ready = 0;
 			return gstk__task(win->resident);
 		}
@@ -64,8 +94,11 @@ static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window
 		return NULL;
 	t = gstk__task(win->fifo_head);
 	win->fifo_head = t->next;
+	w->park.stamp = gstk__stamp();
+	gstk__waited(w, w->park.stamp - t->tick);
 	if (win->resident_ready) {
 		win->resident_ready = 0;
+		gstk__task(win->resident)->tick = w->park.stamp;
 		gstk__fifo_push(win, gstk__task(win->resident));
 	}
 	return t;
@@ -87,6 +120,7 @@ static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gs
 	count_prefetch(w, t);
 	if (gstk__claim(&w->park, t)) {
 		/* No memory even for the resident's image: t waits at the end of the line. */
+		t->tick = gstk__stamp();
 		gstk__fifo_push(win, t);
 		gstk__window_release(w, t->window);
 		sched_yield();
@@ -122,6 +156,7 @@ static void run_shared(struct gstk__worker *w, struct gstk_task *t)
 		if (old == GSTK__WIN_IDLE) {
 			new = GSTK__WIN_OWNED;
 		} else {
+			t->tick = gstk__stamp();
 			t->next = (uint32_t)(old >> 32);
 			new = (uint64_t)gstk__task_index(t) << 32 | (old & GSTK__WIN_STATE_MASK);
 		}
@@ -208,7 +243,8 @@ static void poll_all(struct gstk__worker *w)
 {
 	uint64_t now = gstk__now_ns();
 
-	refresh_clock(w, now);
+	gstk__refresh_clock(w, now);
+	schedule_poll(w, now);
 	atomic_store_explicit(&w->beat, w->picks, memory_order_relaxed);
 	w->batch++;
 	gstk__timer_wheel_advance(&gstk__timer_wheels[w->index], now);
@@ -291,7 +327,7 @@ uint32_t gstk__find_work(struct gstk__worker *w)
 	struct gstk__sched *s = &gstk__sched;
 	uint32_t item = gstk__pick(w), start;
 
-	if (item || (item = gstk__pick(w)) || (item = next_pinned(w)) || (item = gstk__uninject(w)))
+	if (item || (item = next_pinned(w)) || (item = gstk__uninject(w)))
 		return item;
 	if (s->alone)
 		return 0;
@@ -323,14 +359,14 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 {
 	uint64_t runs = 0;
 
-	refresh_clock(w, gstk__now_ns());
+	gstk__refresh_clock(w, gstk__now_ns());
+	w->polled_ns = 0;
 	while (!stop(arg)) {
 		uint32_t item = w->pending;
 
 		w->pending = 0;
 		if (!item) {
-			if (w->picks - w->polled >= 61) {
-				w->polled = w->picks;
+			if ((int32_t)(w->picks - w->poll_at) >= 0) {
 				poll_all(w);
 				item = next_pinned(w);
 				if (!item)
@@ -358,7 +394,8 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 				break;
 			continue;
 		}
-		refresh_clock(w, gstk__now_ns());
+		gstk__refresh_clock(w, gstk__now_ns());
+		w->polled_ns = 0;
 		if (!gstk__idle(w, timeout_ns) && timeout_ns != GSTK_NEVER)
 			break;
 	}

@@ -12,11 +12,13 @@
 #include "park/park.h"
 #include "sched/deque.h"
 #include "sched/sched.h"
+#include "sched/waits.h"
 #include "task/task.h"
 #include "window/window.h"
 
 #define GSTK__ITEM_WINDOW 0x80000000u
 #define GSTK__MAX_WORKERS 256u
+#define GSTK__QUANTUM_MS  1u /* how long a resident keeps its window against waiting mates */
 
 /* What must be done for the task that was left, on the next stack: sched/block.c. */
 enum gstk__after {
@@ -41,6 +43,7 @@ struct gstk__worker {
 	uint32_t pending;	  /* item that the loop must run next */
 	uint32_t exit_wake;	  /* joiner to be woken once its task is gone */
 	uint32_t picks;
+	uint32_t poll_at;	  /* at so many picks the loop looks at poller, timers and injected work */
 	uint32_t handoff_budget;
 	uint32_t tick;		  /* milliseconds, refreshed by the loop */
 	uint32_t batch;		  /* depth of wake batches */
@@ -52,6 +55,7 @@ struct gstk__worker {
 	uint32_t prefetched[8];	  /* tasks whose image was prefetched, by their index modulo 8 */
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
+	uint64_t polled_ns;	  /* when that was; 0: it has slept since */
 	uint32_t bind_failures;
 	struct gstk__picks {
 		uint32_t a, b;	      /* drawn last */
@@ -74,6 +78,8 @@ struct gstk__worker {
 	_Atomic uint32_t inbox;	      /* pinned tasks, newest first, by ->next */
 	_Atomic uint32_t futex;	      /* 1 while it sleeps on it */
 	_Atomic uint64_t beat;	      /* picks, for those who look whether it is stuck */
+	struct gstk__waits waits; /* for windows; read by others */
+	uint32_t longest_wait;
 	void *signal_stack;
 	unsigned long thread;
 	int tid;
@@ -122,6 +128,9 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 uint32_t gstk__pick(struct gstk__worker *w);
 uint32_t gstk__find_work(struct gstk__worker *w);
 bool gstk__work_visible(struct gstk__worker *w);
+void gstk__refresh_clock(struct gstk__worker *w, uint64_t now_ns);
+/* waits.c */
+void gstk__waited(struct gstk__worker *w, uint32_t stamps);
 /* inject.c */
 void gstk__inject(uint32_t item);
 uint32_t gstk__uninject(struct gstk__worker *w);

@@ -80,7 +80,7 @@ struct gstk_task {
 			uint32_t image; /* arena reference */
 		};
 	};
-	uint32_t tick;	       /* worker's millisecond clock when it parked */
+	uint32_t tick;	       /* worker's millisecond clock when it parked; waiting for its window: a stamp */
 	_Atomic uint32_t peer; /* GSTK__PEER_... */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct gstk_task) == 64, "a task is one cache line");

@@ -46,7 +46,7 @@ struct gstk__window {
 	uint32_t resident; /* task whose stack is here; 0: none. SOLO: its task, resident or not */
 	_Atomic uint32_t nbound; /* tasks bound to it, but for new ones in the inbox */
 	uint32_t fifo_head, fifo_tail;
-	uint32_t claim_tick; /* when the resident got it */
+	uint32_t claim_stamp; /* when the resident got it: gstk__stamp() */
 	uint32_t low;	     /* tick after the one at which its resident was last trimmed */
 	uint32_t flags;
 	uint32_t next_free;

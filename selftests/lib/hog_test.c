@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* Tasks that never block, and their window mates: the quantum, and what is counted of it. */
+#include "sched/waits.h"
+#include "wait_test.h"
+
+static _Atomic bool stop;
+static _Atomic unsigned long hog_runs;
+
+static void compute(uint64_t ns)
+{
+	for (uint64_t end = gstk_now() + ns; gstk_now() < end;)
+		;
+}
+
+/*
+ * How late a mate is, in runs of the hog: on a loaded machine times say little. The hog itself looks
+ * when a mate was due.
+ */
+enum { SLEEPERS = 3, SLEEPS = 40 };
+static _Atomic uint64_t due[SLEEPERS];
+static unsigned long runs_when_due[SLEEPERS];
+static unsigned long late[SLEEPERS * SLEEPS];
+static unsigned int nr_late;
+
+static void *hog(void *arg)
+{
+	while (!atomic_load(&stop)) {
+		uint64_t now;
+
+		compute((uint64_t)arg);
+		now = gstk_now();
+		atomic_fetch_add(&hog_runs, 1);
+		for (int i = 0; i < SLEEPERS; i++)
+			if (atomic_load(&due[i]) <= now && !runs_when_due[i])
+				runs_when_due[i] = atomic_load(&hog_runs);
+		gstk_yield();
+	}
+	return NULL;
+}
+
+static void *sleeper(void *arg)
+{
+	uint32_t me = (uint32_t)(uintptr_t)arg, seed = me + 1;
+
+	for (int i = 0; i < SLEEPS; i++) {
+		uint64_t when = gstk_now() + 5 * MS + rnd(&seed) % (5 * MS);
+
+		runs_when_due[me] = 0;
+		atomic_store(&due[me], when);
+		CHECK_EQ(gstk_sleep_until(when), 0);
+		late[nr_late++] = runs_when_due[me] ? atomic_load(&hog_runs) - runs_when_due[me] : 0;
+	}
+	return NULL;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	return *(const unsigned long *)a < *(const unsigned long *)b ? -1 : 1;
+}
+
+/* A hog and its mates; none but they need the worker. */
+static unsigned long p90_lateness(uint64_t run_ns)
+{
+	gstk_task *h = start(hog, (void *)run_ns), *s[SLEEPERS];
+
+	for (int i = 0; i < SLEEPERS; i++)
+		s[i] = start(sleeper, (void *)(uintptr_t)i);
+	for (int i = 0; i < SLEEPERS; i++)
+		finish(s[i]);
+	atomic_store(&stop, true);
+	finish(h);
+	qsort(late, nr_late, sizeof(late[0]), by_size);
+	return late[nr_late * 9 / 10];
+}
+
+static void *mates_main(void *arg)
+{
+	struct gstk_stats s = { .size = sizeof(s) };
+	/* Three runs are a quantum. The timers' turn must come by time as well: after 61 runs is late. */
+	unsigned long p90 = p90_lateness(300000);
+
+	fprintf(stderr, "# p90 %lu runs late\n", p90);
+	CHECK(p90 <= 8);
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK(s.quantum_expiries > 0);
+	CHECK(s.window_waits > 0);
+	CHECK(s.hog_victims > 0);
+	CHECK(s.hog_victims <= s.window_waits);
+	CHECK(s.window_wait_p50_ns > 0);
+	CHECK(s.window_wait_p50_ns <= s.window_wait_p99_ns);
+	/* A percentile is the upper end of its bucket. */
+	CHECK(s.window_wait_p99_ns <= s.window_wait_max_ns / 4 * 5 + 1000);
+	CHECK(s.window_wait_max_ns > MS / 2 && s.window_wait_max_ns < 10000 * MS);
+	/* The hog has its turn, too: a quantum at a time, not a run at a time. */
+	CHECK(s.quantum_expiries < atomic_load(&hog_runs));
+	return NULL;
+}
+
+TEST(mates_of_a_hog_wait_for_a_quantum_and_are_counted)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .windows = 1 };
+
+	alarm(120);
+	ASSERT_EQ(gstk_main(mates_main, NULL, NULL, &config), 0);
+}
+
+TEST(the_buckets_of_waits_are_in_order_and_a_quarter_of_an_octave_wide)
+{
+	unsigned int last = 0;
+
+	for (uint64_t v = 0; v <= UINT32_MAX; v += v / 64 + 1) {
+		unsigned int b = gstk__waits_bucket((uint32_t)v);
+
+		ASSERT_LT(b, (unsigned int)GSTK__WAIT_BUCKETS);
+		ASSERT_GE(b, last);
+		ASSERT_LE(b, last + 1);
+		ASSERT_GE(gstk__waits_limit(b), v);
+		ASSERT_LE(gstk__waits_limit(b), v + v / 4 + 1);
+		if (b)
+			ASSERT_LT(gstk__waits_limit(b - 1), v);
+		last = b;
+	}
+	ASSERT_EQ(gstk__waits_bucket(UINT32_MAX), last);
+}
+
+TEST_HARNESS_MAIN

@@ -155,30 +155,55 @@ static bool wire_read(int fd, void *p, size_t len)
 /* The answer must be these bytes. What came instead is left in wire_got. */
 static char wire_got[4096];
 
+/* What is there, at most @len bytes of it, left there; 0 at the end of the stream or after the time limit. */
+static size_t wire_peek(int fd, char *p, size_t len)
+{
+	ssize_t n = recv(fd, p, len, MSG_PEEK);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
 static bool wire_expect(int fd, const char *want)
 {
-	size_t len = strlen(want), have = 0;
+	size_t len = strlen(want), have = 0, n, same;
 
 	memset(wire_got, 0, sizeof(wire_got));
-	while (have < len && have < sizeof(wire_got) - 1) {
-		if (!wire_read(fd, wire_got + have, 1))
+	if (len >= sizeof(wire_got))
+		return false;
+	while (have < len) {
+		n = wire_peek(fd, wire_got + have, len - have);
+		for (same = 0; same < n && wire_got[have + same] == want[have + same]; same++)
+			;
+		if (!n || !wire_read(fd, wire_got + have, same + (same < n)))
 			return false;
-		if (wire_got[have] != want[have]) { /* some more, for the report */
-			recv(fd, wire_got + have + 1, 200, MSG_DONTWAIT);
+		have += same;
+		if (same < n) { /* some more, for the report */
+			size_t room = sizeof(wire_got) - 2 - have;
+
+			memset(wire_got + have + 1, 0, room + 1);
+			recv(fd, wire_got + have + 1, room < 200 ? room : 200, MSG_DONTWAIT);
 			return false;
 		}
-		have++;
 	}
-	return have == len;
+	return true;
 }
 
 /* One line without its end. */
 static char *wire_line(int fd)
 {
-	size_t have = 0;
+	size_t have = 0, n;
+	char *end = NULL;
 
-	while (have < sizeof(wire_got) - 1 && wire_read(fd, wire_got + have, 1) && wire_got[have] != '\n')
-		have++;
+	while (!end && have < sizeof(wire_got) - 1 && (n = wire_peek(fd, wire_got + have, sizeof(wire_got) - 1 - have))) {
+		end = memchr(wire_got + have, '\n', n);
+		if (end)
+			n = (size_t)(end - wire_got) + 1 - have;
+		if (!wire_read(fd, wire_got + have, n))
+			break;
+		have += n;
+	}
+	if (end)
+		have--;
 	if (have && wire_got[have - 1] == '\r')
 		have--;
 	wire_got[have] = 0;

@@ -47,7 +47,9 @@ struct gstk_config {
  *
  * Returns 0, -EBUSY when a runtime is there already, -EINVAL for an absurd configuration (a line
  * on stderr says which), -ENOMEM, -EAGAIN when threads cannot be had, -ENOTSUP when the CPU or
- * kernel enforces something the switch cannot honour. Call from an ordinary thread.
+ * kernel enforces something the switch cannot honour, or in a child of fork() of a process that had a
+ * runtime: there is none any more, calls that need one return -ESRCH, and exec is the way to another.
+ * Call from an ordinary thread.
  */
 GSTK_API int gstk_init(const struct gstk_config *config) GSTK_MUST_CHECK;
 
@@ -75,7 +77,8 @@ GSTK_API int gstk_main(void *(*fn)(void *), void *arg, void **result, const stru
 
 /**
  * For another event loop (GSTK_EMBEDDED): a file descriptor that polls readable when
- * gstk_run_once() has something to do. -EINVAL without an embedded runtime.
+ * gstk_run_once() has something to do: a task, an event, a timer. -EINVAL without an embedded runtime,
+ * or on another thread than its own; -EMFILE.
  */
 GSTK_API int gstk_runtime_fd(void);
 

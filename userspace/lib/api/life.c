@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "api/life.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include "api/config.h"
 #include "debug/deadlock_report.h"
@@ -8,16 +9,43 @@
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
 #include "park/calibrate.h"
-#include "sched/sched.h"
 #include "sched/sweeper.h"
+#include "sched/worker.h"
 #include "wait/fd.h"
 
 static __thread struct gstk__sigstack sigstack;
 
+static bool forked;
+static pthread_once_t at_fork = PTHREAD_ONCE_INIT;
+
+/* Only the calling thread came along, and locks of the others may be taken for ever. */
+static void in_child(void)
+{
+	if (!gstk__sched.nr)
+		return;
+	forked = true;
+	gstk__sched.nr = 0;
+	atomic_fetch_add(&gstk__sched.generation, 1); /* threads' stand-ins end with it */
+	gstk__tls_worker = NULL;
+	gstk__dump_signal_forked();
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
+
+bool gstk__life_forked(void)
+{
+	return forked;
+}
+
 int gstk__life_init(void)
 {
-	int err = gstk__netpoll_register();
+	int err;
 
+	pthread_once(&at_fork, watch_forks);
+	err = gstk__netpoll_register();
 	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
 		err = gstk__overflow_init();
 	if (!gstk__calibration.took_ns) /* once a process */

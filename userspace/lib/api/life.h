@@ -3,10 +3,14 @@
 #ifndef GSTK__API_LIFE_H
 #define GSTK__API_LIFE_H
 
+#include <stdbool.h>
+
 struct gstk__worker;
 
 int gstk__life_init(void);
 void gstk__life_fini(void);
+/* In a child of fork() of a process with a runtime: the workers are not there, and never will be. */
+bool gstk__life_forked(void);
 void gstk__life_thread_begin(struct gstk__worker *w);
 void gstk__life_thread_end(struct gstk__worker *w);
 

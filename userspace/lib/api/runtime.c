@@ -3,6 +3,7 @@
 #include <greenstk/runtime.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <greenstk/task.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -126,6 +127,8 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 
 	if (s->nr)
 		return -EBUSY;
+	if (gstk__life_forked())
+		return -ENOTSUP;
 	err = gstk__config_resolve(&c, config);
 	if (err)
 		return err;
@@ -327,17 +330,27 @@ static bool never(void *arg)
 int gstk_run_once(int timeout_ms)
 {
 	struct gstk__worker *w = gstk__self();
+	uint64_t runs;
 
 	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED) || !w || w->current)
 		return -EINVAL;
-	return (int)gstk__worker_loop(w, never, NULL, timeout_ms < 0 ? GSTK_NEVER - 1 : (uint64_t)timeout_ms * 1000000u);
+	gstk__come_inside(w);
+	runs = gstk__worker_loop(w, never, NULL, timeout_ms < 0 ? GSTK_NEVER - 1 : (uint64_t)timeout_ms * 1000000u);
+	gstk__go_outside(w);
+	return runs < INT_MAX ? (int)runs : INT_MAX;
 }
 
 int gstk_runtime_fd(void)
 {
-	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED))
+	struct gstk__worker *w = gstk__self();
+	int fd;
+
+	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED) || !w)
 		return -EINVAL;
-	return gstk__poller->descriptor();
+	fd = gstk__poller->descriptor();
+	if (fd >= 0 && !w->current)
+		gstk__go_outside(w); /* what was spawned before the first gstk_run_once() counts, too */
+	return fd;
 }
 
 const char *gstk_version(void)

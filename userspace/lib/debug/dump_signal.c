@@ -73,6 +73,14 @@ void gstk__dump_signal_fini(void)
 	pthread_join(thread, NULL);
 }
 
+/* In a child of fork(): the thread that prints is not there. */
+void gstk__dump_signal_forked(void)
+{
+	if (signal_nr)
+		sigaction(signal_nr, &before, NULL);
+	signal_nr = 0;
+}
+
 unsigned int gstk__dump_signal_threads(void)
 {
 	return signal_nr != 0;

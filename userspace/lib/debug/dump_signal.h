@@ -8,6 +8,7 @@
  */
 int gstk__dump_signal_init(int sig);
 void gstk__dump_signal_fini(void);
+void gstk__dump_signal_forked(void);
 /* Threads of the process that are ours for this: 0 or 1. */
 unsigned int gstk__dump_signal_threads(void);
 

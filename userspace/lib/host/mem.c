@@ -18,11 +18,12 @@
 
 void *gstk__mem_reserve(size_t bytes, size_t align)
 {
-	size_t span = bytes + align;
-	char *p = mmap(NULL, span, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *q;
+	size_t span;
+	char *p, *q;
 
+	bytes = (bytes + 4095) & ~(size_t)4095; /* munmap() below takes whole pages */
+	span = bytes + align;
+	p = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	q = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));

@@ -213,3 +213,28 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		gstk__wake_idle(w);
 	return zero || limit == GSTK_NEVER || now < limit;
 }
+
+/*
+ * The caller goes back to a loop of its own (an embedded runtime's only worker): for others it now
+ * sleeps in the poller, so their wakes, events and the next timer make the descriptor readable.
+ */
+void gstk__go_outside(struct gstk__worker *w)
+{
+	uint64_t next = next_timer();
+
+	if (gstk__sweep_hook) {
+		uint64_t sweep = gstk__sweep_hook(w, gstk__now_ns(), true);
+
+		next = sweep < next ? sweep : next;
+	}
+	atomic_store(&w->futex, 2);
+	/* Partner: the fence in gstk__wake_idle(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	gstk__poller->leave(gstk__work_visible(w) ? 0 : next);
+}
+
+void gstk__come_inside(struct gstk__worker *w)
+{
+	atomic_store(&w->futex, 0);
+	gstk__poller->come_back();
+}

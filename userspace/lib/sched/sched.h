@@ -132,7 +132,11 @@ struct gstk__poller {
 	int (*poll)(uint64_t timeout_ns);
 	void (*wake)(void);
 	bool (*busy)(void); /* has descriptors with waiting tasks: no deadlock while it has */
-	int (*descriptor)(void); /* polls readable when poll() has something to do */
+	/* For a loop of the application's own. descriptor() polls readable when poll() has something to
+	 * do, after wake(), and once the deadline of leave() has passed; come_back() ends the last two. */
+	int (*descriptor)(void);
+	void (*leave)(uint64_t deadline_ns);
+	void (*come_back)(void);
 };
 extern const struct gstk__poller *gstk__poller;
 

@@ -19,7 +19,12 @@ static void entry(uintptr_t word)
 
 	gstk__start(word);
 	t = gstk__self()->current;
-	gstk__task_exit(((void *(*)(void *))t->obj)((void *)t->msg[0]));
+	word = (uintptr_t)((void *(*)(void *))t->obj)((void *)t->msg[0]);
+	if (__builtin_expect(!gstk__self(), 0)) {
+		fprintf(stderr, "greenstk: a task's function returned in a child of fork(); end it with _exit() or exec\n");
+		abort();
+	}
+	gstk__task_exit((void *)word);
 }
 
 /* Lay out the first frame of a task that is bound to its window; it becomes resident. */

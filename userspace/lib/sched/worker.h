@@ -139,6 +139,8 @@ void gstk__wake_idle(struct gstk__worker *w);
 void gstk__injected(void);
 void gstk__wake_worker(uint32_t index);
 bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns);
+void gstk__go_outside(struct gstk__worker *w);
+void gstk__come_inside(struct gstk__worker *w);
 /* watch.c */
 bool gstk__may_spin(void);
 /* t is pinned here, is about to park, and nothing else can run. */

@@ -32,6 +32,8 @@ void gstk__fd_table_fini(void)
 {
 	gstk__mem_release(table.fd, table.nr * sizeof(*table.fd));
 	table.fd = NULL;
+	table.nr = 0; /* calls from now on find no runtime */
+	atomic_store(&table.high, 0);
 }
 
 static void note_high(uint32_t fd)

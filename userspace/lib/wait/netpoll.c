@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 #include "host/host.h"
 #include "sched/sched.h"
@@ -13,8 +14,9 @@
 
 #define NR_EVENTS 256
 #define WAKE_DATA UINT64_MAX
+#define TIMER_DATA (UINT64_MAX - 1)
 
-static int epfd = -1, wakefd = -1;
+static int epfd = -1, wakefd = -1, timerfd = -1; /* the last: of an embedded runtime only */
 static _Atomic uint32_t registered;
 
 int gstk__netpoll_add(int fd, uint32_t gen)
@@ -88,6 +90,8 @@ static int poll_events(uint64_t timeout_ns)
 				;
 			continue;
 		}
+		if (data == TIMER_DATA)
+			continue; /* for the application: our timers are looked at anyway */
 		woken += gstk__fd_event((int)(uint32_t)data, (uint32_t)(data >> 32), bits_of(ev[i].events));
 	}
 	gstk__wake_batch_end();
@@ -108,7 +112,9 @@ static void fini(void)
 		close(epfd);
 	if (wakefd >= 0)
 		close(wakefd);
-	epfd = wakefd = -1;
+	if (timerfd >= 0)
+		close(timerfd);
+	epfd = wakefd = timerfd = -1;
 	atomic_store(&registered, 0);
 	gstk__fd_table_fini();
 }
@@ -133,7 +139,46 @@ static int init(void)
 
 static int descriptor(void)
 {
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = TIMER_DATA };
+	int fd;
+
+	if (timerfd >= 0)
+		return epfd;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	timerfd = fd;
 	return epfd;
+}
+
+static void leave(uint64_t deadline_ns)
+{
+	struct itimerspec at = { 0 };
+
+	if (timerfd < 0)
+		return;
+	if (deadline_ns != GSTK_NEVER) {
+		at.it_value.tv_sec = (time_t)(deadline_ns / 1000000000u);
+		at.it_value.tv_nsec = (long)(deadline_ns % 1000000000u);
+		if (!deadline_ns)
+			at.it_value.tv_nsec = 1; /* zero would switch it off */
+	}
+	timerfd_settime(timerfd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/* The timer stays readable until leave() sets it anew. */
+static void come_back(void)
+{
+	uint64_t count;
+
+	while (read(wakefd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
 }
 
 static const struct gstk__poller netpoll = {
@@ -143,6 +188,8 @@ static const struct gstk__poller netpoll = {
 	.wake = wake,
 	.busy = gstk__fd_any_waiter,
 	.descriptor = descriptor,
+	.leave = leave,
+	.come_back = come_back,
 };
 
 int gstk__netpoll_register(void)

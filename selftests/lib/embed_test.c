@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+/* The runtime inside another event loop; its life again and again; calls when it is not there. */
+#include <dirent.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include "report_test.h"
+
+static const struct gstk_config embedded = { .size = sizeof(embedded), .flags = GSTK_EMBEDDED };
+
+static _Atomic int ran;
+static gstk_chan *chan;
+
+static void *count_me(void *arg)
+{
+	ran++;
+	return arg;
+}
+
+static void begin(void)
+{
+	ran = 0;
+	CHECK_EQ(gstk_init(&embedded), 0);
+}
+
+static void end(void)
+{
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_CANCEL, gstk_now() + 20000 * MS), 0);
+}
+
+/* The application's loop: waits for nothing but the descriptor. False after ten seconds. */
+static bool outer_loop(bool (*over)(void))
+{
+	int outer = epoll_create1(EPOLL_CLOEXEC), fd = gstk_runtime_fd();
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	CHECK(fd >= 0);
+	CHECK_EQ(epoll_ctl(outer, EPOLL_CTL_ADD, fd, &ev), 0);
+	while (!over()) {
+		if (epoll_wait(outer, &ev, 1, 10000) != 1) {
+			close(outer);
+			return false;
+		}
+		CHECK(gstk_run_once(0) >= 0);
+	}
+	close(outer);
+	return true;
+}
+
+static bool readable(void)
+{
+	struct pollfd p = { gstk_runtime_fd(), POLLIN, 0 };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+TEST(run_once_runs_what_can_run_and_returns)
+{
+	begin();
+	EXPECT_EQ(0, gstk_run_once(0));
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(gstk_spawn(NULL, count_me, NULL, NULL), 0);
+	EXPECT_LE(3, gstk_run_once(0));
+	EXPECT_EQ(3, ran);
+	EXPECT_EQ(0, gstk_run_once(0));
+	end();
+}
+
+TEST(run_once_waits_as_long_as_it_is_told)
+{
+	uint64_t from;
+
+	begin();
+	from = gstk_now();
+	EXPECT_EQ(0, gstk_run_once(20));
+	EXPECT_LE(20 * MS, gstk_now() - from);
+	end();
+}
+
+static int pipe_fd[2];
+
+static void *read_pipe(void *arg)
+{
+	char c;
+
+	while (gstk_read(pipe_fd[0], &c, 1) == 1)
+		ran++;
+	return NULL;
+}
+
+static void *write_pipe(void *arg)
+{
+	for (int i = 0; i < 50; i++) {
+		usleep(500);
+		CHECK_EQ(write(pipe_fd[1], "x", 1), 1);
+	}
+	return NULL;
+}
+
+static bool fifty(void) { return ran >= 50; }
+
+TEST(events_of_descriptors_reach_the_outer_loop)
+{
+	pthread_t other;
+
+	begin();
+	ASSERT_EQ(0, pipe(pipe_fd));
+	CHECK_EQ(gstk_spawn(NULL, read_pipe, NULL, NULL), 0);
+	pthread_create(&other, NULL, write_pipe, NULL);
+	EXPECT_TRUE(outer_loop(fifty));
+	pthread_join(other, NULL);
+	EXPECT_FALSE(readable());
+	end();
+}
+
+static void *sleep_often(void *arg)
+{
+	for (int i = 0; i < 50; i++) {
+		CHECK_EQ(gstk_sleep(MS / 2), 0);
+		ran++;
+	}
+	return NULL;
+}
+
+TEST(timers_reach_the_outer_loop)
+{
+	begin();
+	CHECK_EQ(gstk_spawn(NULL, sleep_often, NULL, NULL), 0);
+	EXPECT_TRUE(outer_loop(fifty));
+	end();
+}
+
+static void *spawn_from_a_thread(void *arg)
+{
+	for (int i = 0; i < 25; i++) {
+		usleep(500);
+		CHECK_EQ(gstk_spawn(NULL, count_me, NULL, NULL), 0);
+	}
+	return NULL;
+}
+
+static void *send_from_a_thread(void *arg)
+{
+	for (int i = 0; i < 25; i++) {
+		usleep(300);
+		CHECK_EQ(gstk_chan_send(chan, &i), 0);
+	}
+	return NULL;
+}
+
+static void *receive_all(void *arg)
+{
+	int v;
+
+	for (int i = 0; i < 25; i++, ran++) {
+		CHECK_EQ(gstk_chan_recv(chan, &v), 0);
+		CHECK_EQ(v, i);
+	}
+	return NULL;
+}
+
+TEST(work_of_other_threads_reaches_the_outer_loop)
+{
+	pthread_t a, b;
+
+	begin();
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
+	CHECK_EQ(gstk_spawn(NULL, receive_all, NULL, NULL), 0);
+	pthread_create(&a, NULL, spawn_from_a_thread, NULL);
+	pthread_create(&b, NULL, send_from_a_thread, NULL);
+	EXPECT_TRUE(outer_loop(fifty));
+	pthread_join(a, NULL);
+	pthread_join(b, NULL);
+	gstk_chan_destroy(chan);
+	end();
+}
+
+TEST(the_descriptor_is_readable_only_when_there_is_something)
+{
+	gstk_task *t;
+
+	begin();
+	EXPECT_FALSE(readable());
+	CHECK_EQ(gstk_spawn(&t, count_me, NULL, NULL), 0);
+	EXPECT_TRUE(readable());
+	EXPECT_EQ(1, gstk_run_once(0));
+	EXPECT_FALSE(readable());
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	EXPECT_FALSE(readable());
+	end();
+}
+
+static void *try_to_nest(void *arg)
+{
+	return (void *)(long)gstk_run_once(0);
+}
+
+static void *run_elsewhere(void *arg)
+{
+	CHECK_EQ(gstk_run_once(0), -EINVAL);
+	CHECK_EQ(gstk_runtime_fd(), -EINVAL);
+	return NULL;
+}
+
+TEST(only_its_own_thread_outside_tasks_may_run_it)
+{
+	pthread_t other;
+	gstk_task *t;
+	void *r;
+
+	begin();
+	pthread_create(&other, NULL, run_elsewhere, NULL);
+	pthread_join(other, NULL);
+	CHECK_EQ(gstk_spawn(&t, try_to_nest, NULL, NULL), 0);
+	gstk_run_once(0);
+	CHECK_EQ(gstk_join(t, &r), 0);
+	EXPECT_EQ(-EINVAL, (long)r);
+	end();
+	ASSERT_EQ(0, gstk_init(NULL));
+	EXPECT_EQ(-EINVAL, gstk_run_once(0));
+	EXPECT_EQ(-EINVAL, gstk_runtime_fd());
+	EXPECT_EQ(-EBUSY, gstk_init(NULL));
+	end();
+}
+
+/* ---- again and again ---- */
+
+static unsigned int entries(const char *path)
+{
+	DIR *d = opendir(path);
+	unsigned int n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static unsigned int mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned int n = 0;
+
+	for (int c; (c = fgetc(f)) != EOF;)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static void *nap(void *arg)
+{
+	gstk_sleep(MS / 10);
+	ran++;
+	return NULL;
+}
+
+static void one_life(void)
+{
+	struct gstk_config two = { .size = sizeof(two), .workers = 2, .evict_idle_ns = MS };
+
+	CHECK_EQ(gstk_init(&two), 0);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(gstk_spawn(NULL, nap, NULL, NULL), 0);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+}
+
+TEST(a_hundred_lives_leave_no_descriptor_mapping_or_thread)
+{
+	unsigned int fds, maps, threads;
+
+	ran = 0;
+	for (int i = 0; i < 5; i++)
+		one_life();
+	fds = entries("/proc/self/fd");
+	threads = entries("/proc/self/task");
+	maps = mappings();
+	for (int i = 0; i < 95; i++)
+		one_life();
+	EXPECT_EQ(2000, ran);
+	EXPECT_EQ(fds, entries("/proc/self/fd"));
+	EXPECT_EQ(threads, entries("/proc/self/task"));
+	if (!UNDER_ASAN && !UNDER_TSAN) /* they map as they like */
+		EXPECT_GE(maps + 8, mappings()); /* malloc's arenas come late */
+}
+
+/* ---- when it is not there ---- */
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static void expect_none(void)
+{
+	static gstk_mutex mutex = GSTK_MUTEX_INIT;
+	static gstk_sem sem = GSTK_SEM_INIT(0);
+	struct gstk_stats st = { .size = sizeof(st) };
+	gstk_task *t = NULL;
+	gstk_chan *c;
+	char byte;
+	int fds[2], v = 1;
+
+	CHECK_EQ(gstk_spawn(&t, nothing, NULL, NULL), -ESRCH);
+	CHECK(!gstk_self());
+	CHECK_EQ(gstk_sleep(MS), -ESRCH);
+	CHECK_EQ(gstk_mutex_lock(&mutex), -ESRCH);
+	CHECK_EQ(gstk_sem_wait(&sem), -ESRCH);
+	CHECK_EQ(gstk_chan_create(&c, sizeof(int), 0), 0);
+	CHECK_EQ(gstk_chan_send(c, &v), -ESRCH);
+	CHECK_EQ(gstk_chan_recv(c, &v), -ESRCH);
+	gstk_chan_destroy(c);
+	CHECK_EQ(pipe(fds), 0);
+	CHECK_EQ(gstk_read(fds[0], &byte, 1), -ESRCH);
+	close(fds[0]);
+	close(fds[1]);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), -EINVAL);
+	CHECK_EQ(gstk_run_once(0), -EINVAL);
+	CHECK_EQ(gstk_runtime_fd(), -EINVAL);
+	gstk_stats(&st);
+	CHECK_EQ(st.tasks, 0);
+	gstk_yield();
+}
+
+TEST(before_and_after_a_runtime_calls_say_that_there_is_none)
+{
+	expect_none();
+	one_life();
+	expect_none();
+	one_life();
+}
+
+/* The exit status of a child in which the calls were made; from a task, and from a thread. */
+static void *fork_and_look(void *arg)
+{
+	pid_t pid;
+	int status;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		alarm(20);
+		expect_none();
+		CHECK_EQ(gstk_init(NULL), -ENOTSUP);
+		_exit(23);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	return (void *)(long)WEXITSTATUS(status);
+}
+
+static void fork_everywhere(void)
+{
+	pthread_t other;
+	void *r;
+
+	CHECK_EQ(finish(start(fork_and_look, NULL)), 23);
+	pthread_create(&other, NULL, fork_and_look, NULL);
+	pthread_join(other, &r);
+	CHECK_EQ((long)r, 23);
+	/* And here it is as before. */
+	CHECK_EQ(finish(start(nothing, (void *)7)), 7);
+}
+
+TEST(in_a_child_of_fork_there_is_no_runtime)
+{
+	with_workers(2, fork_everywhere);
+}
+
+static void *return_in_child(void *arg)
+{
+	pid_t pid = fork();
+
+	return (void *)(long)pid;
+}
+
+static void fork_and_return(void)
+{
+	pid_t pid = (pid_t)finish(start(return_in_child, NULL));
+	int status;
+
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void forks_and_returns(void) { with_workers(2, fork_and_return); }
+
+TEST(a_task_that_returns_in_a_child_of_fork_is_told_so)
+{
+	EXPECT_EQ(0, in_child(forks_and_returns)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("returned in a child of fork()"));
+}
+
+/* ---- static initialisers ---- */
+
+static gstk_mutex static_mutex = GSTK_MUTEX_INIT;
+static gstk_sem static_sem = GSTK_SEM_INIT(2);
+static gstk_once static_once = GSTK_ONCE_INIT;
+static gstk_rwlock static_rwlock = GSTK_RWLOCK_INIT;
+static gstk_cond static_cond = GSTK_COND_INIT;
+static gstk_waitgroup static_group = GSTK_WAITGROUP_INIT;
+
+static void first(void *arg)
+{
+	ran++;
+}
+
+static void use_statics(void)
+{
+	CHECK_EQ(gstk_mutex_lock(&static_mutex), 0);
+	CHECK_EQ(gstk_cond_wait_until(&static_cond, &static_mutex, gstk_now() + MS), -ETIMEDOUT);
+	CHECK_EQ(gstk_mutex_unlock(&static_mutex), 0);
+	CHECK_EQ(gstk_sem_wait(&static_sem), 0);
+	CHECK_EQ(gstk_sem_wait(&static_sem), 0);
+	CHECK_EQ(gstk_sem_wait_until(&static_sem, gstk_now() + MS), -ETIMEDOUT);
+	gstk_sem_post(&static_sem, 2);
+	CHECK_EQ(gstk_rwlock_read_lock(&static_rwlock), 0);
+	CHECK_EQ(gstk_rwlock_read_unlock(&static_rwlock), 0);
+	CHECK_EQ(gstk_waitgroup_wait(&static_group), 0);
+	gstk_once_run(&static_once, first, NULL);
+	gstk_once_run(&static_once, first, NULL);
+}
+
+TEST(static_objects_work_in_every_life)
+{
+	ran = 0;
+	with_workers(1, use_statics);
+	with_workers(2, use_statics);
+	EXPECT_EQ(1, ran);
+}
+
+TEST_HARNESS_MAIN

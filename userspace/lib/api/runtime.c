@@ -314,6 +314,7 @@ int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_c
 		.stack_size = gstk__config.main_stack });
 	if (!err) {
 		atomic_store(&gstk__sched.main_task, gstk__task_index(t));
+		gstk__membarrier(); /* it may have ended already: partner in gstk__task_ended() */
 		gstk__worker_loop(gstk__self(), main_ended, &gstk__ext(t)->peer, GSTK_NEVER);
 		atomic_store(&gstk__sched.main_task, 0);
 		gstk_join(t, result);

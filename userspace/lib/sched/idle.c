@@ -168,7 +168,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	atomic_fetch_add(&s->sleeping, 1);
 	/* Partner: the fence in pushed() and in gstk__wake_idle(). */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (gstk__work_visible(w) || atomic_load(&s->stop)) {
+	if (gstk__work_visible(w) || atomic_load(&s->stop) ||
+	    (!w->index && atomic_load(&s->main_task) == GSTK__MAIN_ENDED)) {
 		zero = 1;
 	} else {
 		gstk__count(&w->park.n.worker_sleeps);

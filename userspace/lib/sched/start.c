@@ -186,8 +186,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	struct gstk__window *win = gstk__win(t->window);
 	uint32_t wake = w->exit_wake;
 	_Atomic uint32_t *peer = gstk__peer(t);
-	bool is_main = gstk__task_index(t) == atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed);
-	uint32_t p;
+	uint32_t index = gstk__task_index(t), p;
 
 	gstk__annotate_task_end(t);
 	gstk__gauge(&w->park.n.resident, -1);
@@ -216,7 +215,9 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	}
 	if (wake)
 		gstk__enqueue(gstk__task(wake));
-	if (__builtin_expect(is_main, 0))
+	gstk__fence_light(); /* partner: gstk_main(), which stores main_task and then looks whether it has ended */
+	if (__builtin_expect(atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed) == index, 0) &&
+	    atomic_compare_exchange_strong(&gstk__sched.main_task, &index, GSTK__MAIN_ENDED))
 		gstk__wake_worker(0);
 }
 

@@ -107,9 +107,10 @@ struct gstk__sched {
 	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */
 	_Atomic uint32_t generation;  /* of runtimes in this process */
 	_Atomic bool closing;	      /* no more spawns */
-	_Atomic uint32_t main_task;   /* worker 0 waits for its end */
+	_Atomic uint32_t main_task;   /* worker 0 waits for its end; then MAIN_ENDED, until it has seen that */
 	_Atomic bool owned_main;      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */
 };
+#define GSTK__MAIN_ENDED UINT32_MAX
 extern struct gstk__sched gstk__sched;
 
 _Static_assert(offsetof(struct gstk__worker, current) == 0, "gstk__current() reads it so");

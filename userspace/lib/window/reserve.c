@@ -45,6 +45,7 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
 	ws->guard_install = probe && gstk__mem_guard_install(probe, GUARD_BYTES) == 0;
 	gstk__mem_release(probe, GUARD_BYTES);
 	ws->nr = nr;
+	ws->region_bytes = nr * size;
 	if (!ws->guard_install && nr > windows_by_vma_limit())
 		ws->nr = windows_by_vma_limit();
 	if (ws->nr < want)
@@ -53,10 +54,8 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
 				  : "this kernel has no MADV_GUARD_INSTALL: guards are bounded by vm.max_map_count");
 	ws->nr_private = nr_private;
 	ws->win = gstk__mem_reserve((ws->nr + nr_private + 1) * sizeof(struct gstk__window), 4096);
-	if (!ws->win) {
-		gstk__mem_release(ws->region, nr * size);
-		return -ENOMEM;
-	}
+	if (!ws->win)
+		return -ENOMEM; /* the rest: fini */
 	atomic_store(&ws->fresh, 1);
 	return 0;
 }
@@ -65,13 +64,13 @@ void gstk__windows_fini(void)
 {
 	struct gstk__windows *ws = &gstk__windows;
 
-	for (size_t i = ws->nr + 1; i <= ws->nr + ws->nr_private; i++) {
+	for (size_t i = ws->nr + 1; ws->win && i <= ws->nr + ws->nr_private; i++) {
 		if (ws->win[i].map)
 			gstk__mem_release(ws->win[i].map, ws->win[i].map_size);
 		else if (!ws->win[i].flags)
 			break;
 	}
-	gstk__mem_release(ws->region, ws->nr * ws->size);
+	gstk__mem_release(ws->region, ws->region_bytes);
 	gstk__mem_release(ws->win, (ws->nr + ws->nr_private + 1) * sizeof(struct gstk__window));
 	*ws = (struct gstk__windows){ 0 };
 }

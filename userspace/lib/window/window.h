@@ -59,6 +59,7 @@ _Static_assert(sizeof(struct gstk__window) == 64, "a window is one cache line");
 
 struct gstk__windows {
 	char *region;		/* shared windows */
+	size_t region_bytes;
 	size_t nr;		/* shared windows: indices 1 .. nr */
 	size_t nr_private;	/* private ones: nr + 1 .. nr + nr_private */
 	size_t size;		/* power of two */

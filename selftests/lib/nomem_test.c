@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The n-th allocation of the library fails, for n = 1, 2, ... until a run needs no more than that. The
+ * linker's --wrap puts these functions between the library and libc (nomem_matrix.mk).
+ */
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include "wait_test.h"
+
+static _Atomic long countdown = -1; /* the allocation that reaches zero fails; below: none does */
+static _Atomic long failures, asked;
+static _Atomic bool forever; /* all after it fail, too */
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off);
+
+static bool fails(void)
+{
+	long n;
+
+	asked++;
+	if (countdown < 0)
+		return false;
+	n = countdown--;
+	if (n > 0)
+		return false;
+	if (forever)
+		countdown = 0;
+	failures++;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
+void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
+void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
+void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : __real_aligned_alloc(align, n); }
+void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off)
+{
+	return fails() ? MAP_FAILED : __real_mmap(p, n, prot, flags, fd, off);
+}
+
+static void fail_at(long n, bool all)
+{
+	failures = 0;
+	forever = all;
+	countdown = n;
+}
+
+static long stop_failing(void)
+{
+	countdown = -1;
+	return failures;
+}
+
+static bool memory_or_fine(int err)
+{
+	return err == 0 || err == -ENOMEM;
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static uint64_t mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long from, to;
+	uint64_t sum = 0;
+	char line[512];
+
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+			sum += to - from;
+	fclose(f);
+	return sum;
+}
+
+/* ---- the runtime's own beginning ---- */
+
+TEST(a_runtime_begins_or_says_enomem_and_leaves_nothing)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 16, .max_tasks = 10000,
+		.image_bytes = 1 << 30 };
+	int refused = 0, n;
+
+	CHECK_EQ(gstk_init(&config), 0); /* what is made once a process */
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+	for (n = 0; n < 1000; n++) {
+		uint64_t before = mapped(), after;
+		long failed;
+		int err;
+
+		fail_at(n, false);
+		err = gstk_init(&config);
+		failed = stop_failing();
+		if (err) {
+			EXPECT_EQ(-ENOMEM, err) TH_LOG("allocation %d", n);
+			EXPECT_EQ(1, failed);
+			refused++;
+			EXPECT_EQ(-ESRCH, gstk_sleep(1));
+		} else {
+			gstk_task *t;
+
+			CHECK_EQ(gstk_spawn(&t, nothing, NULL, NULL), 0);
+			CHECK_EQ(gstk_join(t, NULL), 0);
+			CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+		}
+		after = mapped();
+		if (n > 2) /* libc keeps stacks and heaps of threads */
+			EXPECT_GE(before + (256ull << 20), after) TH_LOG("allocation %d", n);
+		if (!failed)
+			break;
+	}
+	TH_LOG("%d allocations, %d of them needed", n, refused);
+	EXPECT_LT(5, refused);
+	EXPECT_GT(1000, n);
+}
+
+/* ---- work ---- */
+
+static gstk_chan *chan;
+static _Atomic long got, sent, no_memory;
+enum { BIG = 3000 };
+
+static void *big_sender(void *arg)
+{
+	char big[BIG];
+	int err;
+
+	memset(big, (int)(long)arg, BIG);
+	err = gstk_chan_send(chan, big);
+	CHECK(memory_or_fine(err));
+	if (err)
+		no_memory++;
+	else
+		sent++;
+	return NULL;
+}
+
+/* Big messages wait in blocks of memory. */
+static void big_messages(void)
+{
+	gstk_task *t[4];
+	char big[BIG];
+	int err, nr = 0;
+
+	err = gstk_chan_create(&chan, BIG, 0);
+	CHECK(memory_or_fine(err));
+	if (err)
+		return;
+	got = sent = no_memory = 0;
+	for (long i = 0; i < 4; i++) {
+		err = gstk_spawn(&t[nr], big_sender, (void *)(i + 1), NULL);
+		CHECK(memory_or_fine(err));
+		nr += !err;
+	}
+	while (no_memory + got < nr) {
+		err = gstk_chan_recv_until(chan, big, gstk_now() + 2 * MS);
+		CHECK(err == 0 || err == -ENOMEM || err == -ETIMEDOUT);
+		if (err)
+			continue;
+		got++;
+		for (int i = 1; i < BIG; i++)
+			CHECK_EQ(big[i], big[0]);
+	}
+	for (int i = 0; i < nr; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+	CHECK_EQ(sent, got); /* nothing is lost, nothing comes twice */
+	gstk_chan_destroy(chan);
+}
+
+static void *deep(void *arg)
+{
+	volatile char frame[2000];
+
+	for (size_t i = 0; i < sizeof(frame); i++)
+		frame[i] = (char)(i + (uintptr_t)arg);
+	gstk_sleep(MS / 4);
+	gstk_yield();
+	for (size_t i = 0; i < sizeof(frame); i++)
+		CHECK_EQ(frame[i], (char)(i + (uintptr_t)arg));
+	return arg;
+}
+
+/* Stacks of 2 KiB, tasks >> windows: each is evicted; images need memory. */
+static void evictions(void)
+{
+	gstk_task *t[40];
+	int nr = 0;
+
+	for (long i = 0; i < 40; i++) {
+		int err = gstk_spawn(&t[nr], deep, (void *)i, NULL);
+
+		CHECK(memory_or_fine(err));
+		nr += !err;
+	}
+	for (int i = 0; i < nr; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+}
+
+static void *opts_task(void *arg)
+{
+	CHECK_EQ(*(int *)arg, 77);
+	gstk_free(gstk_alloc(100));
+	return NULL;
+}
+
+static void options(void)
+{
+	int block = 77;
+	struct gstk_spawn_opts o = { .size = sizeof(o), .name = "named", .block = &block, .block_size = sizeof(block),
+		.stack_size = 1 << 20 };
+	gstk_task *t;
+	int err = gstk_spawn(&t, opts_task, NULL, &o);
+
+	CHECK(memory_or_fine(err));
+	if (!err)
+		CHECK_EQ(gstk_join(t, NULL), 0);
+}
+
+static void selects(void)
+{
+	gstk_chan *c[3];
+	int v[3] = { 0 }, nr = 0, err;
+
+	for (; nr < 3 && !(err = gstk_chan_create(&c[nr], sizeof(int), 1)); nr++)
+		;
+	CHECK(memory_or_fine(err));
+	if (nr == 3) {
+		struct gstk_case cases[3];
+
+		for (int i = 0; i < 3; i++)
+			cases[i] = (struct gstk_case){ .chan = c[i], .elem = &v[i], .op = GSTK_CASE_RECV };
+		err = gstk_select(cases, 3, gstk_now() + MS / 4);
+		CHECK(err == -ETIMEDOUT || err == -ENOMEM);
+		v[1] = 5;
+		CHECK_EQ(gstk_chan_send(c[1], &v[1]), 0);
+		v[1] = 0;
+		CHECK_EQ(gstk_select(cases, 3, GSTK_NEVER), 1); /* no wait, no memory */
+		CHECK_EQ(v[1], 5);
+	}
+	while (nr)
+		gstk_chan_destroy(c[--nr]);
+}
+
+static int pair[2];
+
+static void *say(void *arg)
+{
+	CHECK_EQ(gstk_write(pair[1], "hello", 5), 5);
+	return NULL;
+}
+
+static void sockets(void)
+{
+	char text[8];
+	gstk_task *t;
+	int err;
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	err = gstk_spawn(&t, say, NULL, NULL);
+	CHECK(memory_or_fine(err));
+	if (!err) {
+		CHECK_EQ(gstk_read_until(pair[0], text, sizeof(text), gstk_now() + 20000 * MS), 5);
+		CHECK_EQ(gstk_join(t, NULL), 0);
+	}
+	gstk_close(pair[0]);
+	gstk_close(pair[1]);
+}
+
+static void (*work)(void);
+static long at, hit;
+
+static void work_once(void)
+{
+	fail_at(at, false);
+	work();
+	hit = stop_failing();
+	work(); /* and afterwards everything is as ever */
+}
+
+/* A process for each allocation: pools that never shrink are new then. Returns how many failed. */
+static long each_allocation(void (*fn)(void))
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 2, .flags = GSTK_NO_SWEEP };
+
+	work = fn;
+	for (at = 0; at < 1000; at++) {
+		pid_t pid;
+		int status;
+
+		fflush(NULL);
+		pid = fork();
+		if (!pid) {
+			alarm(60);
+			CHECK_EQ(gstk_main(body_, (void *)work_once, NULL, &config), 0);
+			_exit(hit ? 1 : 2);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		if (!WIFEXITED(status)) {
+			fprintf(stderr, "# with allocation %ld: signal %d\n", at, WTERMSIG(status));
+			return -1;
+		}
+		if (WEXITSTATUS(status) == 2)
+			return at;
+	}
+	return -1;
+}
+
+#define NOMEM_TEST(name, fn, least) TEST(name) { long n = each_allocation(fn); TH_LOG("%ld allocations", n); EXPECT_LE(least, n); }
+NOMEM_TEST(big_messages_are_sent_or_refused_and_none_is_lost, big_messages, 1)
+#if !defined(__SANITIZE_ADDRESS__) /* there each image has a copy of its shadow, which cannot be refused */
+NOMEM_TEST(stacks_are_evicted_or_their_claimers_wait, evictions, 1)
+#endif
+NOMEM_TEST(spawn_with_options_succeeds_or_says_enomem, options, 1)
+NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1)
+NOMEM_TEST(sockets_work_without_memory, sockets, 0)
+
+TEST_HARNESS_MAIN

@@ -181,10 +181,10 @@ GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 
 GSTK__RACY void gstk__prefetch_stack(const struct gstk_task *t)
 {
-	const char *sp = t->sp, *base = gstk__win_base(t->window);
+	const char *base = gstk__win_base(t->window), *sp = t->tier == GSTK__TIER_RESIDENT ? t->sp : base - t->used;
 
-	/* Any address will do: sp may be stale, or an image's. */
-	if (t->tier != GSTK__TIER_RESIDENT || sp >= base)
+	/* Any address will do: all of this may be stale. */
+	if (sp >= base)
 		return;
 	if (base > sp + GSTK__COPY_PREFETCH)
 		base = sp + GSTK__COPY_PREFETCH;

@@ -47,7 +47,7 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t);
 void gstk__forget(struct gstk__park *p, struct gstk_task *t);
 /* Begin to fetch the image of a task that runs soon. OPTIONAL. True when there was one. */
 bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t);
-/* The same for the stack of a resident that will be evicted. */
+/* The same for the stack of a resident that will be evicted, or for the place of one that will come. */
 void gstk__prefetch_stack(const struct gstk_task *t);
 
 #endif

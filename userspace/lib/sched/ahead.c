@@ -5,8 +5,8 @@
  * asked for when what leads to it has arrived:
  *
  *	turns ahead	4	3		2		1
- *	asked for	task	window, image,	resident's	resident's
- *				or stack	task		stack
+ *	asked for	task	window, image,	resident's	resident's stack,
+ *				or stack	task		or the empty place
  *
  * A stale answer only prefetches in vain. See bench wake.evicted.1e6, yield.10000, echo.1000.
  */
@@ -55,6 +55,12 @@ GSTK__RACY void gstk__look_ahead_far(struct gstk__worker *w, int64_t t)
 	if (moves(item))
 		__builtin_prefetch(gstk__task(gstk__win(window_of(item))->resident), 1);
 	item = ahead(r, t);
-	if (moves(item))
-		gstk__prefetch_stack(gstk__task(gstk__win(window_of(item))->resident));
+	if (moves(item)) {
+		uint32_t resident = gstk__win(window_of(item))->resident;
+
+		if (resident && gstk__task(resident)->tier == GSTK__TIER_RESIDENT)
+			gstk__prefetch_stack(gstk__task(resident));
+		else if (!(item & GSTK__ITEM_WINDOW))
+			gstk__prefetch_stack(gstk__task(item));
+	}
 }

@@ -19,20 +19,24 @@
 #include <stdlib.h>
 
 struct gstk__ring {
-	struct gstk__ring *older; /* kept until fini: a thief may still read it */
 	int64_t mask;
 	_Atomic uint32_t item[];
 };
+
+#define GSTK__RINGS 26 /* 2^32 items, should anybody have them */
 
 struct gstk__deque {
 	_Atomic int64_t top __attribute__((aligned(64)));
 	_Atomic int64_t bottom __attribute__((aligned(64)));
 	_Atomic(struct gstk__ring *) ring;
+	struct gstk__ring *rings[GSTK__RINGS]; /* each twice the one before; mapped until fini: a thief may read it */
 };
 
 bool gstk__deque_init(struct gstk__deque *d, uint32_t capacity); /* power of two */
 void gstk__deque_fini(struct gstk__deque *d);
 struct gstk__ring *gstk__deque_grow(struct gstk__deque *d, struct gstk__ring *r, int64_t top, int64_t bottom);
+/* Owner, now and then: when nothing is in it and much was, back to the first ring and the pages given back. */
+void gstk__deque_trim(struct gstk__deque *d);
 
 static inline int64_t gstk__deque_len(struct gstk__deque *d)
 {
@@ -112,7 +116,8 @@ static inline uint32_t gstk__deque_take_bottom(struct gstk__deque *d, bool alone
 
 	if (t > b)
 		return 0;
-	atomic_store_explicit(&d->bottom, b, memory_order_relaxed);
+	/* Release, like that of a push: who sees it sees the ring of the present. */
+	atomic_store_explicit(&d->bottom, b, memory_order_release);
 	if (!alone) {
 		atomic_thread_fence(memory_order_seq_cst); /* partner: steal */
 		t = atomic_load_explicit(&d->top, memory_order_relaxed);
@@ -123,7 +128,7 @@ static inline uint32_t gstk__deque_take_bottom(struct gstk__deque *d, bool alone
 	if (t == b && !atomic_compare_exchange_strong_explicit(&d->top, &t, t + 1, memory_order_seq_cst,
 							       memory_order_relaxed))
 		item = 0;
-	atomic_store_explicit(&d->bottom, b + 1, memory_order_relaxed);
+	atomic_store_explicit(&d->bottom, b + 1, memory_order_release);
 	return item;
 }
 

@@ -155,6 +155,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		return true;
 	if (search(w))
 		return true;
+	gstk__deque_trim(&w->ready);
+	gstk__deque_trim(&w->fresh);
 	now = gstk__now_ns();
 	limit = timeout_ns == GSTK_NEVER ? GSTK_NEVER : now + timeout_ns;
 	if (gstk__sweep_hook) {

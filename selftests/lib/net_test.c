@@ -140,6 +140,91 @@ WAIT_TEST(cancel_reaches_a_read_and_loses_no_byte)
 	gstk_close(p[1]);
 }
 
+static int zero_fd;
+
+static void *read_for_ever(void *arg)
+{
+	char buf[16];
+	ssize_t n;
+
+	if (arg)
+		gstk_deadline_set(gstk_now() + 20 * MS);
+	while ((n = gstk_read(zero_fd, buf, sizeof(buf))) == sizeof(buf))
+		;
+	return (void *)n;
+}
+
+WAIT_TEST(cancel_and_the_own_deadline_reach_reads_that_never_wait)
+{
+	gstk_task *t;
+
+	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	CHECK(zero_fd >= 0);
+	CHECK_EQ(finish(start(read_for_ever, "with a deadline")), -ETIMEDOUT);
+	t = start(read_for_ever, NULL);
+	settle();
+	gstk_cancel(t);
+	CHECK_EQ(finish(t), -ECANCELED);
+	gstk_close(zero_fd);
+}
+
+static void *is_refused_everything(void *arg)
+{
+	int fd = (int)(long)arg;
+	struct iovec iov = { (char[]){ 'x' }, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	gstk_cancel(gstk_self());
+	CHECK_EQ(gstk_read(fd, iov.iov_base, 1), -ECANCELED);
+	CHECK_EQ(gstk_write(fd, "x", 1), -ECANCELED);
+	CHECK_EQ(gstk_write_all(fd, "x", 1), -ECANCELED);
+	CHECK_EQ(gstk_readv(fd, &iov, 1), -ECANCELED);
+	CHECK_EQ(gstk_writev(fd, &iov, 1), -ECANCELED);
+	CHECK_EQ(gstk_recvmsg(fd, &m, 0), -ECANCELED);
+	CHECK_EQ(gstk_sendmsg(fd, &m, 0), -ECANCELED);
+	CHECK_EQ(gstk_accept(fd, NULL, NULL), -ECANCELED);
+	CHECK_EQ(gstk_connect(fd, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET },
+			      sizeof(struct sockaddr_in)), -ECANCELED);
+	CHECK_EQ(gstk_poll(fd, POLLIN | POLLOUT, GSTK_NEVER), -ECANCELED);
+	CHECK(gstk_cancel_clear());
+	CHECK_EQ(gstk_write(fd, "x", 1), 1);
+	return NULL;
+}
+
+WAIT_TEST(a_cancelled_task_may_use_no_descriptor_until_it_clears_the_request)
+{
+	int p[2];
+	char c;
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	CHECK_EQ(finish(start(is_refused_everything, (void *)(long)p[0])), 0);
+	CHECK_EQ(gstk_read(p[1], &c, 1), 1);
+	gstk_close(p[0]);
+	gstk_close(p[1]);
+}
+
+WAIT_TEST(a_peer_that_is_gone_is_an_error_and_not_a_signal)
+{
+	struct iovec iov = { (char[]){ 'x' }, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int p[2], fd;
+
+	for (int kind = 0; kind < 2; kind++) {
+		CHECK_EQ(socketpair(AF_UNIX, kind ? SOCK_SEQPACKET : SOCK_STREAM, 0, p), 0);
+		gstk_close(p[1]);
+		CHECK_EQ(gstk_write(p[0], "x", 1), -EPIPE);
+		CHECK_EQ(gstk_writev(p[0], &iov, 1), -EPIPE);
+		CHECK_EQ(gstk_sendmsg(p[0], &m, 0), -EPIPE);
+		gstk_close(p[0]);
+	}
+	/* What is no socket is written, too. */
+	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	CHECK_EQ(gstk_write(fd, "x", 1), 1);
+	CHECK_EQ(gstk_writev(fd, &iov, 1), 1);
+	CHECK_EQ(gstk_write(fd, "x", 1), 1);
+	gstk_close(fd);
+}
+
 WAIT_TEST(closing_a_descriptor_ends_the_reads_on_it_and_its_number_can_be_used_again)
 {
 	for (int i = 0; i < 10; i++) {

@@ -5,6 +5,7 @@
  * the two sees the other. Many tasks can share one barrier: mark all, barrier, wake all.
  */
 #include "debug/inject.h"
+#include "host/host.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 
@@ -25,4 +26,9 @@ void gstk__cancel_wake(struct gstk_task *t)
 	/* Still asked for, in the wait that we saw: else it has noticed, and waits for something else. */
 	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
 		gstk__enqueue(t);
+}
+
+int gstk__own_deadline_passed(struct gstk_task *t)
+{
+	return gstk__now_ns() >= gstk__ext(t)->deadline_ns ? -ETIMEDOUT : 0;
 }

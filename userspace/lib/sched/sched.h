@@ -59,6 +59,19 @@ static inline bool gstk__cancel_pending(struct gstk_task *t)
 	return atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_CANCEL;
 }
 
+/* For calls that may succeed without ever parking: 0, -ECANCELED, or -ETIMEDOUT when the deadline of
+ * the calling task has passed. */
+int gstk__own_deadline_passed(struct gstk_task *t);
+static inline int gstk__may_go_on(void)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t = w ? *(struct gstk_task **)w : NULL;
+
+	if (!t || __builtin_expect(!(t->flags & GSTK__T_DEADLINE) && !gstk__cancel_pending(t), 1))
+		return 0;
+	return gstk__cancel_pending(t) ? -ECANCELED : gstk__own_deadline_passed(t);
+}
+
 /*
  * Park the caller. @lock is unlocked once the caller has left its stack and can be woken. With a
  * deadline of GSTK_NEVER and a task without one this is the short way: no atomic operation here.

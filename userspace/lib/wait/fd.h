@@ -27,6 +27,7 @@
 #define GSTK__FD_KNOWN	    0x01u /* non-blocking, kind known */
 #define GSTK__FD_REGISTERED 0x02u
 #define GSTK__FD_STREAM	    0x04u /* TCP */
+#define GSTK__FD_NO_SOCKET  0x08u /* a pipe, a file: send(2) does not do */
 
 struct gstk__fd {
 	_Atomic uint32_t lock;

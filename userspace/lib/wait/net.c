@@ -42,6 +42,42 @@ static __attribute__((noinline)) int net_errno(void)
 	return errno;
 }
 
+/* Every call begins here: so that a cancel or the task's own deadline also reaches who never waits. */
+static inline int begin(int fd, struct gstk__fd **f)
+{
+	int err = gstk__may_go_on();
+
+	return __builtin_expect(err != 0, 0) ? err : gstk__fd_get(fd, f);
+}
+
+/* No SIGPIPE from any socket; what is none is found out once. */
+static ssize_t write_one(int fd, struct gstk__fd *f, const void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (!(f->flags & GSTK__FD_NO_SOCKET)) {
+		n = send(fd, buf, len, MSG_NOSIGNAL);
+		if (n >= 0 || net_errno() != ENOTSOCK)
+			return n;
+		atomic_fetch_or_explicit(&f->flags, GSTK__FD_NO_SOCKET, memory_order_relaxed);
+	}
+	return write(fd, buf, len);
+}
+
+static ssize_t write_many(int fd, struct gstk__fd *f, const struct iovec *iov, int nr)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)nr };
+	ssize_t n;
+
+	if (!(f->flags & GSTK__FD_NO_SOCKET) && nr > 0) {
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+		if (n >= 0 || net_errno() != ENOTSOCK)
+			return n;
+		atomic_fetch_or_explicit(&f->flags, GSTK__FD_NO_SOCKET, memory_order_relaxed);
+	}
+	return writev(fd, iov, nr);
+}
+
 /* Drained streams wait first; see fd.h. */
 static inline int wait_drained(int fd, struct gstk__fd *f, uint64_t deadline_ns)
 {
@@ -62,7 +98,7 @@ static inline void note_short(struct gstk__fd *f, ssize_t got, size_t asked)
 ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
@@ -79,13 +115,11 @@ ssize_t gstk_read(int fd, void *buf, size_t len)
 ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n)
 		return n;
-	/* Sockets: no SIGPIPE; others (-ENOTSOCK) fall back to write(2). */
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns,
-		     f->flags & GSTK__FD_STREAM ? send(fd, buf, len, MSG_NOSIGNAL) : write(fd, buf, len));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, write_one(fd, f, buf, len));
 }
 
 ssize_t gstk_write(int fd, const void *buf, size_t len)
@@ -116,7 +150,7 @@ int gstk_write_all(int fd, const void *buf, size_t len)
 ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
 {
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n || (n = wait_drained(fd, f, GSTK_NEVER)))
 		return n;
@@ -125,20 +159,18 @@ ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
 
 ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
 {
-	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)(nr < 0 ? 0 : nr) };
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n)
 		return n;
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER,
-		     f->flags & GSTK__FD_STREAM && nr >= 0 ? sendmsg(fd, &msg, MSG_NOSIGNAL) : writev(fd, iov, nr));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER, write_many(fd, f, iov, nr));
 }
 
 ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n)
 		return n;
@@ -152,7 +184,7 @@ ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
 ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct gstk__fd *f;
-	ssize_t n = gstk__fd_get(fd, &f);
+	ssize_t n = begin(fd, &f);
 
 	if (n)
 		return n;
@@ -167,7 +199,7 @@ int gstk_poll(int fd, short events, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
 	uint32_t want = 0;
-	int err = gstk__fd_get(fd, &f);
+	int err = begin(fd, &f);
 
 	if (err)
 		return err;
@@ -209,7 +241,7 @@ int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t len, uint6
 {
 	struct gstk__fd *f;
 	socklen_t elen = sizeof(int);
-	int err = gstk__fd_get(fd, &f), soerr = 0;
+	int err = begin(fd, &f), soerr = 0;
 
 	if (err)
 		return err;
@@ -251,7 +283,7 @@ int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t de
 	static _Atomic bool reported;
 	uint64_t delay_ns = 1000000;
 	struct gstk__fd *f;
-	int err = gstk__fd_get(fd, &f);
+	int err = begin(fd, &f);
 
 	if (err)
 		return err;

@@ -8,7 +8,7 @@ unit-flags = $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -MMD -MP -
 # valgrind is fifty times slower: what it can find beyond ASan is in the switch and in moving stacks.
 unit-skip-valgrind := $(filter-out task_test chan_test ctx_test,$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
-unit-no-tasks := $(filter arena% deque% codec% ctx% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
+unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
 $(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)

@@ -181,7 +181,7 @@ for s in $servers; do connect_phase "$s"; done
 say "2/4 active: $publishers publishers as fast as they can, then $paced messages a second"
 for s in $servers; do active_phase "$s" "${ACTIVE:-5}" 3; done
 say "3/4 idle: $idle s, and until at least half of the subscribers are evicted"
-t0=$SECONDS said=-10
+t0=$SECONDS said=-10 n=0
 until [ $((SECONDS - t0)) -ge "$idle" ] && [ "$n" -ge $((conns / 2)) ]; do
 	sleep 2
 	evicted >/dev/null

@@ -3,6 +3,7 @@
 #include "api/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "host/host.h"
 
 #define MAX_WORKERS 256u
+#define KNOWN_FLAGS (GSTK_EMBEDDED | GSTK_NO_SEGV_HANDLER | GSTK_FORCE_EVICT | GSTK_FORCE_PACK | \
+			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE)
 
 struct gstk_config gstk__config;
 
@@ -67,6 +70,30 @@ static int env_flag(struct gstk_config *c, const char *name, uint32_t flag)
 	return 0;
 }
 
+/* The only field that may be negative: -1 is no signal at all. */
+static int signal_from_env(int *sig)
+{
+	const char *s = getenv("GREENSTK_DUMP_SIGNAL");
+	unsigned long long v;
+	bool set;
+
+	if (s && !strcmp(s, "-1")) {
+		*sig = -1;
+		return 0;
+	}
+	if (from_env("GREENSTK_DUMP_SIGNAL", &v, &set))
+		return -EINVAL;
+	if (set)
+		*sig = v > INT_MAX ? INT_MAX : (int)v;
+	return 0;
+}
+
+/* Signals that can be caught, and that the library does not need itself. */
+static bool may_dump_on(int sig)
+{
+	return sig > 0 && sig <= SIGRTMAX && sig != SIGKILL && sig != SIGSTOP && sig != SIGSEGV && sig != SIGBUS;
+}
+
 static int absurd(const char *what, unsigned long long value, const char *limits)
 {
 	fprintf(stderr, "greenstk: %s = %llu makes no sense: %s\n", what, value, limits);
@@ -85,6 +112,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		memcpy(c, in, in->size < sizeof(*c) ? in->size : sizeof(*c));
 	}
 	c->size = sizeof(*c);
+	if (c->flags & ~(uint32_t)KNOWN_FLAGS)
+		return absurd("flags", c->flags, "bits that this version does not know");
 #define ENV(name, field) \
 	do { \
 		if (from_env("GREENSTK_" name, &v, &set)) \
@@ -100,9 +129,10 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	ENV("RESIDENT_BUDGET", resident_budget);
 	ENV("EVICT_IDLE_NS", evict_idle_ns);
 	ENV("PACK_IDLE_NS", pack_idle_ns);
-	ENV("DUMP_SIGNAL", dump_signal);
 	ENV("MAIN_STACK", main_stack);
 #undef ENV
+	if (signal_from_env(&c->dump_signal))
+		return -EINVAL;
 	if (env_flag(c, "GREENSTK_FORCE_EVICT", GSTK_FORCE_EVICT) ||
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
 	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP))
@@ -133,12 +163,15 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		return absurd("workers", c->workers, "1 .. 256");
 	if (c->windows > 1u << 22)
 		return absurd("windows", c->windows, "1 .. 4194304");
-	if (c->window_size & (c->window_size - 1) || c->window_size < 128u << 10 || c->window_size > 1u << 30)
-		return absurd("window_size", c->window_size, "a power of two, 128 KiB .. 1 GiB");
+	if (c->window_size & (c->window_size - 1) || c->window_size < 256u << 10 || c->window_size > 1u << 30)
+		return absurd("window_size", c->window_size, "a power of two, 256 KiB .. 1 GiB (64 KiB of it are guard)");
 	if (c->max_tasks > 1u << 26)
 		return absurd("max_tasks", c->max_tasks, "1 .. 67108864");
-	if (c->dump_signal > 64)
-		return absurd("dump_signal", (unsigned long long)c->dump_signal, "a signal number, or -1");
+	if (c->dump_signal != -1 && !may_dump_on(c->dump_signal)) {
+		fprintf(stderr, "greenstk: dump_signal = %d makes no sense: a signal that can be caught, not SIGSEGV or "
+			"SIGBUS; -1 for none\n", c->dump_signal);
+		return -EINVAL;
+	}
 	if (c->main_stack > (size_t)1 << 34)
 		return absurd("main_stack", c->main_stack, "at most 16 GiB");
 	return 0;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include "debug/annotate.h"
 #include "host/host.h"
 
@@ -33,7 +34,7 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
 
 	ws->size = size;
 	ws->shift = (unsigned int)__builtin_ctzl(size);
-	ws->guard = size >= 4 * GUARD_BYTES ? GUARD_BYTES : size / 4;
+	ws->guard = GUARD_BYTES;
 	ws->stack = size - ws->guard - 8 * 4096;
 	while (nr > 1 && nr > gstk__mem_limit() / 4 / size)
 		nr /= 2;
@@ -77,6 +78,7 @@ void gstk__windows_fini(void)
 
 void gstk__win_guard(uint32_t index)
 {
+	static _Atomic bool unguarded;
 	struct gstk__windows *ws = &gstk__windows;
 	struct gstk__window *w = gstk__win(index);
 	char *guard = gstk__win_limit(index) - ws->guard;
@@ -88,5 +90,8 @@ void gstk__win_guard(uint32_t index)
 				: gstk__mem_protect_none(guard, ws->guard);
 	if (!err)
 		w->flags |= GSTK__WIN_GUARDED;
+	else if (!atomic_exchange_explicit(&unguarded, true, memory_order_relaxed))
+		fprintf(stderr, "greenstk: no guard below window %u: %s; an overflow there goes unnoticed%s\n", index,
+			strerror(-err), err == -ENOMEM ? " (out of memory, or raise vm.max_map_count)" : "");
 	gstk__annotate_stack(gstk__win_limit(index), gstk__win_base(index));
 }

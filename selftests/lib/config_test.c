@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/* Configuration: what makes no sense is refused with a line that says what would. */
+#include "report_test.h"
+
+static struct gstk_config config;
+static int err;
+
+static void init(void)
+{
+	err = gstk_init(&config);
+	if (!err)
+		gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER);
+	_exit(-err);
+}
+
+/* -errno of gstk_init() with config; what it said is in report[]. */
+static int try_init(void)
+{
+	int status;
+
+	config.size = config.size ? config.size : sizeof(config);
+	status = in_child(init);
+	config = (struct gstk_config){ 0 };
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -1000;
+}
+
+#define REFUSED(field, value, says) \
+	do { \
+		config.field = (value); \
+		EXPECT_EQ(-EINVAL, try_init()); \
+		EXPECT_TRUE(reported(says)); \
+	} while (0)
+
+TEST(absurd_values_are_refused_by_name)
+{
+	REFUSED(size, 4, "gstk_config.size");
+	REFUSED(flags, 1u << 31, "flags");
+	REFUSED(workers, 100000, "workers");
+	REFUSED(windows, (size_t)1 << 40, "windows");
+	REFUSED(window_size, 300000, "window_size");
+	REFUSED(window_size, 128 << 10, "window_size");
+	REFUSED(max_tasks, (size_t)1 << 40, "max_tasks");
+	REFUSED(main_stack, (size_t)1 << 40, "main_stack");
+	REFUSED(dump_signal, SIGKILL, "dump_signal");
+	REFUSED(dump_signal, SIGSEGV, "dump_signal");
+	REFUSED(dump_signal, 1000, "dump_signal");
+}
+
+TEST(the_environment_wins_and_is_checked_too)
+{
+	setenv("GREENSTK_DUMP_SIGNAL", "-1", 1);
+	config.dump_signal = 1000;
+	EXPECT_EQ(0, try_init());
+	setenv("GREENSTK_DUMP_SIGNAL", "9", 1);
+	EXPECT_EQ(-EINVAL, try_init());
+	EXPECT_TRUE(reported("dump_signal"));
+	unsetenv("GREENSTK_DUMP_SIGNAL");
+	setenv("GREENSTK_MAX_TASKS", "many", 1);
+	EXPECT_EQ(-EINVAL, try_init());
+	EXPECT_TRUE(reported("GREENSTK_MAX_TASKS"));
+	setenv("GREENSTK_MAX_TASKS", "-3", 1);
+	EXPECT_EQ(-EINVAL, try_init());
+	setenv("GREENSTK_MAX_TASKS", "4K", 1);
+	EXPECT_EQ(0, try_init());
+	unsetenv("GREENSTK_MAX_TASKS");
+}
+
+static void print_info(void)
+{
+	CHECK_EQ(gstk_info(2), 0);
+}
+
+static void smallest(void)
+{
+	setenv("GREENSTK_WINDOW_SIZE", "256K", 1);
+	with_workers(1, print_info);
+}
+
+TEST(a_guard_has_64_KiB_in_the_smallest_window_too)
+{
+	ASSERT_EQ(0, in_child(smallest)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("config.guard_bytes 65536"));
+}
+
+TEST_HARNESS_MAIN

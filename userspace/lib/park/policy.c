@@ -46,7 +46,7 @@ enum gstk__action gstk__policy(const struct gstk__climate *c, const struct gstk_
 
 uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__stack_facts *s)
 {
-	uint64_t at;
+	uint64_t at = UINT64_MAX;
 
 	if (!s->may_move)
 		return UINT64_MAX;
@@ -54,9 +54,9 @@ uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__sta
 		at = scaled(c, c->pack_idle_ms);
 	else if (!s->trimmed)
 		at = trim_after(c);
-	else if (c->residents >= c->min_residents)
+	if (s->resident && c->residents >= c->min_residents && evict_after(c) < at)
 		at = evict_after(c);
-	else
-		return UINT64_MAX;
+	if (at == UINT64_MAX)
+		return at;
 	return at > s->idle_ms ? at - s->idle_ms : 0;
 }

@@ -78,8 +78,13 @@ GSTK_API bool gstk_canceled(void);
 /** Forget the request (to run clean-up code that blocks). Returns whether there was one. */
 GSTK_API bool gstk_cancel_clear(void);
 
-/** A deadline for every blocking call of the calling task; GSTK_NEVER removes it. Returns the old one. */
-GSTK_API uint64_t gstk_deadline_set(uint64_t deadline_ns);
+/**
+ * A deadline for every blocking call of the calling task (absolute, gstk_now()): past it they return
+ * -ETIMEDOUT; GSTK_NEVER removes it. 0, -ENOMEM (then the old one stays), -EINVAL outside a task.
+ */
+GSTK_API int gstk_deadline_set(uint64_t deadline_ns);
+/** The calling task's deadline; GSTK_NEVER when there is none. */
+GSTK_API uint64_t gstk_deadline_get(void);
 
 /** Run @fn(@arg) when the task ends, by return, gstk_exit() or cancellation. -ENOMEM. Task only. */
 GSTK_API int gstk_cleanup_push(void (*fn)(void *), void *arg);

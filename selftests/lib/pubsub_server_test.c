@@ -68,6 +68,8 @@ static const struct {
 	{ "PUBSUB NUMSUB\r\n", "*0\r\n" },
 	{ "PUBSUB NUMSUB a b\r\n", "*4\r\n$1\r\na\r\n:0\r\n$1\r\nb\r\n:0\r\n" },
 	{ "PUBSUB WHAT\r\n", "-ERR unknown subcommand or wrong number of arguments for 'WHAT'. Try PUBSUB HELP.\r\n" },
+	{ "PUBSUB HELP\r\n", "*3\r\n+PUBSUB CHANNELS [<pattern>]\r\n" },
+	{ "CLIENT HELP\r\n", "*4\r\n+CLIENT ID" },
 	{ "CLIENT GETNAME\r\n", "$-1\r\n" },
 	{ "CLIENT SETNAME me\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"a b\"\r\n",
 	  "+OK\r\n$2\r\nme\r\n-ERR Client names cannot contain spaces, newlines or special characters.\r\n" },
@@ -95,6 +97,28 @@ TEST_F(pubsub, every_command_has_the_answer_of_redis)
 		EXPECT_TRUE(wire_expect(fd, dialogues[i].answer)) TH_LOG("%s got: %s", dialogues[i].ask, wire_got);
 		close(fd);
 	}
+}
+
+TEST_F(pubsub, what_a_connection_may_make_the_server_keep_is_bounded)
+{
+	int fd = wire_connect(&self->s);
+	char name[4200], line[4300];
+
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	snprintf(line, sizeof(line), "SUBSCRIBE %s\r\n", name);
+	ASSERT_TRUE(wire_send(fd, line));
+	EXPECT_TRUE(wire_expect(fd, "-ERR channel names and patterns have at most 4096 bytes\r\n"));
+	for (int i = 0; i < 16384; i++) {
+		snprintf(line, sizeof(line), "SUBSCRIBE c%d\r\n", i);
+		ASSERT_TRUE(wire_send(fd, line));
+		snprintf(name, sizeof(name), "*3\r\n$9\r\nsubscribe\r\n$%d\r\nc%d\r\n:%d\r\n",
+			 snprintf(NULL, 0, "c%d", i), i, i + 1);
+		ASSERT_TRUE(wire_expect(fd, name)) TH_LOG("%d: %s", i, wire_got);
+	}
+	ASSERT_TRUE(wire_send(fd, "SUBSCRIBE more\r\nPSUBSCRIBE m*\r\nUNSUBSCRIBE c0\r\nSUBSCRIBE more\r\n"));
+	EXPECT_TRUE(wire_expect(fd, "-ERR this connection has 16384 subscriptions"));
+	close(fd);
 }
 
 TEST_F(pubsub, a_request_may_arrive_byte_by_byte)

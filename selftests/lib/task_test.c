@@ -255,7 +255,9 @@ static void *with_deadline(void *arg)
 {
 	uint64_t start = gstk_now();
 
-	CHECK_EQ(gstk_deadline_set(start + 10000000), GSTK_NEVER);
+	CHECK_EQ(gstk_deadline_get(), GSTK_NEVER);
+	CHECK_EQ(gstk_deadline_set(start + 10000000), 0);
+	CHECK_EQ(gstk_deadline_get(), start + 10000000);
 	CHECK_EQ(gstk_sleep(3600ull * 1000000000), -ETIMEDOUT);
 	CHECK(gstk_now() - start >= 10000000);
 	gstk_deadline_set(GSTK_NEVER);

@@ -65,6 +65,7 @@ _Static_assert(sizeof(struct client) == 64, "an idle connection is one cache lin
 struct client_limits {
 	uint32_t max_clients;
 	uint32_t max_request; /* bytes of one request */
+	uint32_t max_subscriptions; /* of one connection */
 	size_t output_limit;  /* bytes queued for one connection before it is dropped */
 	size_t output_soft;   /* bytes of its own replies queued before it must read some */
 };

@@ -261,10 +261,40 @@ void wrong_args(struct session *se, const char *name)
 	resp_error(&se->w, "ERR wrong number of arguments for '%s' command", name);
 }
 
+/* One line a subcommand, as clients show them. */
+static bool help(struct session *se, const char *name)
+{
+	static const char *const lines[][2] = {
+		{ "CLIENT", "CLIENT ID | INFO | LIST | GETNAME" },
+		{ "CLIENT", "CLIENT SETNAME <name>" },
+		{ "CLIENT", "CLIENT SETINFO lib-name|lib-ver <value>" },
+		{ "CLIENT", "CLIENT KILL <ip:port> | ID <id>" },
+		{ "PUBSUB", "PUBSUB CHANNELS [<pattern>]" },
+		{ "PUBSUB", "PUBSUB NUMSUB [<channel> ...]" },
+		{ "PUBSUB", "PUBSUB NUMPAT" },
+		{ "COMMAND", "COMMAND [COUNT | INFO [<name> ...] | DOCS [<name> ...]]" },
+		{ "CONFIG", "CONFIG GET <pattern> [<pattern> ...]" },
+	};
+	const size_t nr = sizeof(lines) / sizeof(lines[0]);
+	size_t hits = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		hits += !strcmp(lines[i][0], name);
+	if (!hits)
+		return false;
+	resp_array(&se->w, hits);
+	for (size_t i = 0; i < nr; i++)
+		if (!strcmp(lines[i][0], name))
+			resp_simple(&se->w, lines[i][1]);
+	return true;
+}
+
 void unknown_subcommand(struct session *se, const char *name)
 {
 	struct word sub = session_arg(se, 1);
 
+	if (word_is(sub, "help") && se->request->nr_args == 2 && help(se, name))
+		return;
 	resp_error(&se->w, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
 		   sub.len < 64 ? (int)sub.len : 64, sub.s, name);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "command.h"
 
+enum { MAX_NAME = 4096 }; /* with max_subscriptions it bounds what one connection can make us keep */
+
 static void confirm(struct session *se, const char *kind, const char *name, uint32_t len)
 {
 	resp_push(&se->w, 3);
@@ -28,7 +30,12 @@ static void subscribe(struct session *se, bool pattern)
 	for (uint32_t i = 1; i < se->request->nr_args; i++) {
 		struct word name = session_arg(se, i);
 
-		if (topics_subscribe(se->index, pattern, name.s, name.len) < 0)
+		if (name.len > MAX_NAME)
+			resp_error(&se->w, "ERR channel names and patterns have at most %d bytes", MAX_NAME);
+		else if (subscriptions(se) >= client_limits.max_subscriptions)
+			resp_error(&se->w, "ERR this connection has %u subscriptions, the most that it may have "
+				   "(--max-subscriptions)", subscriptions(se));
+		else if (topics_subscribe(se->index, pattern, name.s, name.len) < 0)
 			resp_error(&se->w, "OOM out of memory");
 		else
 			confirm(se, kind, name.s, name.len);

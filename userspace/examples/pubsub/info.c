@@ -71,6 +71,17 @@ static void section_stats(FILE *f)
 		(unsigned long long)load(&c->drains));
 }
 
+/* What clients look for before they trust a server: it is alone, and has nothing to load. */
+static void section_replication(FILE *f)
+{
+	fprintf(f, "role:master\r\nconnected_slaves:0\r\n");
+}
+
+static void section_persistence(FILE *f)
+{
+	fprintf(f, "loading:0\r\naof_enabled:0\r\n");
+}
+
 /* The runtime's own report: `name value` lines, of which those with one value are fields. */
 static void section_greenstk(FILE *f)
 {
@@ -122,6 +133,8 @@ static const struct {
 } sections[] = {
 	{ "server", "Server", section_server },	      { "clients", "Clients", section_clients },
 	{ "memory", "Memory", section_memory },	      { "stats", "Stats", section_stats },
+	{ "replication", "Replication", section_replication },
+	{ "persistence", "Persistence", section_persistence },
 	{ "greenstk", "Greenstk", section_greenstk },
 };
 

@@ -38,6 +38,7 @@ static const char usage[] =
 	"  -p, --port=N              short for --listen=127.0.0.1:N; 0: any free port, which is printed\n"
 	"      --maxclients=N        connections (default: what the limit on open files allows)\n"
 	"      --max-request=BYTES   of one request (default 16 MiB)\n"
+	"      --max-subscriptions=N of one connection (default 16384)\n"
 	"      --output-limit=BYTES  queued for a slow subscriber before it is dropped (default 32 MiB)\n"
 	"      --workers=N           threads that run tasks (default: one a core)\n"
 	"      --windows=N           stacks that can be in place at once (default 1024)\n"
@@ -65,12 +66,13 @@ static size_t number(const char *text, const char *what)
 
 static void parse_options(int argc, char **argv)
 {
-	enum { MAXCLIENTS = 256, MAX_REQUEST, OUTPUT_LIMIT, WORKERS, WINDOWS };
+	enum { MAXCLIENTS = 256, MAX_REQUEST, MAX_SUBSCRIPTIONS, OUTPUT_LIMIT, WORKERS, WINDOWS };
 	static const struct option longs[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "port", required_argument, NULL, 'p' },
 		{ "maxclients", required_argument, NULL, MAXCLIENTS },
 		{ "max-request", required_argument, NULL, MAX_REQUEST },
+		{ "max-subscriptions", required_argument, NULL, MAX_SUBSCRIPTIONS },
 		{ "output-limit", required_argument, NULL, OUTPUT_LIMIT },
 		{ "workers", required_argument, NULL, WORKERS },
 		{ "windows", required_argument, NULL, WINDOWS },
@@ -82,6 +84,7 @@ static void parse_options(int argc, char **argv)
 	int o;
 
 	client_limits.max_request = 16 << 20;
+	client_limits.max_subscriptions = 16384;
 	client_limits.output_limit = 32 << 20;
 	options.runtime = (struct gstk_config){ .size = sizeof(options.runtime), .windows = 1024 };
 	while ((o = getopt_long(argc, argv, "l:p:h", longs, NULL)) != -1) {
@@ -105,6 +108,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case MAX_REQUEST:
 			client_limits.max_request = (uint32_t)number(optarg, "--max-request");
+			break;
+		case MAX_SUBSCRIPTIONS:
+			client_limits.max_subscriptions = (uint32_t)number(optarg, "--max-subscriptions");
 			break;
 		case OUTPUT_LIMIT:
 			client_limits.output_limit = number(optarg, "--output-limit");

@@ -167,28 +167,29 @@ bool gstk_cancel_clear(void)
 	return t && (atomic_fetch_and(&t->poke, (uint8_t)~GSTK__POKE_CANCEL) & GSTK__POKE_CANCEL);
 }
 
-uint64_t gstk_deadline_set(uint64_t deadline_ns)
+int gstk_deadline_set(uint64_t deadline_ns)
 {
 	struct gstk_task *t = gstk__current_task();
 	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
-	uint64_t old = GSTK_NEVER;
 
 	if (!t)
-		return GSTK_NEVER;
-	if (!x) {
-		if (deadline_ns == GSTK_NEVER)
-			return GSTK_NEVER;
-		x = gstk__ext_get(t);
-		if (!x)
-			return GSTK_NEVER;
-	}
-	old = x->deadline_ns;
-	x->deadline_ns = deadline_ns;
-	if (deadline_ns != GSTK_NEVER)
-		t->flags |= GSTK__T_DEADLINE;
-	else
+		return -EINVAL;
+	if (deadline_ns == GSTK_NEVER) {
 		t->flags &= (uint8_t)~GSTK__T_DEADLINE;
-	return old;
+		return 0;
+	}
+	if (!x && !(x = gstk__ext_get(t)))
+		return -ENOMEM;
+	x->deadline_ns = deadline_ns;
+	t->flags |= GSTK__T_DEADLINE;
+	return 0;
+}
+
+uint64_t gstk_deadline_get(void)
+{
+	struct gstk_task *t = gstk__current_task();
+
+	return t && (t->flags & GSTK__T_DEADLINE) ? gstk__ext(t)->deadline_ns : GSTK_NEVER;
 }
 
 int gstk_cleanup_push(void (*fn)(void *), void *arg)

@@ -15,7 +15,15 @@ __x86_return_thunk:
 	popq	%rcx
 	.cfi_def_cfa_offset 0
 	.cfi_register %rip, %rcx
-	jmpq	*%rcx
+	notrack jmpq *%rcx
 	.cfi_endproc
 	.size	__x86_return_thunk, .-__x86_return_thunk
 	.section .note.GNU-stack,"",@progbits
+
+/* See start.S: IBT yes, shadow stacks no. */
+	.section .note.gnu.property, "a"
+	.p2align 3
+	.long	4, 16, 5
+	.asciz	"GNU"
+	.long	0xc0000002, 4, 1
+	.long	0

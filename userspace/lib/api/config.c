@@ -116,20 +116,20 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		return absurd("flags", c->flags, "bits that this version does not know");
 #define ENV(name, field) \
 	do { \
-		if (from_env("GREENSTK_" name, &v, &set)) \
+		if (from_env(name, &v, &set)) \
 			return -EINVAL; \
 		if (set) \
 			c->field = (__typeof__(c->field))v; \
 	} while (0)
-	ENV("WORKERS", workers);
-	ENV("WINDOWS", windows);
-	ENV("WINDOW_SIZE", window_size);
-	ENV("MAX_TASKS", max_tasks);
-	ENV("IMAGE_BYTES", image_bytes);
-	ENV("RESIDENT_BUDGET", resident_budget);
-	ENV("EVICT_IDLE_NS", evict_idle_ns);
-	ENV("PACK_IDLE_NS", pack_idle_ns);
-	ENV("MAIN_STACK", main_stack);
+	ENV("GREENSTK_WORKERS", workers);
+	ENV("GREENSTK_WINDOWS", windows);
+	ENV("GREENSTK_WINDOW_SIZE", window_size);
+	ENV("GREENSTK_MAX_TASKS", max_tasks);
+	ENV("GREENSTK_IMAGE_BYTES", image_bytes);
+	ENV("GREENSTK_RESIDENT_BUDGET", resident_budget);
+	ENV("GREENSTK_EVICT_IDLE_NS", evict_idle_ns);
+	ENV("GREENSTK_PACK_IDLE_NS", pack_idle_ns);
+	ENV("GREENSTK_MAIN_STACK", main_stack);
 #undef ENV
 	if (signal_from_env(&c->dump_signal))
 		return -EINVAL;

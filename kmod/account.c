@@ -7,7 +7,8 @@
  *
  * Pages belong to page table entries, so a madvise(MADV_DONTNEED) frees them
  * unseen. The counter is an upper bound, corrected when a cap is met: a space
- * cannot hold more pages than its mm has file pages mapped.
+ * cannot hold more pages than its mm has file pages mapped, and than are about
+ * to be (nr_pending).
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -85,15 +86,16 @@ static bool fits(struct gsk_space *space)
 /* Only for a space whose mm is alive: a lock of it is held. */
 static void correct(struct gsk_space *space)
 {
-	long bound = gsk_file_rss(space->mm);
-	long now = atomic_long_read(&space->nr_pages);
+	long now = atomic_long_read(&space->nr_pages), bound;
 
-	while (now > bound) {
-		if (atomic_long_try_cmpxchg(&space->nr_pages, &now, bound)) {
-			atomic_long_sub(now - bound, &space->user->nr_pages);
-			break;
-		}
-	}
+	do {
+		/* First those on their way: who is not in here any more is in the other. */
+		bound = atomic_long_read_acquire(&space->nr_pending);
+		bound += gsk_mapped_file_pages(space->mm);
+		if (now <= bound)
+			return;
+	} while (!atomic_long_try_cmpxchg(&space->nr_pages, &now, bound));
+	atomic_long_sub(now - bound, &space->user->nr_pages);
 }
 
 /**
@@ -102,19 +104,32 @@ static void correct(struct gsk_space *space)
  * @nr: how many
  *
  * Context: mmap_lock or VMA lock of the space's mm held.
- * Return: 0 or -EDQUOT.
+ * Return: 0, to be ended by gsk_charge_end(), or -EDQUOT.
  */
 int gsk_charge_pages(struct gsk_space *space, unsigned long nr)
 {
-	atomic_long_add(nr, &space->nr_pages);
+	/* Before the other one: see correct(). */
+	atomic_long_add(nr, &space->nr_pending);
+	atomic_long_add_return(nr, &space->nr_pages);
 	atomic_long_add(nr, &space->user->nr_pages);
 	if (likely(fits(space)))
 		return 0;
 	correct(space);
 	if (fits(space))
 		return 0;
-	gsk_uncharge_pages(space, nr);
+	gsk_charge_end(space, nr, 0);
 	return -EDQUOT;
+}
+
+/* Of @nr pages that were charged @mapped are mapped now; the others never will be. */
+void gsk_charge_end(struct gsk_space *space, unsigned long nr, unsigned long mapped)
+{
+	if (mapped)
+		gsk_settle_file_pages(space->mm);
+	/* Pairs with the acquire in correct(): the page is seen in the mm. */
+	atomic_long_fetch_sub_release(nr, &space->nr_pending);
+	if (unlikely(mapped < nr))
+		gsk_uncharge_pages(space, nr - mapped);
 }
 
 void gsk_uncharge_pages(struct gsk_space *space, unsigned long nr)

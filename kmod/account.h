@@ -17,6 +17,7 @@ void gsk_user_ref(struct gsk_user *user);
 void gsk_user_put(struct gsk_user *user);
 
 int gsk_charge_pages(struct gsk_space *space, unsigned long nr);
+void gsk_charge_end(struct gsk_space *space, unsigned long nr, unsigned long mapped);
 void gsk_uncharge_pages(struct gsk_space *space, unsigned long nr);
 int gsk_charge_tables(struct gsk_space *space, unsigned long nr);
 void gsk_uncharge_tables(struct gsk_space *space, unsigned long nr);

@@ -42,7 +42,8 @@ again:
 	}
 	buf->space = space;
 	buf->index = i;
-	buf->grave_pgoff = space->grave_pgoff + i * GSK_BRACKET_CELLS;
+	buf->grave_pgoff = space->grave_pgoff + i * GSK_GRAVE_PAGES;
+	buf->nr_tables = 0;
 	space->bufs[i] = buf;
 	return buf;
 
@@ -70,4 +71,48 @@ void gsk_bufs_fini(struct gsk_space *space)
 
 	for (i = 0; i < GSK_MAX_BUFS; i++)
 		kvfree(space->bufs[i]);
+}
+
+/**
+ * gsk_grave_tables() - page tables for graves
+ * @buf: locked
+ * @nr: pages that may be buried, at most GSK_BRACKET_CELLS
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gsk_grave_tables(struct gsk_buf *buf, u32 nr)
+{
+	u32 seq = buf->grave ? buf->space->grave_seq : 0;
+	unsigned long pin;
+	int err;
+
+	if (buf->tables_seq != seq)
+		buf->nr_tables = 0;
+	buf->tables_seq = seq;
+	for (; buf->nr_tables * GSK_CHUNK_USABLE < nr; buf->nr_tables++) {
+		pin = gsk_grave_addr(buf) - PAGE_SIZE +
+		      (buf->nr_tables * GSK_CHUNK_PAGES << PAGE_SHIFT);
+		err = gsk_tables_keep(current->mm, pin, pin + (GSK_CHUNK_PAGES << PAGE_SHIFT));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Ends a bracket: buries the dead, flushes, and gives back what was held. */
+void gsk_flush_all(struct gsk_buf *buf)
+{
+	unsigned long grave = gsk_grave_addr(buf);
+	struct vm_area_struct *vma = buf->space->vma;
+
+	if (buf->nr_dead)
+		gsk_bury(current->mm, grave, buf->nr_dead, buf->dead);
+#ifdef GSK_MUTATE_EARLY_PUT
+	while (buf->nr_held)
+		put_page(buf->held[--buf->nr_held]);
+#endif
+	gsk_flush_end(buf->space, buf->nr_dead && buf->grave ? buf->grave : vma, grave,
+		      buf->nr_dead);
+	while (buf->nr_held)
+		put_page(buf->held[--buf->nr_held]);
 }

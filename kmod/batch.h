@@ -9,17 +9,25 @@
 #define GSK_BATCH_H
 
 #include "move.h"
+#include "slot.h"
 #include "space.h"
 
 #define GSK_BRACKET_ENTRIES	128U
 #define GSK_BRACKET_CELLS	(17U * 512U)
+/* Addresses for that many graves, the last page of each 512 pins its table. */
+#define GSK_GRAVE_PAGES		(18UL * GSK_CHUNK_PAGES)
+
+/* Slots that are near each other, as those of one batch, are sorted by marking. */
+#define GSK_SORT_SPAN		4096U
 
 struct gsk_move {
 	struct gsk_plan plan;
 	struct gsk_window *window;
 	struct gsk_slot *in, *out, *old;
 	u32 id_in, id_out, id_old;
-	u32 at_win, at_in, at_old;	/* cells */
+	u32 at_in, at_out, at_scratch, at_old;	/* cells */
+	u32 nr_below;			/* see struct gsk_exchange */
+	u32 reach;			/* of the window, afterwards */
 	bool locked;			/* the window is ours */
 	bool live;			/* nothing refused it */
 };
@@ -28,6 +36,9 @@ struct gsk_buf {
 	struct gsk_space *space;
 	unsigned int index;
 	unsigned long grave_pgoff;
+	struct vm_area_struct *vma;	/* locked alone; NULL: mmap_lock is held */
+	struct vm_area_struct *grave;	/* the second mapping, or NULL */
+	u32 nr_tables, tables_seq;	/* of the graves: tables kept, in which mapping */
 	union {
 		struct greenstk_switch sw[GSK_BRACKET_ENTRIES];
 		struct greenstk_reclaim rc[GSK_BRACKET_ENTRIES];
@@ -40,6 +51,8 @@ struct gsk_buf {
 		u32 first;		/* page of the slot */
 		u32 entry;
 	} order[GSK_BRACKET_ENTRIES];
+	unsigned long marks[GSK_SORT_SPAN / BITS_PER_LONG];
+	u8 marked[GSK_SORT_SPAN];	/* entry, where a mark is */
 	u32 flags;		/* of the batch */
 	u32 nr_cells;
 	u32 nr_dead;
@@ -49,20 +62,28 @@ struct gsk_buf {
 	struct page *held[GSK_BRACKET_CELLS];
 };
 
-/* Where a bracket buries pages. mmap_lock is held. */
+/* Where a bracket buries pages; the page before pins a table. The mm is locked. */
 static inline unsigned long gsk_grave_addr(const struct gsk_buf *buf)
 {
-	struct gsk_space *space = buf->space;
-
-	if (space->grave)
-		return space->grave->vm_start +
-		       ((unsigned long)buf->index * GSK_BRACKET_CELLS << PAGE_SHIFT);
-	return gsk_addr(space, buf->grave_pgoff);
+	if (buf->grave)
+		return buf->grave->vm_start +
+		       ((buf->index * GSK_GRAVE_PAGES + 1) << PAGE_SHIFT);
+	return gsk_addr(buf->space, buf->grave_pgoff);
 }
 
+/* The second mapping: the first pin, then every buffer's graves. */
+static inline unsigned long gsk_grave_vma_pages(const struct gsk_space *space)
+{
+	return space->nr_bufs * GSK_GRAVE_PAGES + 1;
+}
+
+int gsk_bracket_lock(struct gsk_buf *buf);
+void gsk_bracket_unlock(struct gsk_buf *buf);
 struct gsk_buf *gsk_buf_get(struct gsk_space *space);
 void gsk_buf_put(struct gsk_buf *buf);
 void gsk_bufs_fini(struct gsk_space *space);
+int gsk_grave_tables(struct gsk_buf *buf, u32 nr);
+void gsk_flush_all(struct gsk_buf *buf);
 
 int gsk_switch_bracket(struct gsk_buf *buf, u32 n);
 int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n);

@@ -79,9 +79,8 @@ static vm_fault_t first_touch(struct gsk_space *space, struct vm_fault *vmf)
 	} else {
 		err = -ENOMEM;
 	}
-	if (err)
-		gsk_uncharge_pages(space, 1);
-	else
+	gsk_charge_end(space, 1, !err);
+	if (!err)
 		gsk_count(space, GSK_N_faults_zero, 1);
 	return result_of(space, err);
 }
@@ -171,8 +170,7 @@ static vm_fault_t take_paged(struct gsk_space *space, struct vm_fault *vmf, u32 
 	if (!err)
 		gsk_pager_done(space, slot, cold - slot->first);
 uncharge:
-	if (err)
-		gsk_uncharge_pages(space, 1);
+	gsk_charge_end(space, 1, !err);
 	return result_of(space, err);
 }
 
@@ -182,7 +180,7 @@ static vm_fault_t cold_fault(struct gsk_space *space, struct vm_fault *vmf, u32 
 	vm_fault_t ret;
 
 	/* No lock may be held while user space is asked. */
-	gsk_window_unlock(space, window);
+	gsk_window_unlock(space, &space->windows[window], window);
 	ret = gsk_pager_ask(space, vmf, cold);
 	if (ret)
 		return ret;	/* after RETRY the space may be gone: do not touch it */
@@ -192,13 +190,14 @@ static vm_fault_t cold_fault(struct gsk_space *space, struct vm_fault *vmf, u32 
 	ret = VM_FAULT_NOPAGE;
 	if (space->windows[window].slot && cold_page(space, vmf, window) == cold)
 		ret = take_paged(space, vmf, window, cold);
-	gsk_window_unlock(space, window);
+	gsk_window_unlock(space, &space->windows[window], window);
 	return ret;
 }
 
 static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 {
 	u32 window = vmf->pgoff / space->shape.window_pages;
+	struct gsk_window *w = &space->windows[window];
 	vm_fault_t ret = 0;
 	long cold;
 	u16 reach;
@@ -207,21 +206,25 @@ static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 		gsk_count(space, GSK_N_faults_guard, 1);
 		return VM_FAULT_SIGSEGV;
 	}
-	if (gsk_window_lock_killable(space, window))
+	if (!gsk_window_trylock(w) && gsk_window_lock_killable(space, window))
 		return VM_FAULT_SIGBUS;	/* dying */
-	if (unlikely(space->windows[window].slot)) {
+	if (unlikely(w->slot)) {
 		ret = restore(space, vmf, window);
 		cold = ret ? -1 : cold_page(space, vmf, window);
 		if (cold >= 0)
 			return cold_fault(space, vmf, window, cold);
 	}
+	/* A dump makes nothing. */
+	if (!ret && unlikely(!w->tables) && !(current->flags & PF_DUMPCORE) &&
+	    gsk_window_tables(space, window))
+		ret = VM_FAULT_OOM;
 	if (!ret) {
 		ret = first_touch(space, vmf);
 		reach = gsk_window_base(space, window) - vmf->pgoff;
-		if (space->windows[window].reach < reach)
-			space->windows[window].reach = reach;
+		if (w->reach < reach)
+			w->reach = reach;
 	}
-	gsk_window_unlock(space, window);
+	gsk_window_unlock(space, w, window);
 	return ret;
 }
 
@@ -231,7 +234,7 @@ static vm_fault_t child_fault(struct gsk_space *space, struct vm_fault *vmf)
 	struct gsk_heirloom *h = space->heirloom;
 	unsigned long window = vmf->pgoff / space->shape.window_pages;
 
-	if (!h || vmf->pgoff >= space->words_pgoff || window != h->window)
+	if (!h || vmf->pgoff >= space->windows_end || window != h->window)
 		return bus(space);
 	if (vmf->pgoff % space->shape.window_pages < space->shape.guard_pages)
 		return VM_FAULT_SIGSEGV;
@@ -246,7 +249,7 @@ static vm_fault_t fault(struct gsk_space *space, struct vm_fault *vmf)
 {
 	if (unlikely(space->state != GSK_MAPPED))
 		return child_fault(space, vmf);
-	if (vmf->pgoff < space->words_pgoff)
+	if (vmf->pgoff < space->windows_end)
 		return window_fault(space, vmf);
 	if (vmf->pgoff - space->words_pgoff < space->nr_words_pages)
 		return result_of(space, gsk_insert_page(vmf->vma, vmf->address,

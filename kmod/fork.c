@@ -102,7 +102,7 @@ static struct gsk_heirloom *copy_stack(struct gsk_space *child, struct gsk_space
 				       struct vm_area_struct *vma)
 {
 	unsigned long sp = user_stack_pointer(current_pt_regs());
-	unsigned long size = parent->words_pgoff << PAGE_SHIFT, pgoff, base, limit;
+	unsigned long size = parent->windows_end << PAGE_SHIFT, pgoff, base, limit;
 	struct gsk_heirloom *h;
 
 	if (sp <= vma->vm_start || sp > vma->vm_start + size)

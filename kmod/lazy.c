@@ -156,7 +156,7 @@ static unsigned long reclaim_one(struct gsk_lazy *lazy)
 		if (READ_ONCE(*word) == GREENSTK_WORD_RECLAIMING)
 			freed = take_dead(space, lazy);
 		again = false;
-		gsk_window_unlock(space, lazy->window);
+		gsk_window_unlock(space, w, lazy->window);
 	}
 	mmap_read_unlock(space->mm);
 put:

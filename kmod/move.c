@@ -1,170 +1,295 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/sched/mm.h>
-#include <linux/delay.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched/signal.h>
 
 #include "compat/compat.h"
 #include "move.h"
+#include "slot.h"
 #include "space.h"
 
-/* Makes the page tables of a range; nothing below can fail for want of them. */
-int gsk_tables_alloc(struct mm_struct *mm, unsigned long addr, unsigned long nr)
+static int keep_one(pte_t *ptep, unsigned long addr, void *data)
 {
-	return apply_to_page_range(mm, addr, nr << PAGE_SHIFT, NULL, NULL);
+#ifndef GSK_MUTATE_PIN
+	gsk_pin_table(data, addr, ptep);
+#endif
+	return 0;
+}
+
+static int keep(struct mm_struct *mm, unsigned long pin)
+{
+	int tries, err;
+
+	/* A new table may be gone again before it is pinned: not for want of memory. */
+	for (tries = 0; tries < 16; tries++) {
+		err = apply_to_page_range(mm, pin, PAGE_SIZE, keep_one, mm);
+		if (!err || !GSK_TABLES_MAY_VANISH || fatal_signal_pending(current))
+			break;
+	}
+	return err;
+}
+
+/**
+ * gsk_tables_keep() - page tables that exist from now on until the mapping ends
+ * @mm: its lock or the VMA lock is held
+ * @low: address of a pin
+ * @high: address of the next one, at most one table's worth higher
+ *
+ * A table that covers anything in between covers one of the pins.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int gsk_tables_keep(struct mm_struct *mm, unsigned long low, unsigned long high)
+{
+	int err = keep(mm, low);
+
+	return err ? err : keep(mm, high);
 }
 
 struct walk {
 	struct mm_struct *mm;
 	gsk_cell *cell;
-	const gsk_cell *in;	/* of an exchange */
+	u32 nr;		/* PTEs of this table */
 };
 
 /*
- * Walks a range; cannot fail, for pages in cells are mapped nowhere. The tables
- * were made by gsk_tables_alloc(); where they may vanish (7.2: MADV_DONTNEED of
- * all of an emptied table) they are made again, from the reserves if need be,
- * which also lets the charge exceed the memcg's limit.
+ * Walks a range of tables that gsk_tables_keep() made, so it cannot fail. The
+ * lock of a page table covers all of it: one call of @fn does all the PTEs that
+ * lie in one table.
  */
-static void walk_range(struct mm_struct *mm, unsigned long addr, unsigned long nr,
-		       gsk_cell *cells, const gsk_cell *in, pte_fn_t fn)
+static void walk_range(struct walk *walk, unsigned long addr, unsigned long nr, pte_fn_t fn)
 {
-	struct walk walk = { .mm = mm, .cell = cells, .in = in };
-	unsigned long done;
-	unsigned int flags;
-
-	if (likely(!apply_to_page_range(mm, addr, nr << PAGE_SHIFT, fn, &walk)))
-		return;
-#ifdef GSK_MUTATE_LOST_ERROR
-	return;
-#endif
-	flags = memalloc_noreclaim_save();
-	while ((done = walk.cell - cells) < nr) {
-		if (!apply_to_page_range(mm, addr + (done << PAGE_SHIFT),
-					 (nr - done) << PAGE_SHIFT, fn, &walk))
-			break;
-		msleep(1);
+	while (nr) {
+		walk->nr = min(nr, PTRS_PER_PTE - pte_index(addr));
+		WARN_ON_ONCE(apply_to_page_range(walk->mm, addr, PAGE_SIZE, fn, walk));
+		nr -= walk->nr;
+		addr += (unsigned long)walk->nr << PAGE_SHIFT;
 	}
-	memalloc_noreclaim_restore(flags);
 }
 
 #ifdef GSK_MUTATE_PUT_FIRST
-static int copy_one(pte_t *ptep, unsigned long addr, void *data)
+static int copy_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
+	u32 i;
 
-	*walk->cell++ = ptep_get(ptep);
+	for (i = 0; i < walk->nr; i++)
+		*walk->cell++ = ptep_get(ptep + i);
 	return 0;
 }
 
 void gsk_copy(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, NULL, copy_one);
+	struct walk walk = { .mm = mm, .cell = cells };
+
+	walk_range(&walk, addr, nr, copy_run);
 }
 #endif
 
-static __always_inline gsk_cell take(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+static gsk_cell take_rare(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {
 	pte_t pte = ptep_get(ptep);
 
-	if (pte_none(pte))
-		return __pte(0);
-	pte = ptep_get_and_clear(mm, addr, ptep);
-	if (likely(pte_present(pte)))
-		return pte;
-	/* Unevictable, unmovable pages leave no other kind of entry behind. */
-	WARN_ON_ONCE(!gsk_pte_is_marker(pte));
+	if (!pte_none(pte)) {
+		/* Unevictable, unmovable pages leave no other kind of entry behind. */
+		WARN_ON_ONCE(!gsk_pte_is_marker(pte));
+		pte_clear(mm, addr, ptep);
+	}
 	return __pte(0);
 }
 
-static int take_one(pte_t *ptep, unsigned long addr, void *data)
+/* Only a CPU that sets a flag may change it while the page table is locked. */
+static __always_inline gsk_cell take(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	if (likely(pte_present(ptep_get(ptep))))
+		return ptep_get_and_clear(mm, addr, ptep);
+	return take_rare(mm, addr, ptep);
+}
+
+static __always_inline void take_all(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+				     u32 nr, gsk_cell *cell)
+{
+	for (; nr; nr--, addr += PAGE_SIZE)
+		*cell++ = take(mm, addr, ptep++);
+}
+
+static int take_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
 
-	*walk->cell++ = take(walk->mm, addr, ptep);
+	take_all(walk->mm, addr, ptep, walk->nr, walk->cell);
+	walk->cell += walk->nr;
 	return 0;
 }
 
 /* The bytes arrive at this address now: tools that track writes must see it. */
-static void put_cell(struct mm_struct *mm, unsigned long addr, pte_t *ptep, gsk_cell cell)
+static __always_inline void put(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+				gsk_cell cell)
 {
+	/* Locks and the slot allocator own the address: nobody else maps here. */
+	WARN_ON_ONCE(pte_present(ptep_get(ptep)));
 	set_pte_at(mm, addr, ptep, pte_mksoft_dirty(cell));
 }
 
-static int put_one(pte_t *ptep, unsigned long addr, void *data)
+static __always_inline void put_all(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+				    u32 nr, const gsk_cell *cell)
+{
+	for (; nr; nr--, cell++, ptep++, addr += PAGE_SIZE)
+		if (gsk_cell_full(*cell))
+			put(mm, addr, ptep, pte_mkyoung(*cell));
+}
+
+static int put_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
-	gsk_cell cell = *walk->cell++;
 
-	if (gsk_cell_full(cell)) {
-		/* Locks and the slot allocator own the address: nobody else maps here. */
-		WARN_ON_ONCE(pte_present(ptep_get(ptep)));
-		put_cell(walk->mm, addr, ptep, pte_mkyoung(cell));
-	}
+	put_all(walk->mm, addr, ptep, walk->nr, walk->cell);
+	walk->cell += walk->nr;
 	return 0;
 }
 
 /* Not accessed, until somebody reads the slot: see the exchange in switch.c. */
-static int park_one(pte_t *ptep, unsigned long addr, void *data)
+static int park_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
-	gsk_cell cell = *walk->cell++;
+	gsk_cell *cell = walk->cell, *end = cell + walk->nr;
 
-	if (gsk_cell_full(cell)) {
-		WARN_ON_ONCE(pte_present(ptep_get(ptep)));
-		put_cell(walk->mm, addr, ptep, pte_mkold(cell));
-	}
+	for (; cell < end; cell++, ptep++, addr += PAGE_SIZE)
+		if (gsk_cell_full(*cell))
+			put(walk->mm, addr, ptep, pte_mkold(*cell));
+	walk->cell = end;
 	return 0;
 }
 
 /* Clean and old, so that the zap that follows need not flush for dirt. */
-static int bury_one(pte_t *ptep, unsigned long addr, void *data)
+static int bury_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct walk *walk = data;
-	gsk_cell cell = *walk->cell++;
+	gsk_cell *cell = walk->cell, *end = cell + walk->nr;
 
-	set_pte_at(walk->mm, addr, ptep, pte_mkold(pte_mkclean(cell)));
-	return 0;
-}
-
-static int exchange_one(pte_t *ptep, unsigned long addr, void *data)
-{
-	struct walk *walk = data;
-	gsk_cell cell = *walk->in++;
-
-	*walk->cell++ = take(walk->mm, addr, ptep);
-	if (gsk_cell_full(cell))
-		put_cell(walk->mm, addr, ptep, pte_mkyoung(cell));
+	for (; cell < end; cell++, ptep++, addr += PAGE_SIZE)
+		set_pte_at(walk->mm, addr, ptep, pte_mkold(pte_mkclean(*cell)));
+	walk->cell = end;
 	return 0;
 }
 
 /* Clears the PTEs of a range and keeps them: a cell is 0 where nothing was. */
 void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, NULL, take_one);
+	struct walk walk = { .mm = mm, .cell = cells };
+
+	walk_range(&walk, addr, nr, take_run);
 }
 
 /* Maps cells where nothing is mapped. */
-void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
+void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, const gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, NULL, put_one);
+	struct walk walk = { .mm = mm, .cell = (gsk_cell *)cells };
+
+	walk_range(&walk, addr, nr, put_run);
 }
 
 /* Maps cells in a slot. */
 void gsk_park(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, NULL, park_one);
+	struct walk walk = { .mm = mm, .cell = cells };
+
+	walk_range(&walk, addr, nr, park_run);
 }
 
 /* Maps full cells in the grave range, to be zapped by gsk_flush_end(). */
 void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells)
 {
-	walk_range(mm, addr, nr, cells, NULL, bury_one);
+	struct walk walk = { .mm = mm, .cell = cells };
+	unsigned long run;
+
+	for (; nr; nr -= run) {
+		run = min_t(unsigned long, nr, GSK_CHUNK_USABLE);
+		walk_range(&walk, addr, run, bury_run);
+		addr += GSK_CHUNK_PAGES << PAGE_SHIFT;
+	}
 }
 
-/* Take and put in one walk. The page is mapped before the flush: hold a reference. */
-void gsk_exchange(struct mm_struct *mm, unsigned long addr, unsigned long nr,
-		  const gsk_cell *in, gsk_cell *out)
+/* Moves one scratch page; it may be in a TLB under its old address. */
+static __always_inline void put_scratch(struct gsk_exchange *x, unsigned long addr, pte_t *ptep,
+					gsk_cell cell)
 {
-	walk_range(mm, addr, nr, out, in, exchange_one);
+	struct page *page = gsk_cell_page(cell);
+
+	get_page(page);
+	x->held[x->nr_held++] = page;
+	put(x->mm, addr, ptep, cell);
+}
+
+/* @ptep: of the lowest page of nr_below. */
+static void shift_scratch(struct gsk_exchange *x, unsigned long addr, pte_t *ptep)
+{
+	u32 far = x->nr_in > x->nr_out ? x->nr_in - x->nr_out : x->nr_out - x->nr_in, i;
+	gsk_cell cell;
+
+	/* The room that is left may be less than what there is to move. */
+	if (x->nr_in > x->nr_out) {
+		for (i = far - x->nr_below; i < far; i++) {
+			u32 to = i - (far - x->nr_below);
+
+			if (!gsk_cell_full(x->scratch[i]) || !pte_none(ptep_get(ptep + to)))
+				continue;
+			put_scratch(x, addr + to * PAGE_SIZE, ptep + to, x->scratch[i]);
+			x->scratch[i] = __pte(0);
+			x->deeper = true;
+		}
+		return;
+	}
+	for (i = 0; i < x->nr_below; i++) {
+		cell = take(x->mm, addr + i * PAGE_SIZE, ptep + i);
+		if (gsk_cell_full(cell))
+			put_scratch(x, addr + (i + far) * PAGE_SIZE, ptep + i + far, cell);
+	}
+}
+
+/* All of the window's part lies in this table. */
+static int exchange_run(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct gsk_exchange *x = data;
+	u32 at = x->nr_below, nr_scratch = x->nr_range - x->nr_out;
+
+	if (nr_scratch)
+		take_all(x->mm, addr + at * PAGE_SIZE, ptep + at, nr_scratch, x->scratch);
+	at += nr_scratch;
+	take_all(x->mm, addr + at * PAGE_SIZE, ptep + at, x->nr_out, x->out);
+	at = x->nr_below + x->nr_range - x->nr_in;
+	put_all(x->mm, addr + at * PAGE_SIZE, ptep + at, x->nr_eager, x->in);
+	if (x->nr_below)
+		shift_scratch(x, addr, ptep);
+	return 0;
+}
+
+/**
+ * gsk_exchange() - take what is in a window, and put the stack that enters
+ * @x: what to do
+ * @addr: of the lowest page, nr_below included
+ *
+ * Inbound pages and scratch are mapped before the flush: hold references.
+ */
+void gsk_exchange(struct gsk_exchange *x, unsigned long addr)
+{
+	unsigned long nr = x->nr_below + x->nr_range;
+
+	if (likely(pte_index(addr) + nr <= PTRS_PER_PTE)) {
+		WARN_ON_ONCE(apply_to_page_range(x->mm, addr, PAGE_SIZE, exchange_run, x));
+		return;
+	}
+	/* A window across two tables: no scratch is kept. */
+	addr += nr << PAGE_SHIFT;
+	gsk_empty(x->mm, addr, x->nr_range, x->nr_out, x->scratch, x->out);
+	gsk_put(x->mm, addr - ((unsigned long)x->nr_in << PAGE_SHIFT), x->nr_eager, x->in);
+}
+
+/* Takes what is in a window, @nr_range pages up to @base: the top @nr_out go to @out. */
+void gsk_empty(struct mm_struct *mm, unsigned long base, u32 nr_range, u32 nr_out,
+	       gsk_cell *scratch, gsk_cell *out)
+{
+	gsk_take(mm, base - ((unsigned long)nr_range << PAGE_SHIFT), nr_range - nr_out, scratch);
+	gsk_take(mm, base - ((unsigned long)nr_out << PAGE_SHIFT), nr_out, out);
 }
 
 struct reap {
@@ -172,17 +297,20 @@ struct reap {
 	struct page **held;
 };
 
-static int reap_one(pte_t *ptep, unsigned long addr, void *data)
+static int reap_run(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct reap *reap = data;
 	gsk_cell cell;
+	u32 i;
 
-	if (!pte_present(ptep_get(ptep)))
-		return 0;
-	cell = ptep_get_and_clear(reap->walk.mm, addr, ptep);
-	*reap->walk.cell++ = cell;
-	*reap->held = gsk_cell_page(cell);
-	get_page(*reap->held++);
+	for (i = 0; i < reap->walk.nr; i++, addr += PAGE_SIZE) {
+		if (!pte_present(ptep_get(ptep + i)))
+			continue;
+		cell = ptep_get_and_clear(reap->walk.mm, addr, ptep + i);
+		*reap->walk.cell++ = cell;
+		*reap->held = gsk_cell_page(cell);
+		get_page(*reap->held++);
+	}
 	return 0;
 }
 
@@ -195,19 +323,14 @@ static int reap_one(pte_t *ptep, unsigned long addr, void *data)
  * @held: set to their pages, referenced, to be put after the flush: a zap frees
  *	in portions, and none may be free while a TLB reaches it
  *
- * A range whose page table is missing, and cannot be made, is empty.
  * Return: how many there were.
  */
 u32 gsk_reap(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells,
 	     struct page **held)
 {
 	struct reap reap = { .walk = { .mm = mm, .cell = cells }, .held = held };
-	unsigned long end = addr + (nr << PAGE_SHIFT), next;
 
-	for (; addr < end; addr = next) {
-		next = min(end, (addr | ~PMD_MASK) + 1);
-		apply_to_page_range(mm, addr, next - addr, reap_one, &reap);
-	}
+	walk_range(&reap.walk, addr, nr, reap_run);
 	return reap.walk.cell - cells;
 }
 
@@ -279,7 +402,7 @@ static int mark_one(pte_t *ptep, unsigned long addr, void *data)
 	return 0;
 }
 
-/* What put_cell() does, for pages that vm_insert_page() brought. */
+/* What put() does, for pages that vm_insert_page() brought. */
 void gsk_mark_moved(struct mm_struct *mm, unsigned long addr, unsigned long nr)
 {
 	apply_to_page_range(mm, addr, nr << PAGE_SHIFT, mark_one, mm);
@@ -302,20 +425,41 @@ void gsk_flush_begin(struct mm_struct *mm)
 /**
  * gsk_flush_end() - flush the TLB of the mm everywhere
  * @space: whose lock is held
+ * @vma: that holds the graves
  * @grave: address of buried pages
  * @nr_buried: how many; they are unmapped
  */
-void gsk_flush_end(struct gsk_space *space, unsigned long grave, unsigned long nr_buried)
+void gsk_flush_end(struct gsk_space *space, struct vm_area_struct *vma, unsigned long grave,
+		   unsigned long nr_buried)
 {
-	struct vm_area_struct *vma = space->vma;
-
 	/* In the VM_MIXEDMAP VMA the zap flushes its own range too, before the whole mm. */
 	if (nr_buried)
-		gsk_zap_range(space->grave ? space->grave : vma, grave, nr_buried << PAGE_SHIFT);
+		gsk_zap_range(vma, grave, (nr_buried + (nr_buried - 1) / GSK_CHUNK_USABLE) <<
+			      PAGE_SHIFT);
 #ifndef GSK_MUTATE_FLUSH
 	else
 		gsk_zap_range(vma, vma->vm_end - PAGE_SIZE, PAGE_SIZE);
 #endif
 	dec_tlb_flush_pending(vma->vm_mm);
 	gsk_count(space, GSK_N_flushes, 1);
+}
+
+/**
+ * gsk_flush_range_end() - flush a part of a window everywhere
+ * @space: whose lock is held
+ * @pgoff: its first page, in the object
+ * @nr: pages; none is mapped
+ *
+ * Write-protecting a range flushes all of it when another batch of changes is
+ * pending, for it cannot know what that one deferred; in an empty range that is
+ * all it does. CPUs that only keep the mm are not disturbed.
+ */
+void gsk_flush_range_end(struct gsk_space *space, unsigned long pgoff, unsigned long nr)
+{
+#ifndef GSK_MUTATE_FLUSH
+	wp_shared_mapping_range(space->inode->i_mapping, pgoff, nr);
+#endif
+	dec_tlb_flush_pending(space->vma->vm_mm);
+	gsk_count(space, GSK_N_flushes, 1);
+	gsk_count(space, GSK_N_range_flushes, 1);
 }

@@ -75,7 +75,7 @@ static void drop_each(struct gsk_buf *buf, u32 n)
 }
 
 /* As in reclaim.c: bury the pages of all slots, one flush. */
-static void drop_together(struct gsk_buf *buf, u32 n, unsigned long grave)
+static void drop_together(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
 	struct mm_struct *mm = current->mm;
@@ -90,22 +90,19 @@ static void drop_together(struct gsk_buf *buf, u32 n, unsigned long grave)
 		nr_dead += gsk_reap(mm, slot_addr(space, m->in), m->in->nr,
 				    buf->dead + nr_dead, buf->held + nr_dead);
 	}
-	if (nr_dead)
-		gsk_bury(mm, grave, nr_dead, buf->dead);
-	gsk_flush_end(space, grave, nr_dead);
-	for (i = 0; i < nr_dead; i++)
-		put_page(buf->held[i]);
+	buf->nr_dead = nr_dead;
+	buf->nr_held = nr_dead;
+	gsk_flush_all(buf);
 	gsk_uncharge_pages(space, nr_dead);
 }
 
 int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	unsigned long grave;
 	u32 i, nr_pages = 0, nr_live = 0;
 	int err;
 
-	err = gsk_space_lock_mapped(space);
+	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
 	spin_lock(&space->slot_lock);
@@ -129,10 +126,8 @@ int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
 	n = i;
 	spin_unlock(&space->slot_lock);
 
-	grave = gsk_grave_addr(buf);
-	if (nr_live > 1 && !gsk_must_insert(space) &&
-	    !gsk_tables_alloc(current->mm, grave, nr_pages))
-		drop_together(buf, n, grave);
+	if (nr_live > 1 && !gsk_must_insert(space) && !gsk_grave_tables(buf, nr_pages))
+		drop_together(buf, n);
 	else
 		drop_each(buf, n);
 
@@ -141,7 +136,7 @@ int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
 		if (buf->moves[i].live)
 			gsk_slot_free_locked(space, buf->moves[i].id_in);
 	spin_unlock(&space->slot_lock);
-	gsk_space_unlock_mapped(space);
+	gsk_bracket_unlock(buf);
 	return n;
 }
 
@@ -208,7 +203,7 @@ int gsk_cold_bracket(struct gsk_buf *buf, u32 n)
 	u32 i;
 	int err;
 
-	err = gsk_space_lock_mapped(buf->space);
+	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
 	for (i = 0; i < n; i++) {
@@ -217,7 +212,7 @@ int gsk_cold_bracket(struct gsk_buf *buf, u32 n)
 		buf->co[i].result = cold_one(buf, &buf->co[i]);
 		cond_resched();
 	}
-	gsk_space_unlock_mapped(buf->space);
+	gsk_bracket_unlock(buf);
 	return i;
 }
 
@@ -244,8 +239,7 @@ static int fill(struct gsk_space *space, struct gsk_slot *slot, u32 first, u32 n
 		err = page ? gsk_insert_page(space->vma, addr, page) : -ENOMEM;
 		if (page)
 			put_page(page);
-		if (err)
-			gsk_uncharge_pages(space, 1);
+		gsk_charge_end(space, 1, !err);
 	}
 	if (slot->cold) {
 		spin_lock(&space->slot_lock);
@@ -261,6 +255,7 @@ static int populate_new(struct gsk_buf *buf, struct greenstk_populate *e)
 {
 	u32 room = buf->space->shape.window_pages - buf->space->shape.guard_pages;
 	struct gsk_space *space = buf->space;
+	struct gsk_run run = {};
 	struct gsk_slot *slot;
 	u32 id, first, nr;
 	int err;
@@ -272,12 +267,15 @@ static int populate_new(struct gsk_buf *buf, struct greenstk_populate *e)
 	if (err)
 		return err;
 	spin_lock(&space->slot_lock);
-	err = gsk_slot_alloc_locked(space, nr, &id);
+	err = gsk_slot_alloc_locked(space, &run, nr, &id);
+	gsk_run_end_locked(space, &run);
 	spin_unlock(&space->slot_lock);
 	if (err)
 		return err;	/* EAGAIN: another thread took it, the caller may come again */
 	slot = gsk_slot_by_id(space, id);
-	err = fill(space, slot, 0, nr);
+	err = gsk_slot_tables(space, slot);
+	if (!err)
+		err = fill(space, slot, 0, nr);
 	if (err) {
 		gsk_uncharge_pages(space, zap_slot(buf, slot_addr(space, slot), nr));
 		free_slot(space, id);
@@ -313,7 +311,7 @@ int gsk_populate_bracket(struct gsk_buf *buf, u32 n)
 	u32 i;
 	int err;
 
-	err = gsk_space_lock_mapped(buf->space);
+	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
 	for (i = 0; i < n; i++) {
@@ -329,6 +327,6 @@ int gsk_populate_bracket(struct gsk_buf *buf, u32 n)
 			e->result = populate_new(buf, e);
 		cond_resched();
 	}
-	gsk_space_unlock_mapped(buf->space);
+	gsk_bracket_unlock(buf);
 	return i;
 }

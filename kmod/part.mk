@@ -17,6 +17,7 @@ $(O):
 
 kmod-static: kmod-abi kmod ## sparse, checkpatch, undefined symbols of the module
 	scripts/kmod-symbols.sh $(KERNELS:%=$(O)/kmod-%/greenstk.ko)
+	@$(VM_ENV) scripts/kmod-sparse.sh $(O) $(KERNELS)
 	scripts/kmod-checkpatch.sh
 
 install: install-kmod

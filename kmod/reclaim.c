@@ -51,7 +51,7 @@ static u32 lock_windows(struct gsk_buf *buf, u32 n)
 		first = false;
 		m->plan.nr_range = m->window->reach > keep ? m->window->reach - keep : 0;
 		if (cells + m->plan.nr_range > GSK_BRACKET_CELLS) {
-			gsk_window_unlock(space, e->window);
+			gsk_window_unlock(space, m->window, e->window);
 			break;
 		}
 		m->locked = true;
@@ -114,7 +114,7 @@ static int mark_idle(struct gsk_buf *buf, u32 n)
 		if (gsk_window_lock_killable(space, e->window))
 			return i ? i : -EINTR;
 		e->result = gsk_lazy_add(space, e->window, keep);
-		gsk_window_unlock(space, e->window);
+		gsk_window_unlock(space, &space->windows[e->window], e->window);
 	}
 	return i;
 }
@@ -129,13 +129,11 @@ static int mark_idle(struct gsk_buf *buf, u32 n)
 int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	struct mm_struct *mm = current->mm;
-	unsigned long grave;
 	bool insert;
 	u32 i;
 	int err;
 
-	err = gsk_space_lock_mapped(space);
+	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
 	if (buf->flags & GREENSTK_RECLAIM_LAZY) {
@@ -147,14 +145,13 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 		err = -EINTR;
 		goto unlock;
 	}
-	grave = gsk_grave_addr(buf);
 	insert = gsk_must_insert(space);
 	buf->nr_dead = 0;
 	if (buf->nr_cells && !insert) {
-		err = gsk_tables_alloc(mm, grave, buf->nr_cells);
+		err = gsk_grave_tables(buf, buf->nr_cells);
 		if (err)
 			goto unlock_windows;
-		gsk_flush_begin(mm);
+		gsk_flush_begin(current->mm);
 	}
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
@@ -169,11 +166,8 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 			m->window->reach -= m->plan.nr_range;
 	}
 	if (buf->nr_cells && !insert) {
-		if (buf->nr_dead)
-			gsk_bury(mm, grave, buf->nr_dead, buf->dead);
-		gsk_flush_end(space, grave, buf->nr_dead);
-		for (i = 0; i < buf->nr_dead; i++)
-			put_page(buf->held[i]);
+		buf->nr_held = buf->nr_dead;
+		gsk_flush_all(buf);
 	}
 	gsk_uncharge_pages(space, buf->nr_dead);
 	gsk_count(space, GSK_N_reclaimed_now, buf->nr_dead);
@@ -182,8 +176,8 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 unlock_windows:
 	for (i = 0; i < n; i++)
 		if (buf->moves[i].locked)
-			gsk_window_unlock(space, buf->rc[i].window);
+			gsk_window_unlock(space, buf->moves[i].window, buf->rc[i].window);
 unlock:
-	gsk_space_unlock_mapped(space);
+	gsk_bracket_unlock(buf);
 	return err;
 }

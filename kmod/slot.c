@@ -3,6 +3,7 @@
 #include <linux/vmalloc.h>
 
 #include "account.h"
+#include "move.h"
 #include "slot.h"
 #include "space.h"
 
@@ -15,7 +16,7 @@ int gsk_slots_init(struct gsk_space *space)
 
 	spin_lock_init(&space->slot_lock);
 	space->nr_chunks = DIV_ROUND_UP(space->park_pages, GSK_CHUNK_PAGES);
-	space->park_free = space->park_pages;
+	space->park_free = space->park_pages - space->park_pages / GSK_CHUNK_PAGES;
 	space->max_slots = min_t(unsigned long, space->park_pages, U32_MAX - 1);
 	nr_tables = DIV_ROUND_UP(space->max_slots, GSK_SLOTS_PER_TABLE);
 	space->chunks = kvcalloc(space->nr_chunks, sizeof(*space->chunks), GFP_KERNEL_ACCOUNT);
@@ -35,11 +36,6 @@ void gsk_slots_fini(struct gsk_space *space)
 	kvfree(space->chunks);
 	space->slots = NULL;
 	space->chunks = NULL;
-}
-
-struct gsk_slot *gsk_slot_by_id(struct gsk_space *space, u32 id)
-{
-	return &space->slots[id / GSK_SLOTS_PER_TABLE][id % GSK_SLOTS_PER_TABLE];
 }
 
 static void push_free_locked(struct gsk_space *space, u32 id)
@@ -124,7 +120,7 @@ static bool chunk_take_locked(struct gsk_space *space, unsigned long c, u32 nr, 
 	u32 limit, at;
 
 	/* The last chunk may be short. */
-	limit = min_t(unsigned long, GSK_CHUNK_PAGES, space->park_pages - c * GSK_CHUNK_PAGES);
+	limit = min_t(unsigned long, GSK_CHUNK_USABLE, space->park_pages - c * GSK_CHUNK_PAGES);
 	if (c >= space->chunk_fresh) {
 		chunk->nr_free = limit;
 		space->chunk_fresh = c + 1;
@@ -144,20 +140,30 @@ static bool chunk_take_locked(struct gsk_space *space, unsigned long c, u32 nr, 
 	return true;
 }
 
-static int pages_alloc_locked(struct gsk_space *space, u32 nr, u32 *first)
+/* Next fit among a few chunks that are used already. */
+static bool pages_next_locked(struct gsk_space *space, u32 nr, u32 *first)
 {
 	unsigned long c = space->chunk_cursor;
 	int tries;
 
-	/* Next fit among used chunks, then a chunk never used, then a long look. */
 	for (tries = 0; tries < MAX_TRIES && tries < space->chunk_fresh; tries++) {
 		if (chunk_take_locked(space, c, nr, first)) {
 			space->chunk_cursor = c;
-			return 0;
+			return true;
 		}
 		if (++c >= space->chunk_fresh)
 			c = 0;
 	}
+	return false;
+}
+
+static int pages_alloc_locked(struct gsk_space *space, u32 nr, u32 *first)
+{
+	unsigned long c;
+
+	/* Then a chunk never used, then a long look. */
+	if (pages_next_locked(space, nr, first))
+		return 0;
 	if (space->chunk_fresh < space->nr_chunks) {
 		c = space->chunk_fresh;
 		if (chunk_take_locked(space, c, nr, first)) {
@@ -166,7 +172,7 @@ static int pages_alloc_locked(struct gsk_space *space, u32 nr, u32 *first)
 		}
 	}
 	for (c = 0; c < space->chunk_fresh; c++) {
-		if (space->chunks[c].nr_free == GSK_CHUNK_PAGES &&
+		if (space->chunks[c].nr_free == GSK_CHUNK_USABLE &&
 		    chunk_take_locked(space, c, nr, first)) {
 			space->chunk_cursor = c;
 			return 0;
@@ -175,33 +181,72 @@ static int pages_alloc_locked(struct gsk_space *space, u32 nr, u32 *first)
 	return -ENOSPC;
 }
 
+static void pages_free_locked(struct gsk_space *space, u32 first, u32 nr)
+{
+	struct gsk_chunk *chunk = &space->chunks[first / GSK_CHUNK_PAGES];
+
+	bitmap_clear(chunk->map, first % GSK_CHUNK_PAGES, nr);
+	chunk->nr_free += nr;
+	space->park_free += nr;
+}
+
+/* Give back what was not cut. */
+void gsk_run_end_locked(struct gsk_space *space, struct gsk_run *run)
+{
+	if (run->nr)
+		pages_free_locked(space, run->first, run->nr);
+	run->nr = 0;
+}
+
+/* OPTIONAL: a run for all that is wanted; without it, for one slot. */
+static int run_begin_locked(struct gsk_space *space, struct gsk_run *run, u32 nr_pages)
+{
+	u32 nr = min_t(u32, run->wanted, GSK_CHUNK_USABLE);
+	int err;
+
+	gsk_run_end_locked(space, run);
+	if (nr <= nr_pages || !pages_next_locked(space, nr, &run->first)) {
+		nr = nr_pages;
+		err = pages_alloc_locked(space, nr, &run->first);
+		if (err)
+			return err;
+	}
+	run->nr = nr;
+	return 0;
+}
+
 /**
  * gsk_slot_alloc_locked() - a slot, owned by the caller
  * @space: its space, slot_lock held
- * @nr_pages: 1..GSK_CHUNK_PAGES
+ * @run: of this batch; give it back in the end
+ * @nr_pages: 1..GSK_CHUNK_USABLE
  * @id: set
  *
  * Consecutive calls return consecutive pages as long as a chunk has room.
  * Return: 0 with *@id set, -ENOSPC when the parking range is full or too
  * fragmented, -EAGAIN when gsk_slots_reserve() must be called again.
  */
-int gsk_slot_alloc_locked(struct gsk_space *space, u32 nr_pages, u32 *id)
+int gsk_slot_alloc_locked(struct gsk_space *space, struct gsk_run *run, u32 nr_pages, u32 *id)
 {
 	struct gsk_slot *slot;
-	u32 first;
 	int err;
 
 	if (!space->free_slot)
 		return space->nr_slots < space->max_slots ? -EAGAIN : -ENOSPC;
-	err = pages_alloc_locked(space, nr_pages, &first);
-	if (err)
-		return err;
+	if (run->nr < nr_pages) {
+		err = run_begin_locked(space, run, nr_pages);
+		if (err)
+			return err;
+	}
 	*id = space->free_slot - 1;
 	slot = gsk_slot_by_id(space, *id);
 	space->free_slot = slot->first;
 	space->nr_free_slots--;
 	space->nr_handles++;
-	slot->first = first;
+	slot->first = run->first;
+	run->first += nr_pages;
+	run->nr -= nr_pages;
+	run->wanted -= min(run->wanted, nr_pages);
 	slot->nr = nr_pages;
 	slot->cold = 0;
 	slot->gen++;
@@ -213,13 +258,26 @@ int gsk_slot_alloc_locked(struct gsk_space *space, u32 nr_pages, u32 *id)
 void gsk_slot_free_locked(struct gsk_space *space, u32 id)
 {
 	struct gsk_slot *slot = gsk_slot_by_id(space, id);
-	struct gsk_chunk *chunk = &space->chunks[slot->first / GSK_CHUNK_PAGES];
 
 	if (slot->cold && space->cold)
 		bitmap_clear(space->cold, slot->first, slot->nr);
-	bitmap_clear(chunk->map, slot->first % GSK_CHUNK_PAGES, slot->nr);
-	chunk->nr_free += slot->nr;
-	space->park_free += slot->nr;
+	pages_free_locked(space, slot->first, slot->nr);
 	space->nr_handles--;
 	push_free_locked(space, id);
+}
+
+/* Page tables for a slot. mmap_lock or the VMA lock is held. Return: 0 or -ENOMEM. */
+int gsk_slot_tables(struct gsk_space *space, const struct gsk_slot *slot)
+{
+	unsigned long c = slot->first / GSK_CHUNK_PAGES;
+	unsigned long end = space->park_pgoff + (c + 1) * GSK_CHUNK_PAGES;
+	int err;
+
+	if (likely(READ_ONCE(space->chunks[c].tables)))
+		return 0;
+	err = gsk_tables_keep(space->mm, gsk_addr(space, end - GSK_CHUNK_PAGES - 1),
+			      gsk_addr(space, end - 1));
+	if (!err)
+		WRITE_ONCE(space->chunks[c].tables, true);
+	return err;
 }

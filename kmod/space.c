@@ -6,7 +6,6 @@
 #include <linux/pseudo_fs.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/userfaultfd_k.h>
 #include <linux/vmalloc.h>
 
 #include "account.h"
@@ -117,7 +116,7 @@ struct gsk_space *gsk_space_create_child(struct gsk_space *parent, struct mm_str
 	gsk_user_ref(space->user);
 	space->shape = parent->shape;
 	space->nr_windows = parent->nr_windows;
-	space->words_pgoff = parent->words_pgoff;
+	space->windows_end = parent->windows_end;
 	space->nr_vmas = 1;
 	gsk_stats_add(space);
 	return space;
@@ -247,14 +246,18 @@ int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *s)
 		goto unlock;
 	space->nr_windows = s->nr_windows;
 	space->nr_words_pages = DIV_ROUND_UP(s->nr_windows * sizeof(u32), PAGE_SIZE);
-	space->words_pgoff = (unsigned long)s->nr_windows * space->shape.window_pages;
-	/* Parking begins at a page table of its own when the mapping is aligned. */
-	space->park_pgoff = round_up(space->words_pgoff + space->nr_words_pages, PTRS_PER_PTE);
+	space->windows_end = (unsigned long)s->nr_windows * space->shape.window_pages;
+	space->words_pgoff = space->windows_end + 1;
+	/*
+	 * Parking begins at a page table of its own when the mapping is aligned. The
+	 * page before it, and the page before the graves, pin tables.
+	 */
+	space->park_pgoff = round_up(space->words_pgoff + space->nr_words_pages + 1, PTRS_PER_PTE);
 	space->park_pages = s->park_bytes >> PAGE_SHIFT;
 	space->grave_pgoff = round_up(space->park_pgoff + space->park_pages, PTRS_PER_PTE);
 	space->nr_bufs = min_t(unsigned int, num_possible_cpus(), GSK_MAX_BUFS);
 	/* The last page is never mapped: its zap is the flush. */
-	space->map_pages = space->grave_pgoff + space->nr_bufs * GSK_BRACKET_CELLS + 1;
+	space->map_pages = space->grave_pgoff + space->nr_bufs * GSK_GRAVE_PAGES + 1;
 
 	tables = table_pages(space);
 	err = gsk_charge_tables(space, tables);
@@ -272,7 +275,7 @@ int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *s)
 	s->park_offset = (u64)space->park_pgoff << PAGE_SHIFT;
 	s->map_bytes = (u64)space->map_pages << PAGE_SHIFT;
 	s->grave_offset = s->map_bytes;
-	s->grave_bytes = (u64)space->nr_bufs * GSK_BRACKET_CELLS << PAGE_SHIFT;
+	s->grave_bytes = (u64)gsk_grave_vma_pages(space) << PAGE_SHIFT;
 	space->mm = current->mm;
 	mmgrab(space->mm);
 	/* Pairs with the acquire in the ioctls: the shape is complete. */
@@ -288,34 +291,8 @@ void gsk_space_died(struct gsk_space *space)
 {
 	space->state = GSK_DEAD;
 	space->vma = NULL;
+	WRITE_ONCE(space->map_addr, 0);
 	gsk_uncharge_all(space);
-}
-
-/**
- * gsk_space_lock_mapped() - lock the mm so that pages may be moved
- * @space: of current->mm
- *
- * Return: 0 with mmap_lock held for reading, -EINTR, -ENXIO when it is not
- * mapped (any more), -EBUSY when userfaultfd watches the mapping.
- */
-int gsk_space_lock_mapped(struct gsk_space *space)
-{
-	int err = 0;
-
-	if (mmap_read_lock_killable(current->mm))
-		return -EINTR;
-	if (space->state != GSK_MAPPED)
-		err = -ENXIO;
-	else if (userfaultfd_armed(space->vma))
-		err = -EBUSY;
-	if (err)
-		mmap_read_unlock(current->mm);
-	return err;
-}
-
-void gsk_space_unlock_mapped(struct gsk_space *space)
-{
-	mmap_read_unlock(current->mm);
 }
 
 int gsk_space_init(void)

@@ -3,7 +3,8 @@
  * A space: one open file, its windows and its parking range.
  *
  * Lock order:
- *   mmap_lock (read; or the VMA lock in a fault)
+ *   mmap_lock for reading, or the VMA locks (a fault; a bracket where the
+ *   kernel lends them, vma.c)
  *     -> window lock (window.h: waited for only while holding no other one)
  *       -> space->slot_lock (spin)
  *       -> page table lock (in move.c)
@@ -44,7 +45,8 @@ enum gsk_state {
 	X(switches) X(batches) X(pages_parked) X(pages_resumed)		\
 	X(flushes) X(fallback_batches) X(faults_zero) X(faults_lazy)	\
 	X(faults_guard) X(faults_pager) X(faults_bus)			\
-	X(reclaimed_now) X(reclaimed_lazy) X(lock_waits)
+	X(reclaimed_now) X(reclaimed_lazy) X(lock_waits) X(vma_locks)	\
+	X(range_flushes)
 
 enum gsk_counter {
 #define X(name) GSK_N_##name,
@@ -72,7 +74,8 @@ struct gsk_space {
 	struct gsk_shape shape;
 	u32 nr_windows;
 	u32 nr_words_pages;
-	unsigned long words_pgoff;	/* == pages of all windows */
+	unsigned long windows_end;	/* pages of all windows; this page pins a table */
+	unsigned long words_pgoff;
 	unsigned long park_pgoff;
 	unsigned long park_pages;
 	unsigned long grave_pgoff;
@@ -82,6 +85,9 @@ struct gsk_space {
 	struct vm_area_struct *vma;
 	struct vm_area_struct *grave;	/* the second mapping, or NULL */
 	unsigned int nr_vmas;
+	u32 grave_seq;			/* counts second mappings */
+	unsigned long map_addr;		/* of the two, to find their VMAs by; 0: none */
+	unsigned long grave_addr;
 
 	struct gsk_window *windows;
 	struct page **words;
@@ -111,6 +117,7 @@ struct gsk_space {
 	struct gsk_heirloom *heirloom;
 
 	atomic_long_t nr_pages;		/* charged; an upper bound */
+	atomic_long_t nr_pending;	/* of these, not mapped yet */
 	atomic_long_t nr_table_pages;
 	atomic_long_t counters[GSK_NR_COUNTERS];
 	struct list_head node;		/* of debugfs */
@@ -142,8 +149,6 @@ void gsk_space_put(struct gsk_space *space);
 void gsk_space_put_later(struct gsk_space *space);
 int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *setup);
 void gsk_space_died(struct gsk_space *space);
-int gsk_space_lock_mapped(struct gsk_space *space);
-void gsk_space_unlock_mapped(struct gsk_space *space);
 
 int gsk_space_init(void);
 void gsk_space_exit(void);

@@ -5,7 +5,7 @@
  *   lock windows, claim slots, make tables	(may fail, entry by entry)
  *   flush_begin
  *     take   inbound slots, leftovers of old slots
- *     take   windows, flush, put windows		(generic)
+ *     take   windows, flush, put windows		(generic, and one entry alone)
  *     or exchange windows, flush		(x86)
  *     put    outbound slots
  *   free consumed slots, unlock
@@ -35,6 +35,9 @@ static bool may_exchange(void)
 	return IS_ENABLED(CONFIG_X86) && READ_ONCE(gsk_move_path) != GSK_PATH_GENERIC;
 }
 
+/* Scratch pages are kept when no more than these are in the way. */
+#define MAX_SHIFT	8U
+
 static unsigned long slot_addr(struct gsk_space *space, const struct gsk_slot *slot)
 {
 	return gsk_addr(space, space->park_pgoff + slot->first);
@@ -46,7 +49,8 @@ static unsigned long base_addr(struct gsk_space *space, u32 window)
 }
 
 /* Own slots for one entry; slot_lock held. */
-static int claim_locked(struct gsk_space *space, struct gsk_move *m, struct greenstk_switch *e)
+static int claim_locked(struct gsk_space *space, struct gsk_run *run, struct gsk_move *m,
+			struct greenstk_switch *e)
 {
 	u32 in_pages = 0;
 	int err;
@@ -74,7 +78,7 @@ static int claim_locked(struct gsk_space *space, struct gsk_move *m, struct gree
 		}
 	}
 	if (m->plan.nr_out) {
-		err = gsk_slot_alloc_locked(space, m->plan.nr_out, &m->id_out);
+		err = gsk_slot_alloc_locked(space, run, m->plan.nr_out, &m->id_out);
 		if (err)
 			goto unclaim;
 		m->out = gsk_slot_by_id(space, m->id_out);
@@ -96,13 +100,25 @@ static void unclaim_locked(struct gsk_space *space, struct gsk_move *m)
 	m->live = false;
 }
 
+/* Pages below both stacks that an exchange looks at. */
+static u32 nr_below(const struct gsk_space *space, const struct gsk_plan *plan)
+{
+	u32 room = space->shape.window_pages - space->shape.guard_pages;
+	u32 nr = abs((int)plan->nr_in - (int)plan->nr_out);
+
+	if (!plan->nr_in || !plan->nr_out || nr > MAX_SHIFT)
+		return 0;
+	return min(nr, room - plan->nr_range);
+}
+
 /* Return: how many entries fit into the bracket. */
-static u32 claim_all(struct gsk_buf *buf, u32 n)
+static u32 claim_all(struct gsk_buf *buf, u32 n, u32 nr_out)
 {
 	struct gsk_space *space = buf->space;
-	u32 i, nr_in, nr_win, dead = 0;
-	/* Two areas: what follows in slots follows in cells too. */
-	u32 in = 0, win = GSK_BRACKET_CELLS / 2;
+	struct gsk_run run = { .wanted = nr_out };
+	u32 i, dead = 0, nr_scratch, in, out;
+	/* What follows in slots follows in cells too: pages in, pages out, the others. */
+	u32 at_in = 0, at_out = GSK_BRACKET_CELLS / 2, end = GSK_BRACKET_CELLS;
 
 	spin_lock(&space->slot_lock);
 	for (i = 0; i < n; i++) {
@@ -110,22 +126,32 @@ static u32 claim_all(struct gsk_buf *buf, u32 n)
 
 		if (!m->locked)
 			continue;
-		buf->sw[i].result = claim_locked(space, m, &buf->sw[i]);
+		buf->sw[i].result = claim_locked(space, &run, m, &buf->sw[i]);
 		if (buf->sw[i].result)
 			continue;
 		m->live = true;
-		nr_in = m->plan.nr_eager;
-		nr_win = m->plan.nr_range + (m->old ? m->old->nr : 0);
-		if (in + nr_in > GSK_BRACKET_CELLS / 2 || win + nr_win > GSK_BRACKET_CELLS) {
+		m->nr_below = nr_below(space, &m->plan);
+		m->reach = m->plan.nr_in;
+		in = m->plan.nr_eager;
+		out = m->plan.nr_out;
+		nr_scratch = m->plan.nr_range - out;
+		if (m->old)
+			nr_scratch += m->old->nr;
+		/* Pages below need no cell, but may need to be held. */
+		if (at_in + in > GSK_BRACKET_CELLS / 2 ||
+		    at_out + out + nr_scratch + m->nr_below > end) {
 			unclaim_locked(space, m);
 			break;
 		}
-		m->at_win = win;
-		m->at_old = win + m->plan.nr_range;
-		dead += nr_win - m->plan.nr_out;
-		in += nr_in;
-		win += nr_win;
+		at_in += in;
+		m->at_out = at_out;
+		at_out += out;
+		end -= nr_scratch + m->nr_below;
+		m->at_scratch = end;
+		m->at_old = end + m->plan.nr_range - out;
+		dead += nr_scratch;
 	}
+	gsk_run_end_locked(space, &run);
 	spin_unlock(&space->slot_lock);
 	buf->nr_dead = dead;	/* at most; counted from 0 again while moving */
 	return i;
@@ -135,13 +161,11 @@ static u32 claim_all(struct gsk_buf *buf, u32 n)
 static u32 make_tables(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	struct mm_struct *mm = current->mm;
-	unsigned long made = 0, addr, last;
 	u32 i, nr_live = 0;
 	int err, err_grave = 0;
 
 	if (buf->nr_dead)
-		err_grave = gsk_tables_alloc(mm, gsk_grave_addr(buf), buf->nr_dead);
+		err_grave = gsk_grave_tables(buf, buf->nr_dead);
 
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
@@ -149,22 +173,10 @@ static u32 make_tables(struct gsk_buf *buf, u32 n)
 		if (!m->live)
 			continue;
 		err = err_grave;
-		if (!err && !m->window->tables) {
-			u32 room = space->shape.window_pages - space->shape.guard_pages;
-
-			addr = base_addr(space, buf->sw[i].window);
-			addr -= (unsigned long)room << PAGE_SHIFT;
-			err = gsk_tables_alloc(mm, addr, room);
-			m->window->tables = !err;
-		}
-		if (!err && m->out) {
-			addr = slot_addr(space, m->out);
-			last = addr + ((m->out->nr - 1UL) << PAGE_SHIFT);
-			/* Slots follow each other: mostly the table just made. */
-			if (addr >> PMD_SHIFT != made || last >> PMD_SHIFT != made)
-				err = gsk_tables_alloc(mm, addr, m->out->nr);
-			made = last >> PMD_SHIFT;
-		}
+		if (!err)
+			err = gsk_window_tables(space, buf->sw[i].window);
+		if (!err && m->out)
+			err = gsk_slot_tables(space, m->out);
 #ifdef GSK_MUTATE_LOST_ERROR
 		err = 0;
 #endif
@@ -245,24 +257,62 @@ static void run_add(struct run *run, unsigned long addr, gsk_cell *cells, u32 nr
 	for ((i) = 0, (m) = (buf)->moves; (i) < (n); (i)++, (m)++)	\
 		if ((m)->live)
 
+/* Insertion: few, or scattered, or sorted already. */
+static void sort_few(struct gsk_buf *buf, u32 nr)
+{
+	u32 i, k;
+
+	for (i = 1; i < nr; i++) {
+		typeof(buf->order[0]) one = buf->order[i];
+
+		for (k = i; k && buf->order[k - 1].first > one.first; k--)
+			buf->order[k] = buf->order[k - 1];
+		buf->order[k] = one;
+	}
+}
+
+static void sort_near(struct gsk_buf *buf, u32 nr, u32 min, u32 max)
+{
+	u32 words = (max - min) / BITS_PER_LONG + 1, i, at, k = 0;
+	unsigned long word;
+
+	memset(buf->marks, 0, words * sizeof(long));
+	for (i = 0; i < nr; i++) {
+		at = buf->order[i].first - min;
+		buf->marks[at / BITS_PER_LONG] |= 1UL << (at % BITS_PER_LONG);
+		buf->marked[at] = buf->order[i].entry;
+	}
+	for (i = 0; i < words; i++)
+		for (word = buf->marks[i]; word; word &= word - 1)
+			buf->order[k++].entry = buf->marked[i * BITS_PER_LONG + __ffs(word)];
+}
+
 /*
  * Entries with inbound pages, in the order of their slots: a batch resumed in
- * another order than it was parked in is still a few runs. Mostly sorted already.
+ * another order than it was parked in is still a few runs.
  */
 static u32 sort_inbound(struct gsk_buf *buf, u32 n)
 {
-	u32 i, k, nr = 0, first;
+	u32 i, nr = 0, first, min = U32_MAX, max = 0;
+	bool sorted = true;
 	struct gsk_move *m;
 
 	for_each_live(buf, n, i, m) {
 		if (!m->plan.nr_eager)
 			continue;
 		first = m->in->first;
-		for (k = nr++; k && buf->order[k - 1].first > first; k--)
-			buf->order[k] = buf->order[k - 1];
-		buf->order[k].first = first;
-		buf->order[k].entry = i;
+		sorted = sorted && first >= max;
+		min = min(min, first);
+		max = max(max, first);
+		buf->order[nr].first = first;
+		buf->order[nr++].entry = i;
 	}
+	if (sorted)
+		return nr;
+	if (nr > 8 && max - min < GSK_SORT_SPAN)
+		sort_near(buf, nr, min, max);
+	else
+		sort_few(buf, nr);
 	return nr;
 }
 
@@ -294,14 +344,13 @@ static void take_inbound(struct gsk_buf *buf, u32 n, gsk_walk_fn take)
 /* What was in the window is in its cells: sort the living from the dead. */
 static void sort_cells(struct gsk_buf *buf, struct gsk_move *m)
 {
-	gsk_cell *win = buf->cells + m->at_win;
-	gsk_cell *old = buf->cells + m->at_old;
-	u32 nr_range = m->plan.nr_range, nr_scratch = nr_range - m->plan.nr_out, k;
+	gsk_cell *out = buf->cells + m->at_out, *old = buf->cells + m->at_old;
+	u32 nr_out = m->plan.nr_out, k;
 
 	if (m->old) {
 		/* Pages that the resident never touched since it came back. */
-		for (k = 1; k <= m->old->nr && k <= m->plan.nr_out; k++) {
-			gsk_cell *from = &old[m->old->nr - k], *to = &win[nr_range - k];
+		for (k = 1; k <= m->old->nr && k <= nr_out; k++) {
+			gsk_cell *from = &old[m->old->nr - k], *to = &out[nr_out - k];
 
 			if (gsk_cell_full(*from) && !gsk_cell_full(*to)) {
 				*to = *from;
@@ -310,8 +359,7 @@ static void sort_cells(struct gsk_buf *buf, struct gsk_move *m)
 		}
 		die(buf, old, m->old->nr);
 	}
-	if (nr_scratch)
-		die(buf, win, nr_scratch);
+	die(buf, buf->cells + m->at_scratch, m->plan.nr_range - nr_out);
 }
 
 static void put_outbound(struct gsk_buf *buf, u32 n)
@@ -325,24 +373,9 @@ static void put_outbound(struct gsk_buf *buf, u32 n)
 
 		if (nr_out)
 			run_add(&run, slot_addr(buf->space, m->out),
-				buf->cells + m->at_win + m->plan.nr_range - nr_out, nr_out);
+				buf->cells + m->at_out, nr_out);
 	}
 	run_flush(&run);
-}
-
-static void flush(struct gsk_buf *buf)
-{
-	unsigned long grave = gsk_grave_addr(buf);
-
-	if (buf->nr_dead)
-		gsk_bury(current->mm, grave, buf->nr_dead, buf->dead);
-#ifdef GSK_MUTATE_EARLY_PUT
-	while (buf->nr_held)
-		put_page(buf->held[--buf->nr_held]);
-#endif
-	gsk_flush_end(buf->space, grave, buf->nr_dead);
-	while (buf->nr_held)
-		put_page(buf->held[--buf->nr_held]);
 }
 
 /* Where the incoming stack begins: its lowest page. */
@@ -350,6 +383,42 @@ static unsigned long landing(struct gsk_buf *buf, u32 i)
 {
 	return base_addr(buf->space, buf->sw[i].window) -
 	       ((unsigned long)buf->moves[i].plan.nr_in << PAGE_SHIFT);
+}
+
+/* The only live entry of a bracket, if the flush may spare what it did not touch. */
+static struct gsk_move *alone(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_move *m, *only = NULL;
+	u32 i;
+
+	if (buf->nr_dead || !may_exchange())
+		return NULL;
+	for_each_live(buf, n, i, m) {
+		if (only)
+			return NULL;
+		only = m;
+	}
+	/* A slot that was looked at is a second range. */
+	for (i = 0; i < only->plan.nr_eager; i++)
+		if (gsk_cell_full(buf->cells[only->at_in + i]) &&
+		    pte_young(buf->cells[only->at_in + i]))
+			return NULL;
+	return only->old || !only->plan.nr_range ? NULL : only;
+}
+
+/* The windows are empty now. */
+static void flush(struct gsk_buf *buf, u32 n)
+{
+	struct gsk_move *m = alone(buf, n);
+	u32 window;
+
+	if (!m) {
+		gsk_flush_all(buf);
+		return;
+	}
+	window = buf->sw[m - buf->moves].window;
+	gsk_flush_range_end(buf->space, gsk_window_base(buf->space, window) - m->plan.nr_range,
+			    m->plan.nr_range);
 }
 
 static void move_generic(struct gsk_buf *buf, u32 n)
@@ -361,14 +430,11 @@ static void move_generic(struct gsk_buf *buf, u32 n)
 	gsk_flush_begin(mm);
 	take_inbound(buf, n, gsk_take);
 	for_each_live(buf, n, i, m) {
-		u32 nr = m->plan.nr_range;
-
-		if (nr)
-			gsk_take(mm, base_addr(buf->space, buf->sw[i].window) -
-				 ((unsigned long)nr << PAGE_SHIFT), nr, buf->cells + m->at_win);
+		gsk_empty(mm, base_addr(buf->space, buf->sw[i].window), m->plan.nr_range,
+			  m->plan.nr_out, buf->cells + m->at_scratch, buf->cells + m->at_out);
 		sort_cells(buf, m);
 	}
-	flush(buf);
+	flush(buf, n);
 	for_each_live(buf, n, i, m) {
 		if (m->plan.nr_eager)
 			gsk_put(mm, landing(buf, i), m->plan.nr_eager, buf->cells + m->at_in);
@@ -378,33 +444,38 @@ static void move_generic(struct gsk_buf *buf, u32 n)
 
 static void move_exchange(struct gsk_buf *buf, u32 n)
 {
-	struct mm_struct *mm = current->mm;
+	struct gsk_exchange x = { .mm = current->mm };
 	struct gsk_move *m;
 	u32 i;
 
-	gsk_flush_begin(mm);
+	gsk_flush_begin(x.mm);
 #ifdef GSK_MUTATE_PUT_FIRST
 	take_inbound(buf, n, gsk_copy);
 #else
 	take_inbound(buf, n, gsk_take);
 #endif
 	for_each_live(buf, n, i, m) {
-		u32 nr = m->plan.nr_range, below = nr - m->plan.nr_in, nr_eager = m->plan.nr_eager;
-		gsk_cell *win = buf->cells + m->at_win, *in = buf->cells + m->at_in;
-
-		if (nr_eager)
-			hold_accessed(buf, in, nr_eager);
-		if (nr_eager != nr) {
-			memset(win, 0, nr * sizeof(*win));
-			memcpy(win + below, in, nr_eager * sizeof(*win));
-			in = win;
-		}
-		if (nr)
-			gsk_exchange(mm, base_addr(buf->space, buf->sw[i].window) -
-				     ((unsigned long)nr << PAGE_SHIFT), nr, in, win);
+		x.nr_below = m->nr_below;
+		x.nr_range = m->plan.nr_range;
+		x.nr_out = m->plan.nr_out;
+		x.nr_in = m->plan.nr_in;
+		x.nr_eager = m->plan.nr_eager;
+		x.in = buf->cells + m->at_in;
+		x.scratch = buf->cells + m->at_scratch;
+		x.out = buf->cells + m->at_out;
+		hold_accessed(buf, x.in, x.nr_eager);
+		x.held = buf->held + buf->nr_held;
+		x.nr_held = 0;
+		x.deeper = false;
+		if (x.nr_range)
+			gsk_exchange(&x, base_addr(buf->space, buf->sw[i].window) -
+				     ((unsigned long)(x.nr_range + x.nr_below) << PAGE_SHIFT));
+		buf->nr_held += x.nr_held;
+		if (x.deeper)
+			m->reach += x.nr_below;
 		sort_cells(buf, m);
 	}
-	flush(buf);
+	gsk_flush_all(buf);
 #ifdef GSK_MUTATE_PUT_FIRST
 	take_inbound(buf, n, gsk_take);
 #endif
@@ -427,7 +498,7 @@ static void settle(struct gsk_buf *buf, u32 n)
 			gsk_slot_free_locked(space, m->id_old);
 		m->window->slot = 0;
 		gsk_lazy_claimed(space, e->window);
-		m->window->reach = max_t(u32, m->window->reach, m->plan.nr_in);
+		m->window->reach = max_t(u32, m->window->reach, m->reach);
 		if (m->in && (m->plan.nr_eager < m->plan.nr_in || m->in->cold)) {
 			m->in->state = GSK_SLOT_ATTACHED;
 			m->window->slot = m->id_in + 1;
@@ -504,7 +575,7 @@ static void unlock_windows(struct gsk_buf *buf, u32 from, u32 n)
 
 	for (i = from; i < n; i++)
 		if (buf->moves[i].locked)
-			gsk_window_unlock(buf->space, buf->sw[i].window);
+			gsk_window_unlock(buf->space, buf->moves[i].window, buf->sw[i].window);
 }
 
 /**
@@ -518,22 +589,26 @@ static void unlock_windows(struct gsk_buf *buf, u32 from, u32 n)
 int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	u32 nr_out = 0, locked, nr_live, i;
+	u32 nr_out = 0, nr_out_pages = 0, locked, nr_live, i;
 	int err;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		nr_out += !!buf->sw[i].out_bytes;
+		/* Nonsense is refused later. */
+		nr_out_pages += min(buf->sw[i].out_bytes >> PAGE_SHIFT, GSK_MAX_WINDOW_PAGES) +
+				!!(buf->sw[i].out_bytes & ~PAGE_MASK);
+	}
 	err = gsk_slots_reserve(space, nr_out);
 	if (err && err != -ENOSPC)
 		return err;
-	err = gsk_space_lock_mapped(space);
+	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
 	err = lock_windows(buf, n);
 	if (err < 0)
 		goto unlock;
 	locked = err;
-	n = claim_all(buf, locked);
+	n = claim_all(buf, locked, nr_out_pages);
 	/* An entry that lost its reserved slot to another thread comes again. */
 	for (i = 0; i < n && buf->sw[i].result != -EAGAIN; i++)
 		;
@@ -554,7 +629,7 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	if (nr_live) {
 		if (gsk_must_insert(space))
 			gsk_switch_insert(buf, n);
-		else if (may_exchange())
+		else if (nr_live > 1 && may_exchange())
 			move_exchange(buf, n);
 		else
 			move_generic(buf, n);
@@ -565,6 +640,6 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	unlock_windows(buf, 0, n);
 	err = n ? n : -EAGAIN;
 unlock:
-	gsk_space_unlock_mapped(space);
+	gsk_bracket_unlock(buf);
 	return err;
 }

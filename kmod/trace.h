@@ -97,7 +97,8 @@ TRACE_EVENT(greenstk_pager,
 
 /* What a child got: the pages of its stack, or an error. */
 TRACE_EVENT(greenstk_fork,
-	TP_PROTO(const struct gsk_space *parent, unsigned long window, unsigned long pages, int err),
+	TP_PROTO(const struct gsk_space *parent, unsigned long window, unsigned long pages,
+		 int err),
 	TP_ARGS(parent, window, pages, err),
 	TP_STRUCT__entry(
 		__field(pid_t, owner)

@@ -5,6 +5,7 @@
  * a second mapping are refused; munmap of the whole ends the space.
  */
 #include <linux/sched.h>
+#include <linux/userfaultfd_k.h>
 
 #include "batch.h"
 #include "compat/compat.h"
@@ -82,8 +83,10 @@ static void gsk_grave_close(struct vm_area_struct *vma)
 {
 	struct gsk_space *space = vma->vm_private_data;
 
-	if (space->grave == vma)
+	if (space->grave == vma) {
 		space->grave = NULL;
+		WRITE_ONCE(space->grave_addr, 0);
+	}
 	gsk_space_put(space);
 }
 
@@ -115,7 +118,7 @@ static int grave_mmap(struct gsk_space *space, struct vm_area_struct *vma)
 {
 	int err = -EBUSY;
 
-	if (vma_pages(vma) != space->nr_bufs * GSK_BRACKET_CELLS ||
+	if (vma_pages(vma) != gsk_grave_vma_pages(space) ||
 	    (vma->vm_flags & (VM_SHARED | VM_EXEC)) != VM_SHARED)
 		return -EINVAL;
 	gsk_vma_set_flags(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
@@ -123,6 +126,8 @@ static int grave_mmap(struct gsk_space *space, struct vm_area_struct *vma)
 	if (space->state == GSK_MAPPED && !space->grave) {
 		gsk_space_get(space);
 		space->grave = vma;
+		space->grave_seq++;
+		WRITE_ONCE(space->grave_addr, vma->vm_start);
 		vma->vm_private_data = space;
 		vma->vm_ops = &gsk_grave_ops;
 		err = 0;
@@ -159,6 +164,7 @@ int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 	if (space->state == GSK_SHAPED) {
 		gsk_space_get(space);
 		space->vma = vma;
+		WRITE_ONCE(space->map_addr, vma->vm_start);
 		space->nr_vmas = 1;
 		vma->vm_private_data = space;
 		vma->vm_ops = &gsk_vm_ops;
@@ -168,4 +174,84 @@ int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 	}
 	mutex_unlock(&space->lock);
 	return err;
+}
+
+/* Finds one of the two VMAs and locks it alone. */
+static struct vm_area_struct *lock_vma(struct gsk_space *space, unsigned long addr,
+				       const struct vm_operations_struct *ops)
+{
+	struct vm_area_struct *vma = addr ? gsk_vma_start_read(current->mm, addr) : NULL;
+
+	if (vma && (vma->vm_ops != ops || vma->vm_private_data != space)) {
+		gsk_vma_end_read(vma);
+		vma = NULL;
+	}
+	return vma;
+}
+
+/*
+ * Page faults, switches of other windows and mmap() elsewhere go on. What a
+ * bracket relies on changes only under the write lock of these VMAs: that they
+ * are mapped, userfaultfd, and whether the mm has notifiers (mm_take_all_locks).
+ * Both locks are tried, never waited for.
+ */
+static bool lock_vmas(struct gsk_buf *buf)
+{
+	unsigned long grave_addr = READ_ONCE(buf->space->grave_addr);
+	struct gsk_space *space = buf->space;
+
+	buf->vma = lock_vma(space, READ_ONCE(space->map_addr), &gsk_vm_ops);
+	if (!buf->vma)
+		return false;
+	buf->grave = lock_vma(space, grave_addr, &gsk_grave_ops);
+	if (buf->vma == space->vma && space->state == GSK_MAPPED && (buf->grave || !grave_addr) &&
+	    !userfaultfd_armed(buf->vma)) {
+		gsk_count(space, GSK_N_vma_locks, 1);
+		return true;
+	}
+	if (buf->grave)
+		gsk_vma_end_read(buf->grave);
+	gsk_vma_end_read(buf->vma);
+	return false;
+}
+
+/**
+ * gsk_bracket_lock() - lock the mm so that pages may be moved
+ * @buf: of a space of current->mm
+ *
+ * Locks the VMAs alone where the kernel lends that to modules (7.2), else
+ * mmap_lock for reading.
+ *
+ * Return: 0, -EINTR, -ENXIO when it is not mapped (any more), -EBUSY when
+ * userfaultfd watches the mapping.
+ */
+int gsk_bracket_lock(struct gsk_buf *buf)
+{
+	struct gsk_space *space = buf->space;
+	int err = 0;
+
+	if (lock_vmas(buf))
+		return 0;
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	buf->vma = NULL;
+	buf->grave = space->grave;
+	if (space->state != GSK_MAPPED)
+		err = -ENXIO;
+	else if (userfaultfd_armed(space->vma))
+		err = -EBUSY;
+	if (err)
+		mmap_read_unlock(current->mm);
+	return err;
+}
+
+void gsk_bracket_unlock(struct gsk_buf *buf)
+{
+	if (!buf->vma) {
+		mmap_read_unlock(current->mm);
+		return;
+	}
+	if (buf->grave)
+		gsk_vma_end_read(buf->grave);
+	gsk_vma_end_read(buf->vma);
 }

@@ -2,6 +2,7 @@
 #include <linux/hash.h>
 #include <linux/sched/signal.h>
 
+#include "move.h"
 #include "space.h"
 #include "window.h"
 
@@ -30,9 +31,25 @@ int gsk_window_lock_killable(struct gsk_space *space, u32 window)
 				   atomic_xchg_acquire(&w->lock, 2) == 0) ? -EINTR : 0;
 }
 
-void gsk_window_unlock(struct gsk_space *space, u32 window)
+void gsk_window_wake(struct gsk_space *space, u32 window)
 {
-	/* Fully ordered: pairs with the barrier of prepare_to_wait in the waiter. */
-	if (atomic_xchg(&space->windows[window].lock, 0) == 2)
-		wake_up_all(wait_of(space, window));
+	wake_up_all(wait_of(space, window));
+}
+
+/*
+ * Page tables for a window: pinned in its own guard and in the page that follows
+ * the window, the next one's guard. Window locked. Return: 0 or -ENOMEM.
+ */
+int gsk_window_tables(struct gsk_space *space, u32 window)
+{
+	struct gsk_window *w = &space->windows[window];
+	unsigned long base = gsk_window_base(space, window);
+	int err;
+
+	if (likely(w->tables))
+		return 0;
+	err = gsk_tables_keep(space->mm, gsk_addr(space, base - space->shape.window_pages),
+			      gsk_addr(space, base));
+	w->tables = !err;
+	return err;
 }

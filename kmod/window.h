@@ -17,7 +17,7 @@ struct gsk_window {
 	atomic_t lock;
 	u32 slot;		/* id + 1 of the slot that still has pages of the resident */
 	u16 reach;		/* pages from the base that may be present */
-	bool tables;		/* its page tables exist (7.2 may take them away again) */
+	bool tables;		/* its page tables are there, and stay */
 	struct gsk_lazy *lazy;	/* on the shrinker's list */
 };
 
@@ -26,7 +26,17 @@ static inline bool gsk_window_trylock(struct gsk_window *w)
 	return !atomic_read(&w->lock) && atomic_cmpxchg_acquire(&w->lock, 0, 1) == 0;
 }
 
+void gsk_window_wake(struct gsk_space *space, u32 window);
+
+/* @w: is @window of @space. */
+static inline void gsk_window_unlock(struct gsk_space *space, struct gsk_window *w, u32 window)
+{
+	/* Fully ordered: pairs with the barrier of prepare_to_wait in the waiter. */
+	if (unlikely(atomic_xchg(&w->lock, 0) == 2))
+		gsk_window_wake(space, window);
+}
+
 int gsk_window_lock_killable(struct gsk_space *space, u32 window);
-void gsk_window_unlock(struct gsk_space *space, u32 window);
+int gsk_window_tables(struct gsk_space *space, u32 window);
 
 #endif

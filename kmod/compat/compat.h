@@ -8,7 +8,6 @@
 
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
-#include <linux/sched/signal.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/version.h>
@@ -72,6 +71,52 @@ static inline bool gsk_drop_vma_lock(struct vm_fault *vmf)
 	return false;
 }
 
+/* File pages mapped in an mm: the exact number, where others keep approximations. */
+static inline long gsk_mapped_file_pages(struct mm_struct *mm)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return percpu_counter_sum_positive(&mm->rss_stat[MM_FILEPAGES]);
+#else
+	return get_mm_counter(mm, MM_FILEPAGES);
+#endif
+}
+
+/*
+ * What the current task mapped is in that number. 6.1 collects it in the task
+ * and adds it every 64 page faults, so never in a call of ours.
+ */
+static inline void gsk_settle_file_pages(struct mm_struct *mm)
+{
+#ifdef SPLIT_RSS_COUNTING
+	struct task_rss_stat *cached = &current->rss_stat;
+
+	if (current->mm == mm && cached->count[MM_FILEPAGES]) {
+		atomic_long_add(cached->count[MM_FILEPAGES], &mm->rss_stat.count[MM_FILEPAGES]);
+		cached->count[MM_FILEPAGES] = 0;
+	}
+#endif
+}
+
+/*
+ * Locks one VMA without mmap_lock; NULL: not now, or not on this kernel (6.1 has
+ * no such lock, 6.12 does not export the look-up: rejected.d/kmod.rst).
+ */
+static inline struct vm_area_struct *gsk_vma_start_read(struct mm_struct *mm, unsigned long addr)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	return lock_vma_under_rcu(mm, addr);
+#else
+	return NULL;
+#endif
+}
+
+static inline void gsk_vma_end_read(struct vm_area_struct *vma)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+	vma_end_read(vma);
+#endif
+}
+
 /* A reference to the page at an address, if one is mapped; never faults. 1: got it. */
 static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
 				       struct page **page)
@@ -84,32 +129,20 @@ static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
 }
 
 /*
- * File pages that an mm maps, or a few more. Where threads count for themselves
- * (6.1) they hand over at faults only, so an ioctl that maps pages may keep back
- * any number. Theirs first: what is handed over in between is seen twice.
+ * Page tables may be freed under a read lock once they are empty (PT_RECLAIM).
+ * A zap leaves guard markers alone, and so the table. The page table is locked.
  */
-static inline long gsk_file_rss(struct mm_struct *mm)
-{
-	long n = 0;
-#ifdef SPLIT_RSS_COUNTING
-	struct task_struct *p, *t;
-
-	rcu_read_lock();
-	for_each_process_thread(p, t)
-		if (READ_ONCE(t->mm) == mm)
-			n += max(READ_ONCE(t->rss_stat.count[MM_FILEPAGES]), 0);
-	rcu_read_unlock();
-	smp_rmb();
-#endif
-	/* Since 6.2: counters per CPU. */
-	return n + get_mm_counter(mm, MM_FILEPAGES) + 64L * num_online_cpus();
-}
-
-/* Page tables may be freed under a read lock once they are empty (PT_RECLAIM). */
 #ifdef CONFIG_PT_RECLAIM
 #define GSK_TABLES_MAY_VANISH 1
+static inline void gsk_pin_table(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+	set_pte_at(mm, addr, ptep, make_pte_marker(PTE_MARKER_GUARD));
+}
 #else
 #define GSK_TABLES_MAY_VANISH 0
+static inline void gsk_pin_table(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
+{
+}
 #endif
 
 #endif

@@ -118,6 +118,34 @@ TEST_F(flush, a_switch_of_64_scattered_windows_is_one_round)
 	EXPECT_LE(best, self->limit);
 }
 
+TEST_F(flush, a_switch_alone_flushes_its_window_only)
+{
+	struct greenstk_switch e = { .window = 0, .out_bytes = PAGE, .eager_pages = EAGER };
+	struct greenstk_stat st;
+	long best = 0, before;
+	char path[8] = "";
+	int round;
+
+	read_param("move_path", path, sizeof(path));
+	paint(window_base(&self->o, 0), PAGE, 1);
+	ASSERT_EQ(0, do_switch(&self->o, &e));
+	for (round = 0; round < 4; round++) {
+		e.handle_in = e.handle_out;
+		paint(window_base(&self->o, 0), PAGE, round);
+		/* A slot that was looked at may be in a TLB as well. */
+		if (round == 3)
+			EXPECT_EQ(0, painted(self->o.map + e.slot_offset + PAGE, PAGE, round - 1));
+		st = stat_of(&self->o);
+		before = shootdowns();
+		ASSERT_EQ(0, do_switch(&self->o, &e));
+		least(&best, before);
+		EXPECT_EQ((uint64_t)(round < 3 && atoi(path) < 2),
+			  stat_of(&self->o).range_flushes - st.range_flushes);
+	}
+	EXPECT_GE(best, 1);
+	EXPECT_LE(best, self->limit);
+}
+
 TEST_F(flush, clashing_scratch_pages_cost_no_second_round)
 {
 	struct greenstk_switch e[64] = { 0 };

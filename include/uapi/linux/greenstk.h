@@ -269,6 +269,8 @@ struct greenstk_stat {
 	__aligned_u64 reclaimed_now;	/* pages */
 	__aligned_u64 reclaimed_lazy;	/* pages */
 	__aligned_u64 lock_waits;	/* window was busy */
+	__aligned_u64 vma_locks;	/* brackets that did not lock the whole mm */
+	__aligned_u64 range_flushes;	/* of flushes: of one window only */
 };
 
 #define GREENSTK_IOC_MAGIC	0xBD

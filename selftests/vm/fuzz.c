@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * usage: fuzz [SECONDS [SEED [THREADS [CAP-FILE]]]]
+ * usage: fuzz [SECONDS [SEED [THREADS]]]
  *
  * Seeded fuzzer of /dev/greenstk: threads draw operations that are mostly valid
  * (so that they reach deep) and sometimes hostile, on objects that they share,
  * while others unmap, fork, zap, scan and register userfaultfd over the same
- * memory. It judges nothing but survival: the kernel's log, KASAN, lockdep and
+ * memory. Every second round runs as nobody. It judges nothing but survival: the kernel's log, KASAN, lockdep and
  * the leak scan at the end do that. With KCOV it says how much of the module
  * was reached, and prints the offsets (from .text) for the host to name.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/kcov.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -32,6 +34,8 @@
 #include "object.h"
 
 #define NR_OBJECTS 3
+#define MAX_THREADS 16
+#define NOBODY 65534
 #define MAX_HANDLES 256
 #define COVER_WORDS (64 << 10)
 #define COVER_SPAN (1 << 20) /* bytes of module text that are told apart */
@@ -513,15 +517,29 @@ static void one_op(void)
 
 /* --- coverage ------------------------------------------------------------- */
 
-static void cover_start(void)
-{
-	int fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+static struct {
+	int fd;
+	unsigned long *words;
+} covers[MAX_THREADS];
 
-	cover = NULL;
-	if (fd < 0 || !reached || ioctl(fd, KCOV_INIT_TRACE, COVER_WORDS))
-		return;
-	cover = mmap(NULL, COVER_WORDS * sizeof(*cover), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (cover == MAP_FAILED || ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC))
+/* Buffers for so many threads, while we may open the file. */
+static void cover_open(int threads)
+{
+	int i;
+
+	for (i = 0; i < threads; i++) {
+		covers[i].fd = reached ? open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC) : -1;
+		if (covers[i].fd < 0 || ioctl(covers[i].fd, KCOV_INIT_TRACE, COVER_WORDS))
+			continue;
+		covers[i].words = mmap(NULL, COVER_WORDS * sizeof(*cover), PROT_READ | PROT_WRITE,
+				       MAP_SHARED, covers[i].fd, 0);
+	}
+}
+
+static void cover_start(int i)
+{
+	cover = covers[i].words;
+	if (cover && (cover == MAP_FAILED || ioctl(covers[i].fd, KCOV_ENABLE, KCOV_TRACE_PC)))
 		cover = NULL;
 }
 
@@ -541,10 +559,14 @@ static void cover_harvest(void)
 	__atomic_store_n(&cover[0], 0, __ATOMIC_RELAXED);
 }
 
+static uint64_t seeds[MAX_THREADS];
+
 static void *worker(void *arg)
 {
-	state = (uintptr_t)arg;
-	cover_start();
+	int i = (int)(uintptr_t)arg;
+
+	state = seeds[i];
+	cover_start(i);
 	while (time(NULL) < end) {
 		one_op();
 		atomic_fetch_add(ops, 1);
@@ -554,15 +576,22 @@ static void *worker(void *arg)
 }
 
 /* Threads of one process; when hostile operations have broken its objects, the next comes. */
-static int process(uint64_t seed, int threads, int seconds)
+static int process(uint64_t seed, int threads, int seconds, bool as_nobody)
 {
 	struct sigaction sa = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
-	pthread_t th[16];
+	pthread_t th[MAX_THREADS];
 	int i;
+
+	cover_open(threads);
+	if (as_nobody && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY))) {
+		perror("fuzz: setuid");
+		return 1;
+	}
 
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_DUMPABLE, 1);	/* its files in /proc are its own */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	state = seed;
 	end = time(NULL) + seconds;
@@ -579,8 +608,10 @@ static int process(uint64_t seed, int threads, int seconds)
 		}
 		memset(targets[i].handles, 0, sizeof(targets[i].handles));
 	}
-	for (i = 0; i < threads; i++)
-		pthread_create(&th[i], NULL, worker, (void *)(uintptr_t)(rnd() | 1));
+	for (i = 0; i < threads; i++) {
+		seeds[i] = rnd() | 1;
+		pthread_create(&th[i], NULL, worker, (void *)(uintptr_t)i);
+	}
 	for (i = 0; i < threads; i++)
 		pthread_join(th[i], NULL);
 	return 0;
@@ -604,6 +635,11 @@ int main(int argc, char **argv)
 	if (text_base && !access("/sys/kernel/debug/kcov", R_OK))
 		reached = mmap(NULL, COVER_SPAN, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	if (threads > MAX_THREADS)
+		threads = MAX_THREADS;
+	/* Every second round is an unprivileged user's. */
+	if (chmod(GREENSTK_DEVICE, 0666))
+		perror(GREENSTK_DEVICE);
 	printf("# fuzz: seed %llu, %ld s, %d threads\n", (unsigned long long)seed, seconds, threads);
 	while (!bad && time(NULL) < until) {
 		int st = 0, left = until - time(NULL), mine = left < slice ? left : slice, k;
@@ -612,7 +648,7 @@ int main(int argc, char **argv)
 		fflush(NULL);
 		pid = fork();
 		if (!pid)
-			_exit(process((seed + round) * 0x9e3779b97f4a7c15ULL | 1, threads, mine));
+			_exit(process((seed + round) * 0x9e3779b97f4a7c15ULL | 1, threads, mine, round & 1));
 		/* It may wait for ever on a userfaultfd of its own making: SIGKILL must do. */
 		for (k = 0; k < (mine + 20) * 10 && waitpid(pid, &st, WNOHANG) == 0; k++)
 			usleep(100000);
@@ -625,7 +661,9 @@ int main(int argc, char **argv)
 			bad = 1;
 		round++;
 	}
-	printf("# fuzz: %lu operations in %d rounds, %d of them had to be killed\n", atomic_load(ops), round, nr);
+	chmod(GREENSTK_DEVICE, 0660);
+	printf("# fuzz: %lu operations in %d rounds, %d of them as nobody, %d had to be killed\n",
+	       atomic_load(ops), round, round / 2, nr);
 	if (reached) {
 		for (i = 0, nr = 0; i < COVER_SPAN; i++)
 			if (reached[i])

@@ -20,7 +20,7 @@ VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(addprefix $(O)/$(VM)/,memcg_test stale_tes
 CLAIMS += scripts/check-events.sh
 VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
-.PHONY: kmod check-mm check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
+.PHONY: kmod check-mm check-kselftest check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
@@ -74,6 +74,9 @@ fuzz: check-fuzz-$(K)-debug ## the ioctl fuzzer alone, on debug kernel K, with c
 
 check-mm: vm-kernel-$(K) $(O)/kmod-$(K)/greenstk.ko $(VMO)/init ## the kernel's own mm selftests with the module loaded, against without
 	@KO=$(O)/kmod-$(K)/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/mm.sh $(K) $(VMO)/mm-$(K)
+
+check-kselftest: vm-kernel-$(K) $(O)/kmod-$(K)/greenstk.ko $(VMO)/init ## the suites installed, and run by the kernel's own runner
+	@KO=$(O)/kmod-$(K)/greenstk.ko $(VM_ENV) $(QUIETLY) $(VM)/kselftest.sh $(K) $(VMO)/kselftest-$(K)
 
 check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_DEBUG_SUITES) ## modules with one planted bug each: a named suite must fail on it
 	@$(VM_ENV) $(QUIETLY) $(VM)/mutations.sh $(VMO)/mutations $(O) "$(ONLY)" $(VM_DEBUG_SUITES)

@@ -32,26 +32,6 @@ static void *spin(void *unused)
 	return NULL;
 }
 
-static long shootdowns(void)
-{
-	char line[4096], *p, *end;
-	long sum = 0, v;
-	FILE *f = fopen("/proc/interrupts", "r");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		p = strstr(line, "TLB:");
-		for (p = p ? p + 4 : NULL; p; p = end) {
-			v = strtol(p, &end, 10);
-			if (end == p)
-				break;
-			sum += v;
-		}
-	}
-	if (f)
-		fclose(f);
-	return sum;
-}
-
 FIXTURE(flush)
 {
 	struct object o;

@@ -276,6 +276,26 @@ uint64_t rss_pages(void)
 	return (status_kib("RssFile:") + status_kib("RssShmem:")) / 4;
 }
 
+long shootdowns(void)
+{
+	char line[4096], *p, *end;
+	long sum = 0, v;
+	FILE *f = fopen("/proc/interrupts", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		p = strstr(line, "TLB:");
+		for (p = p ? p + 4 : NULL; p; p = end) {
+			v = strtol(p, &end, 10);
+			if (end == p)
+				break;
+			sum += v;
+		}
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
 #define PARAMS "/sys/module/greenstk/parameters/"
 
 bool write_param(const char *name, const char *value)

@@ -69,6 +69,7 @@ int touch_signal(volatile char *p, bool write);
 /* si_code of that signal. */
 extern volatile int touch_code;
 
+long shootdowns(void);			/* interrupts of all CPUs for TLB flushes so far */
 uint64_t rss_pages(void);		/* file + shmem pages of this process */
 bool write_param(const char *name, const char *value);
 bool read_param(const char *name, char *value, size_t size);

@@ -18,12 +18,22 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "inject.h"
 #include "kselftest_harness.h"
 #include "object.h"
 
-#define NR 64
+/*
+ * Only the pages of the first windows or slots are written to: they are freed first,
+ * and few enough that the emulator's small TLB holds them all. A miss would find a
+ * hole, and the writer would wait in its fault until all is over.
+ */
+#define NR 32
+#define WRITTEN 2
+#define WINDOW (8 * PAGE)
+#define ROUNDS 20
+#define MANY 2		/* flushes of a call whose portions are small, at least */
 #define SHORT (2 * PAGE)
 #define LONG (6 * PAGE)
 #define STRANGER_PAGES 256
@@ -38,6 +48,15 @@ FIXTURE(stale)
 	pthread_t writer, zapper;
 };
 
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* Writes one word in each scratch page, over and over: its CPU keeps the translations. */
 static void *write_scratch(void *arg)
 {
@@ -45,11 +64,23 @@ static void *write_scratch(void *arg)
 	unsigned long n = 0;
 	int w, p;
 
-	while (!atomic_load_explicit(&self->stop, memory_order_relaxed))
-		for (w = 0; w < NR; w++)
+	pin(1);
+	while (!atomic_load_explicit(&self->stop, memory_order_relaxed)) {
+		for (w = 0; w < WRITTEN; w++)
 			for (p = 3; p <= 6; p++)
 				*(volatile unsigned long *)(window_base(&self->o, w) - p * PAGE + 512) = ++n;
+		atomic_fetch_add_explicit(&self->passes, 1, memory_order_relaxed);
+	}
 	return NULL;
+}
+
+/* The writer has a translation of each page now, and will not stop at a hole. */
+static void wait_for_writer(FIXTURE_DATA(stale) *self)
+{
+	unsigned long passes = atomic_load(&self->passes);
+
+	while (atomic_load(&self->passes) < passes + 2)
+		sched_yield();
 }
 
 static sigjmp_buf gone;
@@ -67,6 +98,7 @@ static void *write_slots(void *arg)
 	volatile int round = 0;
 	int w, p;
 
+	pin(1);
 	while (!atomic_load(&self->stop)) {
 		if (sigsetjmp(gone, 1) || round == atomic_load(&self->round)) {
 			sched_yield();
@@ -74,8 +106,8 @@ static void *write_slots(void *arg)
 		}
 		round++;
 		while (!atomic_load_explicit(&self->stop, memory_order_relaxed)) {
-			for (w = 0; w < NR; w++)
-				for (p = 1; p <= 6; p++)
+			for (w = 0; w < WRITTEN; w++)
+				for (p = 3; p <= 6; p++)
 					*(volatile unsigned long *)(self->at[w] - p * PAGE + 512) = ++n;
 			atomic_fetch_add_explicit(&self->passes, 1, memory_order_relaxed);
 		}
@@ -86,7 +118,10 @@ static void *write_slots(void *arg)
 FIXTURE_SETUP(stale)
 {
 	signal(SIGBUS, on_bus);
-	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ .nr_windows = NR }));
+	pin(0);
+	/* The emulator flushes all for a page near a huge one: no huge page anywhere. */
+	ASSERT_EQ(0, prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
+	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ .nr_windows = NR, .window_bytes = WINDOW, .guard_bytes = PAGE }));
 }
 
 FIXTURE_TEARDOWN(stale)
@@ -99,14 +134,17 @@ FIXTURE_TEARDOWN(stale)
 	object_close(&self->o);
 }
 
-/* The call, with portions as small as can be. */
-static int small_portions(struct object *o, unsigned long cmd, void *e, uint32_t nr, uint32_t size, uint32_t *done)
+/* The call, with portions as small as can be: @flushes grows by what the writer saw of them. */
+static int small_portions(struct object *o, unsigned long cmd, void *e, uint32_t nr, uint32_t size,
+			  uint32_t *done, long *flushes)
 {
+	long before = shootdowns();
 	int err;
 
 	inject_pages(0, -1, true);
 	err = batch(o, cmd, e, nr, size, 0, done);
 	inject_stop(-1);
+	*flushes += inject_available() ? shootdowns() - before : MANY;
 	return err;
 }
 
@@ -125,10 +163,11 @@ TEST_F_TIMEOUT(stale, scratch_pages_go_after_the_flush, 240)
 {
 	struct greenstk_switch e[NR];
 	uint32_t done;
+	long flushes = 0;
 	int round, i;
 
 	ASSERT_EQ(0, pthread_create(&self->writer, NULL, write_scratch, self));
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < ROUNDS; round++) {
 		uint64_t parked[NR];
 
 		/* Long stacks are parked; the writer refills the pages below a short one. */
@@ -144,7 +183,8 @@ TEST_F_TIMEOUT(stale, scratch_pages_go_after_the_flush, 240)
 		}
 		for (i = 0; i < NR; i++)
 			e[i] = (struct greenstk_switch){ .window = i, .out_bytes = SHORT, .eager_pages = EAGER, .handle_in = parked[i] };
-		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_SWITCH, e, NR, sizeof(e[0]), &done));
+		wait_for_writer(self);
+		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_SWITCH, e, NR, sizeof(e[0]), &done, &flushes));
 		ASSERT_EQ(NR, done);
 		for (i = 0; i < NR; i++) {
 			ASSERT_EQ(0, e[i].result);
@@ -152,30 +192,35 @@ TEST_F_TIMEOUT(stale, scratch_pages_go_after_the_flush, 240)
 		}
 		ASSERT_TRUE(stranger_is_clean());
 	}
+	/* Else the portions were large, or the writer stood still: nothing was tested. */
+	EXPECT_GE(flushes, ROUNDS * MANY);
 }
 
 TEST_F_TIMEOUT(stale, reclaimed_pages_go_after_the_flush, 240)
 {
 	struct greenstk_reclaim e[NR];
 	uint32_t done;
+	long flushes = 0;
 	int round, i;
 
 	ASSERT_EQ(0, pthread_create(&self->writer, NULL, write_scratch, self));
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < ROUNDS; round++) {
 		for (i = 0; i < NR; i++) {
 			paint(window_base(&self->o, i), LONG, i);
 			e[i] = (struct greenstk_reclaim){ .window = i, .keep_bytes = SHORT };
 		}
-		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_RECLAIM, e, NR, sizeof(e[0]), &done));
+		wait_for_writer(self);
+		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_RECLAIM, e, NR, sizeof(e[0]), &done, &flushes));
 		ASSERT_TRUE(stranger_is_clean());
 	}
+	/* Else the portions were large, or the writer stood still: nothing was tested. */
+	EXPECT_GE(flushes, ROUNDS * MANY);
 }
 
 /* New slots, and a writer that has their translations. Return: 0 or an error. */
 static int fill_slots(FIXTURE_DATA(stale) *self, uint64_t *handle)
 {
 	struct greenstk_populate p[NR] = { 0 };
-	unsigned long passes;
 	uint32_t done, i;
 
 	for (i = 0; i < NR; i++)
@@ -188,10 +233,8 @@ static int fill_slots(FIXTURE_DATA(stale) *self, uint64_t *handle)
 		handle[i] = p[i].handle;
 		self->at[i] = self->o.map + p[i].slot_offset + LONG;
 	}
-	passes = atomic_load(&self->passes);
 	atomic_fetch_add(&self->round, 1);
-	while (atomic_load(&self->passes) < passes + 2)
-		sched_yield();
+	wait_for_writer(self);
 	return 0;
 }
 
@@ -200,17 +243,20 @@ TEST_F_TIMEOUT(stale, dropped_pages_go_after_the_flush, 240)
 	struct greenstk_drop e[NR];
 	uint64_t handle[NR];
 	uint32_t done;
+	long flushes = 0;
 	int round, i;
 
 	ASSERT_EQ(0, pthread_create(&self->writer, NULL, write_slots, self));
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < ROUNDS; round++) {
 		ASSERT_EQ(0, fill_slots(self, handle));
 		for (i = 0; i < NR; i++)
 			e[i] = (struct greenstk_drop){ .handle = handle[i] };
-		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_DROP, e, NR, sizeof(e[0]), &done));
+		ASSERT_EQ(0, small_portions(&self->o, GREENSTK_DROP, e, NR, sizeof(e[0]), &done, &flushes));
 		ASSERT_EQ(NR, done);
 		ASSERT_TRUE(stranger_is_clean());
 	}
+	/* Else the portions were large, or the writer stood still: nothing was tested. */
+	EXPECT_GE(flushes, ROUNDS * MANY);
 }
 
 /* Gives back every window's pages: also those that a SWITCH has just put there. */
@@ -237,7 +283,7 @@ TEST_F_TIMEOUT(stale, parked_pages_that_are_zapped_go_after_the_flush, 240)
 
 	ASSERT_EQ(0, pthread_create(&self->writer, NULL, write_slots, self));
 	ASSERT_EQ(0, pthread_create(&self->zapper, NULL, zap_windows, self));
-	for (round = 0; round < 40; round++) {
+	for (round = 0; round < ROUNDS; round++) {
 		ASSERT_EQ(0, fill_slots(self, handle));
 		for (i = 0; i < NR; i++)
 			e[i] = (struct greenstk_switch){ .window = i, .eager_pages = EAGER, .handle_in = handle[i] };

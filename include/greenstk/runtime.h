@@ -40,6 +40,7 @@ struct gstk_config {
 	uint64_t pack_idle_ns;	 /**< an image idle for so long is packed; default 30 s */
 	int dump_signal;	 /**< signal that prints all tasks; default SIGQUIT; -1: none */
 	size_t main_stack;	 /**< stack of the main task; default 1 MiB */
+	uint64_t stuck_report_ns;/**< print a worker that gets back from no task for so long; 0: do not */
 };
 
 /**

@@ -59,6 +59,8 @@ struct gstk_stats {
 	uint64_t window_wait_p50_ns;/**< half of these waits were no longer; to a quarter of an octave */
 	uint64_t window_wait_p99_ns;
 	uint64_t hog_victims;	    /**< of these waits, those longer than the quantum of 1 ms */
+	uint64_t stuck_workers;	    /**< times that a worker got back from no task for 10 ms or more */
+	uint64_t stuck_max_ns;	    /**< the longest of these times seen */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -130,6 +130,7 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	ENV("GREENSTK_EVICT_IDLE_NS", evict_idle_ns);
 	ENV("GREENSTK_PACK_IDLE_NS", pack_idle_ns);
 	ENV("GREENSTK_MAIN_STACK", main_stack);
+	ENV("GREENSTK_STUCK_REPORT_NS", stuck_report_ns);
 #undef ENV
 	if (signal_from_env(&c->dump_signal))
 		return -EINVAL;

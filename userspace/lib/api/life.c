@@ -8,6 +8,7 @@
 #include "debug/dump_signal.h"
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
+#include "debug/stuck_report.h"
 #include "park/calibrate.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
@@ -54,6 +55,7 @@ int gstk__life_init(void)
 		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
 					  gstk__config.resident_budget);
 	gstk__deadlock_report_init(gstk__config.flags & GSTK_DEADLOCK_CONTINUE);
+	gstk__stuck_report_init(gstk__config.stuck_report_ns);
 	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
 		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
 	return err;
@@ -63,6 +65,7 @@ void gstk__life_fini(void)
 {
 	gstk__dump_signal_fini();
 	gstk__deadlock_report_fini();
+	gstk__stuck_report_fini();
 	gstk__overflow_fini();
 	gstk__sweeper_stop();
 	if (gstk__poller)

@@ -12,6 +12,7 @@
 #include "park/calibrate.h"
 #include "park/copy.h"
 #include "park/sweep.h"
+#include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 #include "wait/fd.h"
@@ -71,6 +72,7 @@ int gstk_stats(struct gstk_stats *out)
 	st.window_waits = gstk__waits_total();
 	st.window_wait_p50_ns = gstk__waits_percentile_ns(50);
 	st.window_wait_p99_ns = gstk__waits_percentile_ns(99);
+	gstk__stuck_counts(&st.stuck_workers, &st.stuck_max_ns);
 	gstk__arena_stats(&arena);
 	st.size = out->size;
 	st.workers = s->nr;
@@ -125,7 +127,8 @@ int gstk_info(int fd)
 	STAT(trims); STAT(trim_calls); STAT(trim_bytes); STAT(sweeps); STAT(timers); STAT(polls);
 	STAT(events); STAT(cancels); STAT(quantum_expiries); STAT(image_arena_bytes); STAT(window_wait_max_ns);
 	STAT(task_bytes); STAT(fd_bytes); STAT(window_bytes); STAT(window_waits);
-	STAT(window_wait_p50_ns); STAT(window_wait_p99_ns); STAT(hog_victims);
+	STAT(window_wait_p50_ns); STAT(window_wait_p99_ns); STAT(hog_victims); STAT(stuck_workers);
+	STAT(stuck_max_ns);
 #undef STAT
 #undef LINE
 	return 0;

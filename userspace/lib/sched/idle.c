@@ -10,6 +10,7 @@
 #include <greenstk/base.h>
 
 #include "host/host.h"
+#include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
@@ -211,6 +212,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	now = gstk__now_ns();
 	gstk__refresh_clock(w, now);
 	run_timers(now);
+	gstk__stuck_look(w, now);
 	/* Whoever leaves the poller hands its timers and events to another sleeper. */
 	if (poller && !s->alone && atomic_load(&s->sleeping) && gstk__work_visible(w))
 		gstk__wake_idle(w);

@@ -10,6 +10,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
+#include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 
@@ -17,6 +18,7 @@ const struct gstk__poller *gstk__poller;
 uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle);
 
 #define POLL_PICKS 61u /* the most picks between two looks at poller, timers and injected work ... */
+#define OVERDUE_NS 1000000u /* then a timer's worker has had its chance */
 #define POLL_NS	   100000u /* ... that is, not so many when tasks run for long */
 
 void gstk__refresh_clock(struct gstk__worker *w, uint64_t now)
@@ -245,9 +247,14 @@ static void poll_all(struct gstk__worker *w)
 
 	gstk__refresh_clock(w, now);
 	schedule_poll(w, now);
-	atomic_store_explicit(&w->beat, w->picks, memory_order_relaxed);
 	w->batch++;
 	gstk__timer_wheel_advance(&gstk__timer_wheels[w->index], now);
+	if (!gstk__sched.alone) {
+		/* Of a worker that is stuck: its timers are overdue. One wheel a time. */
+		w->other_wheel = (w->other_wheel + 1) % gstk__sched.nr;
+		gstk__timer_wheel_advance(&gstk__timer_wheels[w->other_wheel], now - OVERDUE_NS);
+		gstk__stuck_look(w, now);
+	}
 	if (gstk__poller) {
 		int n = gstk__poller->poll(0);
 

@@ -64,6 +64,7 @@ struct gstk__worker {
 	uint32_t pinned, pinned_tail; /* list of pinned tasks to run */
 	uint32_t spin_ns;	  /* how long searching has paid lately */
 	uint32_t watched;	  /* pinned task that it spins on: watch.c */
+	uint32_t other_wheel;	  /* whose overdue timers it looks at next */
 	uint32_t watch_worker;	  /* what a thief watches: see loop.c */
 	uint64_t watch_what, watch_since;
 	uint32_t rng;
@@ -77,7 +78,6 @@ struct gstk__worker {
 	_Atomic uint32_t next __attribute__((aligned(64))); /* next-to-run slot */
 	_Atomic uint32_t inbox;	      /* pinned tasks, newest first, by ->next */
 	_Atomic uint32_t futex;	      /* 1 while it sleeps on it */
-	_Atomic uint64_t beat;	      /* picks, for those who look whether it is stuck */
 	struct gstk__waits waits; /* for windows; read by others */
 	uint32_t longest_wait;
 	void *signal_stack;

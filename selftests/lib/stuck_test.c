@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/* A worker that does not get back from a task: what it holds is taken over by the others, and told. */
+#include <sys/socket.h>
+
+#include "report_test.h"
+
+static _Atomic bool stuck, back;
+static bool keep_busy; /* the other worker has work all the time: it is never idle */
+static gstk_timer *timer;
+static gstk_chan *ran;
+
+#define STUCK_MS 600u
+
+/* The kernel's, not ours: the worker's thread sleeps with the task on it. */
+static void sleep_with_the_worker(void)
+{
+	atomic_store(&stuck, true);
+	usleep(STUCK_MS * 1000);
+	atomic_store(&back, true);
+}
+
+static void *child(void *arg)
+{
+	uint64_t me = (uint64_t)(uintptr_t)arg;
+
+	CHECK_EQ(gstk_chan_send(ran, &me), 0);
+	return NULL;
+}
+
+/* On worker 1: arms a timer in its wheel, fills its queues and its next-to-run slot, and is stuck. */
+static void *culprit(void *arg)
+{
+	CHECK_EQ(gstk_timer_set(timer, gstk_now() + 30 * MS, 0), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		CHECK_EQ(gstk_go(child, (void *)(uintptr_t)i), 0);
+	sleep_with_the_worker();
+	return NULL;
+}
+
+static void *busy(void *arg)
+{
+	while (!atomic_load(&back))
+		gstk_yield();
+	return NULL;
+}
+
+static gstk_task *pinned(gstk_fn fn, unsigned int worker, const char *name)
+{
+	struct gstk_spawn_opts opts = { .size = sizeof(opts), .flags = GSTK_PINNED, .worker = worker, .name = name };
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, fn, NULL, &opts), 0);
+	return t;
+}
+
+static void *reader(void *arg)
+{
+	char c;
+
+	CHECK_EQ(gstk_read((int)(intptr_t)arg, &c, 1), 1);
+	CHECK(!atomic_load(&back));
+	return NULL;
+}
+
+static void *writer_thread(void *arg)
+{
+	while (!atomic_load(&stuck))
+		usleep(1000);
+	usleep(30000);
+	CHECK_EQ(write((int)(intptr_t)arg, "x", 1), 1);
+	return NULL;
+}
+
+/* The main task runs on worker 0, pinned helpers keep it busy or not. */
+static void *taken_over(void *arg)
+{
+	struct gstk_stats s = { .size = sizeof(s) };
+	gstk_task *b = NULL, *c, *r;
+	pthread_t thread;
+	uint64_t v;
+	int fds[2];
+
+	CHECK_EQ(gstk_timer_create(&timer), 0);
+	CHECK_EQ(gstk_chan_create(&ran, sizeof(uint64_t), 8), 0);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	r = start(reader, (void *)(intptr_t)fds[0]);
+	settle();
+	CHECK_EQ(pthread_create(&thread, NULL, writer_thread, (void *)(intptr_t)fds[1]), 0);
+	if (keep_busy)
+		b = pinned(busy, 0, "busy");
+	c = pinned(culprit, 1, "culprit");
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(gstk_chan_recv(ran, &v), 0);
+	CHECK(!atomic_load(&back));
+	CHECK_EQ(gstk_chan_recv(gstk_timer_chan(timer), &v), 0);
+	CHECK(!atomic_load(&back));
+	finish(r);
+	CHECK(!atomic_load(&back));
+	finish(c);
+	if (b)
+		finish(b);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	gstk_timer_destroy(timer);
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK(s.stuck_workers >= 1);
+	CHECK(s.stuck_max_ns >= STUCK_MS * MS / 2);
+	return NULL;
+}
+
+/* The main task must not be the one that the culprit's worker runs: it is pinned to worker 0. */
+static void *host(void *arg)
+{
+	finish(pinned(taken_over, 0, "host"));
+	return NULL;
+}
+
+static void run_two_workers(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .stuck_report_ns = 100 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(host, NULL, NULL, &config), 0);
+}
+
+TEST(an_idle_worker_takes_over_queues_timers_and_sockets)
+{
+	ASSERT_EQ(in_child(run_two_workers), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("greenstk: worker 1 does not get back from task"));
+	ASSERT_TRUE(reported("\"culprit\" for "));
+	if (!access("/proc/self/syscall", R_OK))
+		ASSERT_TRUE(reported("in system call "));
+}
+
+TEST(a_busy_worker_takes_over_queues_timers_and_sockets)
+{
+	keep_busy = true;
+	ASSERT_EQ(in_child(run_two_workers), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("\"culprit\" for "));
+}
+
+static void *at_peace(void *arg)
+{
+	struct gstk_stats s = { .size = sizeof(s) };
+
+	gstk_sleep(50 * MS); /* nobody runs: nobody is stuck */
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK_EQ(s.stuck_workers, 0);
+	return NULL;
+}
+
+TEST(idle_workers_are_not_stuck)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
+
+	alarm(60);
+	ASSERT_EQ(gstk_main(at_peace, NULL, NULL, &config), 0);
+}
+
+TEST_HARNESS_MAIN

@@ -153,9 +153,11 @@ WAIT_TEST(join_until_times_out_and_leaves_the_task_joinable)
 }
 
 static gstk_task *victim;
+static _Atomic int joining;
 
 static void *join_victim(void *arg)
 {
+	atomic_store(&joining, 1);
 	return (void *)(long)gstk_join(victim, NULL);
 }
 
@@ -165,7 +167,10 @@ WAIT_TEST(a_second_joiner_is_refused_and_a_cancelled_one_withdraws)
 	void *r;
 
 	CHECK_EQ(gstk_spawn(&victim, long_sleep, NULL, NULL), 0);
+	atomic_store(&joining, 0);
 	CHECK_EQ(gstk_spawn(&j, join_victim, NULL, NULL), 0);
+	while (!atomic_load(&joining))
+		gstk_sleep(MS);
 	settle();
 	CHECK_EQ(gstk_join(victim, NULL), -EBUSY);
 	CHECK_EQ(gstk_detach(victim), -EBUSY);

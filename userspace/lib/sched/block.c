@@ -73,6 +73,7 @@ static void window_share(struct gstk__worker *w, struct gstk_task *t)
 
 	win->resident = gstk__task_index(t);
 	win->claim_stamp = gstk__stamp();
+	win->shared_tick = t->tick;
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
 	GSTK__INJECT(share);
 	gstk__state_share(t, true);

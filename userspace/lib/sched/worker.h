@@ -176,12 +176,15 @@ static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t)
 	gstk__gauge(&w->park.n.windows_bound, 1);
 }
 
+#define GSTK__BIND_PATIENCE 10u /* ms that a window which was asked to share waits for who asked */
+
 /* The owner of a shared window is about to run @t. The last one left gets its window for itself again. */
 static inline void gstk__earn_back(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
 {
 	uint64_t owned = GSTK__WIN_OWNED;
 
-	if (__builtin_expect(atomic_load_explicit(&win->nbound, memory_order_relaxed) != 1, 1))
+	if (__builtin_expect(atomic_load_explicit(&win->nbound, memory_order_relaxed) != 1, 1) ||
+	    w->tick - win->shared_tick < GSTK__BIND_PATIENCE)
 		return;
 	GSTK__INJECT(earn_back);
 	/* An inbox that is not empty holds somebody who has been bound meanwhile. */

@@ -51,7 +51,7 @@ struct gstk__window {
 	uint32_t flags;
 	uint32_t next_free;
 	uint32_t resident_ready; /* the resident is runnable: it may go on for its quantum */
-	uint32_t spare;
+	uint32_t shared_tick;	 /* when its only task was asked to share it */
 	void *map;	    /* private windows: their mapping */
 	size_t map_size;
 } __attribute__((aligned(64)));

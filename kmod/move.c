@@ -452,7 +452,7 @@ void gsk_flush_end(struct gsk_space *space, struct vm_area_struct *vma, unsigned
  *
  * Write-protecting a range flushes all of it when another batch of changes is
  * pending, for it cannot know what that one deferred; in an empty range that is
- * all it does. CPUs that only keep the mm are not disturbed.
+ * all it does.
  */
 void gsk_flush_range_end(struct gsk_space *space, unsigned long pgoff, unsigned long nr)
 {

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Stacks that move at random: every task fills its frames with a pattern, then yields, sleeps,
- * takes a mutex, spawns and joins
- * children, cancels and is cancelled, and checks its frames after every park. Prints the
- * seed; ends with KTAP.
+ * Stacks that move at random: every task fills its frames with a pattern, then yields, sleeps, takes
+ * locks, sends, receives and selects, reads and writes sockets, spawns and joins children, cancels and is
+ * cancelled, and checks its frames after every park. No message and no byte may get lost. Prints the seed
+ * and what was done; ends with KTAP.
  *
- *	moves [seed [seconds [tasks]]]     workers, windows, forced eviction: GREENSTK_* environment
+ *	moves [seed [seconds [tasks [evictions]]]]
+ *
+ * With @evictions tasks only yield, and it goes on until there were so many. Workers, windows, forced
+ * eviction: GREENSTK_* environment.
  */
 #include <errno.h>
 #include <greenstk.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-static uint64_t stop_at_ns;
-static _Atomic uint64_t checks, children, canceled, wrong;
+static uint64_t stop_at_ns, want_evictions;
+static _Atomic bool over;
+static _Atomic uint64_t checks, children, canceled, wrong, duels;
 static int nr_tasks = 2000;
 static gstk_mutex mutex = GSTK_MUTEX_INIT;
 static volatile int inside; /* the mutex */
@@ -52,6 +58,176 @@ static void *waits_for_ever(void *arg)
 	return arg;
 }
 
+/* ---- channels: of three element sizes, with and without a buffer ---- */
+
+#define CHANS 6
+static gstk_chan *chan[CHANS];
+static const size_t elem_size[CHANS] = { 8, 8, 24, 24, 700, 700 };
+static _Atomic uint64_t chan_sent, chan_received;
+
+static void fill(char *p, size_t n, uint64_t tag)
+{
+	for (size_t i = 0; i < n; i += 4)
+		memcpy(p + i, &(uint32_t){ (uint32_t)(tag + i) }, 4);
+}
+
+static void check_message(const char *p, size_t n)
+{
+	uint32_t tag, v;
+
+	memcpy(&tag, p, 4);
+	for (size_t i = 0; i < n; i += 4) {
+		memcpy(&v, p + i, 4);
+		if (v != tag + (uint32_t)i)
+			wrong++;
+	}
+	chan_received++;
+}
+
+static void met(int err)
+{
+	if (err == -ECANCELED) {
+		gstk_cancel_clear();
+		canceled++;
+	} else if (err && err != -ETIMEDOUT) {
+		wrong++;
+	}
+}
+
+static __attribute__((noinline)) void use_channel(struct rng *r)
+{
+	uint32_t c = rnd(r) % CHANS;
+	char elem[700];
+	int err;
+
+	if (rnd(r) % 2) {
+		fill(elem, elem_size[c], rnd(r));
+		err = gstk_chan_send_until(chan[c], elem, gstk_now() + rnd(r) % 2000000);
+		if (!err)
+			chan_sent++;
+	} else {
+		err = gstk_chan_recv_until(chan[c], elem, gstk_now() + rnd(r) % 2000000);
+		if (!err)
+			check_message(elem, elem_size[c]);
+	}
+	met(err);
+}
+
+static __attribute__((noinline)) void use_select(struct rng *r)
+{
+	struct gstk_case cases[3];
+	char elem[3][24];
+	int i;
+
+	for (uint32_t k = 0; k < 3; k++) {
+		uint32_t c = (k + rnd(r)) % 4, send = rnd(r) % 2;
+
+		fill(elem[k], elem_size[c], rnd(r));
+		cases[k] = (struct gstk_case){ .chan = chan[c], .elem = elem[k], .op = send ? GSTK_CASE_SEND : GSTK_CASE_RECV };
+	}
+	i = gstk_select(cases, 3, gstk_now() + rnd(r) % 2000000);
+	if (i < 0) {
+		met(i);
+	} else if (cases[i].op == GSTK_CASE_SEND) {
+		chan_sent++;
+	} else {
+		check_message(elem[i], cases[i].chan == chan[0] || cases[i].chan == chan[1] ? 8 : 24);
+	}
+}
+
+/* ---- sockets: a byte that is read is written again ---- */
+
+#define PAIRS 4
+static int pair[PAIRS][2];
+static _Atomic uint64_t trips;
+
+static __attribute__((noinline)) void use_socket(struct rng *r)
+{
+	uint32_t p = rnd(r) % PAIRS;
+	char c;
+	ssize_t n = gstk_read_until(pair[p][0], &c, 1, gstk_now() + rnd(r) % 2000000);
+
+	if (n != 1) {
+		met(n < 0 ? (int)n : -EIO);
+		return;
+	}
+	trips++;
+	while ((n = gstk_write(pair[p][1], &c, 1)) == -ECANCELED)
+		gstk_cancel_clear();
+	if (n != 1)
+		wrong++;
+}
+
+static gstk_rwlock rwlock = GSTK_RWLOCK_INIT;
+static volatile int writers;
+
+static __attribute__((noinline)) void use_rwlock(struct rng *r)
+{
+	bool write = rnd(r) % 4 == 0;
+	int err = write ? gstk_rwlock_write_lock(&rwlock) : gstk_rwlock_read_lock(&rwlock);
+
+	if (err) {
+		met(err);
+		return;
+	}
+	if (writers || (write && writers++))
+		wrong++;
+	if (rnd(r) % 8 == 0)
+		gstk_yield();
+	if (write)
+		writers--;
+	if (write ? gstk_rwlock_write_unlock(&rwlock) : gstk_rwlock_read_unlock(&rwlock))
+		wrong++;
+}
+
+/* ---- a cancel that comes just when its task goes to wait ---- */
+
+struct duel {
+	_Atomic int ready, seen;
+};
+#define ROUNDS 40
+
+static void *cancelled_often(void *arg)
+{
+	struct duel *d = arg;
+
+	for (int i = 1; i <= ROUNDS; i++) {
+		d->ready = i;
+		if (gstk_sem_wait(&never) != -ECANCELED)
+			wrong++;
+		gstk_cancel_clear();
+		d->seen = i;
+	}
+	return NULL;
+}
+
+/* One cancel a wait: one that is lost leaves both of them waiting for ever. */
+static __attribute__((noinline)) void duel(struct rng *r)
+{
+	struct duel *d = calloc(1, sizeof(*d));
+	gstk_task *t;
+
+	if (!d || gstk_spawn(&t, cancelled_often, d, NULL)) {
+		free(d);
+		return;
+	}
+	for (int i = 1; i <= ROUNDS; i++) {
+		for (int spin = 0; d->ready < i; spin++)
+			if (spin > 200)
+				gstk_yield();
+		for (uint32_t pause = rnd(r) % 64; pause; pause--)
+			__asm__ volatile("");
+		gstk_cancel(t);
+		for (int spin = 0; d->seen < i; spin++)
+			if (spin > 200)
+				gstk_yield();
+	}
+	while (gstk_join(t, NULL) == -ECANCELED)
+		gstk_cancel_clear();
+	duels++;
+	free(d);
+}
+
 static void one_action(struct rng *r)
 {
 	gstk_task *t;
@@ -59,7 +235,11 @@ static void one_action(struct rng *r)
 	uintptr_t tag;
 	int err;
 
-	switch (rnd(r) % 11) {
+	if (want_evictions) {
+		gstk_yield();
+		return;
+	}
+	switch (rnd(r) % 20) {
 	case 0: case 1: case 2:
 		gstk_yield();
 		break;
@@ -129,6 +309,22 @@ static void one_action(struct rng *r)
 		if (err)
 			wrong++;
 		break;
+	case 10: case 11: case 12:
+		use_channel(r);
+		break;
+	case 13: case 14:
+		use_select(r);
+		break;
+	case 15: case 16:
+		use_socket(r);
+		break;
+	case 17:
+		use_rwlock(r);
+		break;
+	case 18:
+		if (rnd(r) % 64 == 0)
+			duel(r);
+		break;
 	default:
 		if (gstk_sleep_until(gstk_now() + 200000) == -ECANCELED)
 			gstk_cancel_clear();
@@ -156,9 +352,47 @@ static void *body(void *arg)
 {
 	struct rng r = { (uintptr_t)arg };
 
-	while (gstk_now() < stop_at_ns)
+	while (!over)
 		frames(&r, (int)(rnd(&r) % 6));
 	return NULL;
+}
+
+static void make_objects(void)
+{
+	for (int i = 0; i < CHANS; i++)
+		if (gstk_chan_create(&chan[i], elem_size[i], i % 2 ? 8 : 0))
+			exit(2);
+	for (int i = 0; i < PAIRS; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]) || write(pair[i][1], "abc", 3) != 3)
+			exit(2);
+}
+
+/* What was sent was received, and every byte is somewhere. */
+static void count_objects(void)
+{
+	char elem[700];
+	unsigned int bytes = 0;
+
+	for (int i = 0; i < CHANS; i++) {
+		while (!gstk_chan_recv_until(chan[i], elem, 0))
+			check_message(elem, elem_size[i]);
+		gstk_chan_destroy(chan[i]);
+	}
+	if (chan_sent != chan_received) {
+		printf("# %llu messages sent, %llu received\n", (unsigned long long)chan_sent,
+		       (unsigned long long)chan_received);
+		wrong++;
+	}
+	for (int i = 0; i < PAIRS; i++) {
+		while (gstk_read_until(pair[i][0], elem, 1, gstk_now()) == 1)
+			bytes++;
+		gstk_close(pair[i][0]);
+		gstk_close(pair[i][1]);
+	}
+	if (bytes != 3 * PAIRS) {
+		printf("# %u bytes of %u are left\n", bytes, 3 * PAIRS);
+		wrong++;
+	}
 }
 
 static void *main_task(void *arg)
@@ -169,6 +403,7 @@ static void *main_task(void *arg)
 	struct rng r = { seed | 1 };
 	uint64_t next = gstk_now() + 1000000000u;
 
+	make_objects();
 	for (int i = 0; i < nr_tasks; i++) {
 		uint64_t s = (uint64_t)rnd(&r) << 32 | rnd(&r) | 1;
 
@@ -177,7 +412,7 @@ static void *main_task(void *arg)
 			wrong++;
 		}
 	}
-	while (gstk_now() < stop_at_ns) {
+	while (want_evictions ? gstk_stats(&st), st.evictions < want_evictions : gstk_now() < stop_at_ns) {
 		gstk_sleep(2000000);
 		for (int k = 0; k < 8; k++) {
 			gstk_task *v = t[rnd(&r) % (uint32_t)nr_tasks];
@@ -192,10 +427,14 @@ static void *main_task(void *arg)
 			next = gstk_now() + 5000000000u;
 		}
 	}
+	over = true;
 	for (int i = 0; i < nr_tasks; i++)
 		if (t[i] && gstk_join(t[i], NULL))
 			wrong++;
+	count_objects();
 	gstk_stats(&st);
+	printf("# %llu messages, %llu bytes through sockets, %llu duels of cancel and wait\n",
+	       (unsigned long long)chan_received, (unsigned long long)trips, (unsigned long long)duels);
 	printf("# %llu checks, %llu children, %llu cancels met, %llu evictions, %llu packs, %llu conflicts\n",
 	       (unsigned long long)checks, (unsigned long long)children, (unsigned long long)canceled,
 	       (unsigned long long)st.evictions, (unsigned long long)st.packs, (unsigned long long)st.conflicts);
@@ -211,6 +450,8 @@ int main(int argc, char **argv)
 
 	if (argc > 3)
 		nr_tasks = atoi(argv[3]);
+	if (argc > 4)
+		want_evictions = strtoull(argv[4], NULL, 0);
 	printf("TAP version 13\n1..1\n# seed %llu, %g s, %d tasks\n", (unsigned long long)seed, seconds, nr_tasks);
 	fflush(stdout);
 	stop_at_ns = gstk_now() + (uint64_t)(seconds * 1e9);

@@ -16,11 +16,17 @@ $(stress-prog): selftests/stress/moves.c $(stress-lib)
 # workers, windows, tasks: at least 100 tasks a window.
 stress-run = GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(2) GREENSTK_WINDOWS=$(3) $(RUN_TESTS) -s stress -v workers-$(2) \
 	-t $$(($(1) * 2 + 120)) "$(stress-prog) $(SEED) $(1) $(4)"
+# Evictions at every yield, until there were so many.
+SOAK_EVICTIONS ?= 34000000
+soak-run = GREENSTK_FORCE_EVICT=1 GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(1) GREENSTK_WINDOWS=$(2) $(RUN_TESTS) \
+	-s soak -v workers-$(1) -t 3600 "$(stress-prog) $(SEED) 0 $(3) $(SOAK_EVICTIONS)"
 .PHONY: stress soak
 stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 2, 8 workers
 	@rc=0; $(call stress-run,$(STRESS_SECONDS),1,2,400) || rc=1; $(call stress-run,$(STRESS_SECONDS),2,4,800) || rc=1; \
 		$(call stress-run,$(STRESS_SECONDS),8,16,2000) || rc=1; exit $$rc
-soak: $(stress-prog)  ## the same for ten minutes
+soak: $(stress-prog)  ## the same for ten minutes, then 10^8 evictions (SOAK_EVICTIONS= for each of 1, 2, 8 workers)
 	+@$(MAKE) --no-print-directory stress STRESS_SECONDS=200
+	@rc=0; $(call soak-run,1,2,400) || rc=1; $(call soak-run,2,4,800) || rc=1; $(call soak-run,8,16,2000) || rc=1; \
+		grep -h evictions $(TOP_O)/logs/stress.*/*.log $(TOP_O)/logs/soak.*/*.log | grep children; exit $$rc
 
 check: stress

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The tables "Events" of uapi.rst and "Hazards" of testing-kernels.rst name a test for each row
-# ("suite: test"): each must exist, in selftests/uapi or selftests/vm, and no row may go without.
+# The tables "Events" of uapi.rst, "Hazards" of testing-kernels.rst and "Hazards of the runtime" of
+# testing.rst name a test for each row ("suite: test"): each must exist, in selftests/uapi, vm or lib,
+# and no row may go without.
 # A row of "Events" holds on every kernel, so its test may be no skip of skips.list. The table
 # "Planted bugs" is mutations.list: the same names, kernels and suites.
 set -u
@@ -11,10 +12,10 @@ my ($bad, %tests) = (0);
 sub complain { print "@_\n"; $bad = 1 }
 sub slurp { my ($f) = @_; open my $h, '<', $f or return ''; local $/; return <$h> }
 
-for my $f (glob('selftests/{uapi,vm}/*_test.c')) {
+for my $f (glob('selftests/{uapi,vm,lib}/*_test.c')) {
 	my ($suite) = $f =~ m{(\w+)_test\.c$};
 	my $t = slurp($f);
-	$tests{$suite}{$1} = $f while $t =~ /^TEST(?:_F|_F_TIMEOUT|_F_SIGNAL)?\((?:\w+,\s*)?(\w+)/mg;
+	$tests{$suite}{$1} = $f while $t =~ /^(?:WAIT_|NOMEM_)?TEST(?:_F|_F_TIMEOUT|_F_SIGNAL)?\((?:\w+,\s*)?(\w+)/mg;
 }
 my %skipped = map { (split)[1] => 1 } grep { /^[^#\s]/ } split /\n/, slurp('selftests/vm/skips.list');
 
@@ -43,7 +44,8 @@ sub table {
 	return @rows;
 }
 
-for (['Documentation/uapi.rst', 'Events', 30], ['Documentation/testing-kernels.rst', 'Hazards', 15]) {
+for (['Documentation/uapi.rst', 'Events', 30], ['Documentation/testing-kernels.rst', 'Hazards', 15],
+     ['Documentation/testing.rst', 'Hazards of the runtime', 20]) {
 	my ($file, $heading, $least) = @$_;
 	my @rows = table($file, $heading);
 	complain("$file: $heading has only " . @rows . " rows") if @rows < $least;

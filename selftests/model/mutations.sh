@@ -33,7 +33,8 @@ while read -r name file from to; do
 	fails transitions "$dir/transitions_test" selftests/model/transitions.list ||
 		fails stress-1 env GREENSTK_WORKERS=1 GREENSTK_WINDOWS=2 "$dir/moves" 1 4 200 ||
 		fails stress-2 env GREENSTK_WORKERS=2 GREENSTK_WINDOWS=4 "$dir/moves" 2 6 400 ||
-		fails stress-4 env GREENSTK_WORKERS=4 GREENSTK_WINDOWS=64 "$dir/moves" 3 15 100
+		fails stress-4 env GREENSTK_WORKERS=4 GREENSTK_WINDOWS=64 "$dir/moves" 3 15 100 ||
+		fails stress-alone env GREENSTK_WORKERS=2 GREENSTK_WINDOWS=4096 "$dir/moves" 4 15 20
 	if [ -n "$by" ]; then echo "ok $n $name is caught by $by"; rm -rf "$dir/build" "$dir/userspace"; else echo "not ok $n $name survives"; bad=1; fi
 done < <(grep -v '^#' "$list")
 echo "1..$n"

@@ -456,7 +456,7 @@ void gsk_flush_end(struct gsk_space *space, struct vm_area_struct *vma, unsigned
  */
 void gsk_flush_range_end(struct gsk_space *space, unsigned long pgoff, unsigned long nr)
 {
-#ifndef GSK_MUTATE_FLUSH
+#if GSK_CAN_FLUSH_RANGE && !defined(GSK_MUTATE_FLUSH)
 	wp_shared_mapping_range(space->inode->i_mapping, pgoff, nr);
 #endif
 	dec_tlb_flush_pending(space->vma->vm_mm);

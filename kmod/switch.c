@@ -391,7 +391,7 @@ static struct gsk_move *alone(struct gsk_buf *buf, u32 n)
 	struct gsk_move *m, *only = NULL;
 	u32 i;
 
-	if (buf->nr_dead || !may_exchange())
+	if (buf->nr_dead || !may_exchange() || !GSK_CAN_FLUSH_RANGE)
 		return NULL;
 	for_each_live(buf, n, i, m) {
 		if (only)

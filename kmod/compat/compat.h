@@ -15,6 +15,9 @@
 #include <linux/leafops.h>
 #endif
 
+/* wp_shared_mapping_range(): there when something else selects it (vmwgfx, in Debian's). */
+#define GSK_CAN_FLUSH_RANGE IS_ENABLED(CONFIG_MAPPING_DIRTY_HELPERS)
+
 /* Unmap and free a range of one VMA; flushes what it cleared. mmap_lock or VMA lock. */
 static inline void gsk_zap_range(struct vm_area_struct *vma, unsigned long addr,
 				 unsigned long size)

@@ -35,8 +35,10 @@ while (<$t>) {
 	my ($name, $v) = ($1, $2);
 	if ($v =~ /^[\d.]+$/) {
 		$target{$name} = $v;
-	} elsif ($v =~ /^(?:([\d.]+)\*)?([a-z]\S*?)(?:\+([\d.]+))?$/) {
-		$target{$name} = ($1 // 1) * $value{$2} + ($3 // 0) if defined $value{$2};
+	} elsif ($v =~ /^(?:([\d.]+)\*)?([a-z][^+]*)(?:\+(\S+))?$/) {
+		my ($times, $of, $plus) = ($1 // 1, $2, $3 // 0);
+		$plus = $value{$plus} unless $plus =~ /^[\d.]+$/;
+		$target{$name} = $times * $value{$of} + $plus if defined $value{$of} && defined $plus;
 	} else {
 		die "$targets:$.: cannot read $v\n";
 	}

@@ -11,7 +11,7 @@
 
 mode=${1:?mode} k=${2:?K} dir=${3:?DIR}
 shift 3
-: "${KO:=}" "${PARAMS:=}" "${SMP:=2}" "${MEM:=1G}" "${LIMIT:=600}" "${APPEND:=}" "${QEMU_ARGS:=}"
+: "${KO:=}" "${PARAMS:=}" "${SMP:=2}" "${MEM:=1G}" "${LIMIT:=1800}" "${APPEND:=}" "${QEMU_ARGS:=}"
 : "${ACCEL:=tcg,thread=multi}" "${CPU:=max,la57=off}"
 mkdir -p "$dir" && dir=$(cd "$dir" && pwd)
 kernel_line "${k%-debug}"

@@ -2,14 +2,17 @@
 # The protocol's models (spin), and what ties them to task/state.h. See Documentation/model.rst.
 model-dir := selftests/model
 model-test := $(O)/test/model/transitions_test
-model-full := wait window,NO_SWEEP,NO_YIELD window,NO_SWEEP window,NO_YIELD join cancel watch
+model-full := wait window,NO_SWEEP,NO_YIELD window,NO_SWEEP window,NO_YIELD join cancel watch \
+	batch,NO_SWEEP batch,ONE_WORKER
 model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RELEASE_WITHOUT_ENQUEUE \
 	window,NO_SWEEP,PLANT_RELEASE_IGNORES_INBOX window,NO_SWEEP,PLANT_OWN_ALWAYS window,NO_YIELD,PLANT_SWEEP_DROPS \
 	window,NO_SWEEP,PLANT_CLAIM_WITHOUT_EVICTING window,NO_SWEEP,PLANT_SOLO_WITH_MATES \
 	window,NO_SWEEP,PLANT_SOLO_IGNORES_INBOX window,NO_SWEEP,PLANT_FREE_IGNORES_INBOX \
 	join,PLANT_LOOK_AFTER_TRY join,PLANT_DETACH_LEAKS \
 	cancel,PLANT_NO_BARRIER watch,PLANT_GIVES_UP_WITHOUT_LOOKING watch,PLANT_GIVES_BLINDLY \
-	watch,PLANT_LOOKS_BEFORE_IT_PUSHES
+	watch,PLANT_LOOKS_BEFORE_IT_PUSHES batch,NO_SWEEP,PLANT_NO_SECOND_LOOK \
+	batch,NO_SWEEP,PLANT_MATE_WITHOUT_ITS_WINDOW batch,NO_SWEEP,PLANT_NOT_QUEUED_AGAIN \
+	batch,NO_SWEEP,PLANT_QUANTUM_BEFORE_IT_RAN batch,ONE_WORKER,PLANT_LETS_GO_TOO_EARLY
 model-run = "$(model-dir)/check-model.sh $(model-test) $(O)/model $(1)"
 
 $(model-test): $(model-dir)/transitions_test.c

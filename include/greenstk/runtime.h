@@ -21,6 +21,16 @@ enum gstk_config_flag {
 	GSTK_NO_SWEEP = 1u << 4,
 	/** When all tasks are blocked for ever: print the report and go on, instead of aborting. */
 	GSTK_DEADLOCK_CONTINUE = 1u << 5,
+	/** With the module: move the pages of every stack that leaves its window, however small (tests).
+	    Environment: GREENSTK_FORCE_REMAP=1. */
+	GSTK_FORCE_REMAP = 1u << 6,
+};
+
+/** What moves stacks besides copying: gstk_config.backend. */
+enum gstk_backend {
+	GSTK_BACKEND_AUTO,   /**< the module when it is there, else copying */
+	GSTK_BACKEND_MODULE, /**< the same; one line on stderr says so when it is missing */
+	GSTK_BACKEND_COPY,   /**< copying only */
 };
 
 /**
@@ -41,6 +51,7 @@ struct gstk_config {
 	int dump_signal;	 /**< signal that prints all tasks; default SIGQUIT; -1: none */
 	size_t main_stack;	 /**< stack of the main task; default 1 MiB */
 	uint64_t stuck_report_ns;/**< print a worker that gets back from no task for so long; 0: do not */
+	uint32_t backend;	 /**< enum gstk_backend; environment: GREENSTK_BACKEND=auto, module or copy */
 };
 
 /**

@@ -61,6 +61,17 @@ struct gstk_stats {
 	uint64_t hog_victims;	    /**< of these waits, those longer than the quantum of 1 ms */
 	uint64_t stuck_workers;	    /**< times that a worker got back from no task for 10 ms or more */
 	uint64_t stuck_max_ns;	    /**< the longest of these times seen */
+	uint64_t tasks_remapped;    /**< gauge: tasks whose pages are in slots of the module */
+	uint64_t bytes_remapped;    /**< gauge: their bytes of stack */
+	uint64_t remaps;	    /**< evictions by moving pages */
+	uint64_t remap_returns;	    /**< restores by moving pages */
+	uint64_t remap_calls;	    /**< system calls for them */
+	uint64_t remap_pack_calls;  /**< system calls to pack straight from slots */
+	uint64_t remap_ahead;	    /**< restores that shared the call of a task that ran before */
+	uint64_t remap_nospace;	    /**< moves refused, done by copying: no room in the parking range */
+	uint64_t remap_nomem;	    /**< the same: no memory */
+	uint64_t remap_quota;	    /**< the same: a cap of the module */
+	uint64_t remap_refused;	    /**< the same: anything else */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

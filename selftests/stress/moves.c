@@ -435,9 +435,12 @@ static void *main_task(void *arg)
 	gstk_stats(&st);
 	printf("# %llu messages, %llu bytes through sockets, %llu duels of cancel and wait\n",
 	       (unsigned long long)chan_received, (unsigned long long)trips, (unsigned long long)duels);
-	printf("# %llu checks, %llu children, %llu cancels met, %llu evictions, %llu packs, %llu conflicts\n",
+	printf("# %llu checks, %llu children, %llu cancels met, %llu evictions, %llu packs, "
+	       "%llu conflicts, %llu remaps in %llu calls, %llu refused\n",
 	       (unsigned long long)checks, (unsigned long long)children, (unsigned long long)canceled,
-	       (unsigned long long)st.evictions, (unsigned long long)st.packs, (unsigned long long)st.conflicts);
+	       (unsigned long long)st.evictions, (unsigned long long)st.packs, (unsigned long long)st.conflicts,
+	       (unsigned long long)(st.remaps + st.remap_returns), (unsigned long long)st.remap_calls,
+	       (unsigned long long)(st.remap_nospace + st.remap_nomem + st.remap_quota + st.remap_refused));
 	free(t);
 	return NULL;
 }

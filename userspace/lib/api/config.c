@@ -12,7 +12,7 @@
 
 #define MAX_WORKERS 256u
 #define KNOWN_FLAGS (GSTK_EMBEDDED | GSTK_NO_SEGV_HANDLER | GSTK_FORCE_EVICT | GSTK_FORCE_PACK | \
-			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE)
+			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE | GSTK_FORCE_REMAP)
 
 struct gstk_config gstk__config;
 
@@ -94,6 +94,23 @@ static bool may_dump_on(int sig)
 	return sig > 0 && sig <= SIGRTMAX && sig != SIGKILL && sig != SIGSTOP && sig != SIGSEGV && sig != SIGBUS;
 }
 
+static int env_backend(struct gstk_config *c)
+{
+	static const char *const names[] = { "auto", "module", "copy" };
+	const char *s = getenv("GREENSTK_BACKEND");
+
+	for (uint32_t i = 0; s && *s && i < sizeof(names) / sizeof(*names); i++) {
+		if (!strcmp(s, names[i])) {
+			c->backend = i;
+			return 0;
+		}
+	}
+	if (!s || !*s)
+		return 0;
+	fprintf(stderr, "greenstk: GREENSTK_BACKEND=%s is none of auto, module, copy\n", s);
+	return -EINVAL;
+}
+
 static int absurd(const char *what, unsigned long long value, const char *limits)
 {
 	fprintf(stderr, "greenstk: %s = %llu makes no sense: %s\n", what, value, limits);
@@ -136,7 +153,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		return -EINVAL;
 	if (env_flag(c, "GREENSTK_FORCE_EVICT", GSTK_FORCE_EVICT) ||
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
-	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP))
+	    env_flag(c, "GREENSTK_FORCE_REMAP", GSTK_FORCE_REMAP) ||
+	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c))
 		return -EINVAL;
 	if (c->flags & GSTK_EMBEDDED)
 		c->workers = 1;
@@ -160,6 +178,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		c->dump_signal = SIGQUIT;
 	if (!c->main_stack)
 		c->main_stack = 1u << 20;
+	if (c->backend > GSTK_BACKEND_COPY)
+		return absurd("backend", c->backend, "one of enum gstk_backend");
 	if (c->workers > MAX_WORKERS)
 		return absurd("workers", c->workers, "1 .. 256");
 	if (c->windows > 1u << 22)

@@ -10,6 +10,7 @@
 #include "debug/sigstack.h"
 #include "debug/stuck_report.h"
 #include "park/calibrate.h"
+#include "park/tier.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
 #include "wait/fd.h"
@@ -51,6 +52,7 @@ int gstk__life_init(void)
 		err = gstk__overflow_init();
 	if (!gstk__calibration.took_ns) /* once a process */
 		gstk__calibrate(&gstk__calibration);
+	gstk__remap_init(gstk__config.flags & GSTK_FORCE_REMAP);
 	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))
 		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
 					  gstk__config.resident_budget);

@@ -15,7 +15,9 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "host/host.h"
+#include "host/module.h"
 #include "park/copy.h"
+#include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/start.h"
 #include "sched/timer.h"
@@ -96,6 +98,7 @@ static void teardown(void)
 	memset(s, 0, sizeof(*s));
 	atomic_store(&s->generation, generation + 1);
 	gstk__annotate_fini(gstk__max_tasks);
+	gstk__remap_fini();
 	gstk__windows_fini();
 	gstk__win_lists_reset();
 	gstk__pack_fini();
@@ -116,6 +119,18 @@ static void stop_threads(uint32_t from)
 		pthread_join(threads[i], NULL);
 		threads[i] = 0;
 	}
+}
+
+/* With or without the module; asked for by name and missing, that is worth a line. */
+static int windows(const struct gstk_config *c)
+{
+	int err;
+
+	gstk__module_unused("copying was asked for (GREENSTK_BACKEND=copy)");
+	err = gstk__windows_init(c->windows, c->window_size, NR_PRIVATE, c->backend != GSTK_BACKEND_COPY);
+	if (!err && c->backend == GSTK_BACKEND_MODULE && !gstk__windows.module)
+		fprintf(stderr, "greenstk: without the module, by copying: %s\n", gstk__module.why);
+	return err;
 }
 
 static int init(const struct gstk_config *config, bool caller_is_worker)
@@ -147,8 +162,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
 	    (err = gstk__arena_init(c.image_bytes)) ||
-	    (err = gstk__windows_init(c.windows, c.window_size, NR_PRIVATE)) ||
-	    (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
+	    (err = windows(&c)) || (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)
 		gstk__timer_wheel_init(&gstk__timer_wheels[i], gstk__now_ns());

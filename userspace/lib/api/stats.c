@@ -8,9 +8,11 @@
 #include <unistd.h>
 #include "api/config.h"
 #include "host/host.h"
+#include "host/module.h"
 #include "debug/machine.h"
 #include "park/calibrate.h"
 #include "park/copy.h"
+#include "park/tier.h"
 #include "park/sweep.h"
 #include "sched/stuck.h"
 #include "sched/timer.h"
@@ -48,6 +50,8 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(claims) SUM(conflicts) SUM(evictions) SUM(restores) SUM(bytes_evicted) SUM(packs) SUM(unpacks)
 	SUM(prefetches) SUM(prefetch_hits) SUM(trims) SUM(trim_calls) SUM(trim_bytes) SUM(sweeps) SUM(polls)
 	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims)
+	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
+	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
 #undef SUM
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
@@ -68,6 +72,8 @@ int gstk_stats(struct gstk_stats *out)
 	GAUGE(bytes_unpacked, bytes_unpacked);
 	GAUGE(windows_bound, windows_bound);
 	GAUGE(windows_shared, windows_shared);
+	GAUGE(tasks_remapped, remapped);
+	GAUGE(bytes_remapped, bytes_remapped);
 #undef GAUGE
 	st.window_waits = gstk__waits_total();
 	st.window_wait_p50_ns = gstk__waits_percentile_ns(50);
@@ -87,6 +93,43 @@ int gstk_stats(struct gstk_stats *out)
 	return 0;
 }
 
+#define LINE(name, value) dprintf(fd, "%s %llu\n", name, (unsigned long long)(value))
+
+/* A break-even, in bytes of stack. */
+static void break_even_line(int fd, const char *name, uint32_t bytes)
+{
+	if (bytes == GSTK__REMAP_NEVER)
+		dprintf(fd, "%s never\n", name);
+	else
+		LINE(name, bytes);
+}
+
+/* What moves stacks, and why it is that. */
+static void backend_lines(int fd)
+{
+	struct greenstk_stat st;
+
+	dprintf(fd, "backend %s\nbackend.reason %s\n", gstk__windows.module ? "module" : "copy", gstk__module.why);
+	if (!gstk__windows.module)
+		return;
+	LINE("calibration.remap_batch_ns", gstk__remap.batch_ns);
+	LINE("calibration.remap_alone_ns", gstk__remap.alone_ns);
+	LINE("calibration.remap_page_ns", gstk__remap.page_ns);
+	break_even_line(fd, "policy.remap_batch_bytes", gstk__remap.batch_bytes);
+	break_even_line(fd, "policy.remap_alone_bytes", gstk__remap.alone_bytes);
+	LINE("policy.eager_pages", gstk__remap.eager_pages);
+	gstk__module_stat(&st);
+	LINE("module.pages", st.pages);
+	LINE("module.handles", st.handles);
+	LINE("module.switches", st.switches);
+	LINE("module.batches", st.batches);
+	LINE("module.flushes", st.flushes);
+	LINE("module.fallback_batches", st.fallback_batches);
+	LINE("module.faults_lazy", st.faults_lazy);
+	LINE("module.reclaimed_pages", st.reclaimed_now);
+	LINE("module.lock_waits", st.lock_waits);
+}
+
 int gstk_info(int fd)
 {
 	struct gstk_stats st = { .size = sizeof(st) };
@@ -95,20 +138,20 @@ int gstk_info(int fd)
 
 	if (err)
 		return err;
-#define LINE(name, value) dprintf(fd, "%s %llu\n", name, (unsigned long long)(value))
 	LINE("config.workers", gstk__config.workers);
 	LINE("config.windows", gstk__windows.nr);
 	LINE("config.window_size", gstk__windows.size);
 	LINE("config.guard_bytes", gstk__windows.guard);
-	dprintf(fd, "config.guards %s\n", gstk__windows.guard_install ? "MADV_GUARD_INSTALL" : "PROT_NONE mappings");
+	dprintf(fd, "config.guards %s\n", gstk__windows.module ? "the module's" : gstk__windows.guard_install ? "MADV_GUARD_INSTALL" : "PROT_NONE mappings");
 	dprintf(fd, "config.membarrier %s\n", gstk__membarrier_missing ? "missing: fences at every park" : "yes");
-	dprintf(fd, "backend copy\ncopy.routine %s\n", gstk__copy_init());
+	dprintf(fd, "copy.routine %s\n", gstk__copy_init());
 	LINE("calibration.copy_hot_ns_per_kib", gstk__calibration.copy_hot_ns_per_kib);
 	LINE("calibration.copy_cold_ns_per_kib", gstk__calibration.copy_cold_ns_per_kib);
 	LINE("calibration.fault_ns", gstk__calibration.fault_ns);
 	LINE("calibration.discard_ns", gstk__calibration.discard_ns);
 	LINE("calibration.discard_many_ns", gstk__calibration.discard_many_ns);
 	LINE("calibration.took_ns", gstk__calibration.took_ns);
+	backend_lines(fd);
 	gstk__machine_print(fd);
 	gstk__sweep_climate(&climate);
 	LINE("policy.evict_cost_ns", climate.evict_ns);
@@ -129,6 +172,9 @@ int gstk_info(int fd)
 	STAT(task_bytes); STAT(fd_bytes); STAT(window_bytes); STAT(window_waits);
 	STAT(window_wait_p50_ns); STAT(window_wait_p99_ns); STAT(hog_victims); STAT(stuck_workers);
 	STAT(stuck_max_ns);
+	STAT(tasks_remapped); STAT(bytes_remapped);
+	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
+	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
 #undef STAT
 #undef LINE
 	return 0;

@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "host/host.h"
+#include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/worker.h"
 
@@ -77,6 +78,9 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 		break;
 	case GSTK__TIER_COPIED:
 		copy(l->scratch, gstk__arena_ptr(t->image), bytes);
+		break;
+	case GSTK__TIER_REMAPPED:
+		gstk__remap_look(t, l->scratch, bytes);
 		break;
 	case GSTK__TIER_PACKED:
 		if (gstk__unpack_image(l->scratch, (uint32_t)used, t->image, base - used))
@@ -201,7 +205,7 @@ bool gstk__look(struct gstk__looker *l, uint32_t index, bool stack, struct gstk_
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
-	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed" };
+	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped" };
 	uint32_t age = (uint32_t)(gstk__now_ns() / 1000000) - k->tick;
 	bool waits = k->state == GSTK__PARKED || k->state == GSTK__OWNED;
 

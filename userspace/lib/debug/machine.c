@@ -60,8 +60,7 @@ static void device_line(int fd)
 	int d = open("/dev/greenstk", O_RDWR | O_CLOEXEC);
 
 	if (d >= 0) {
-		/* Honest until the runtime has that tier: being there is not being used. */
-		dprintf(fd, "kernel.greenstk present, not used by this version\n");
+		dprintf(fd, "kernel.greenstk present\n");
 		close(d);
 		return;
 	}

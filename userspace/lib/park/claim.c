@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include "debug/annotate.h"
 #include "park/copy.h"
+#include "park/tier.h"
 #include "park/tier_pack.h"
 
 int gstk__park_init(struct gstk__park *p)
@@ -36,7 +37,7 @@ static void __attribute__((noreturn, cold)) bad_stack(struct gstk_task *t)
 	abort();
 }
 
-int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
+static inline int evict_copied(struct gstk__park *p, struct gstk_task *t, bool must)
 {
 	char *base = gstk__win_base(t->window), *sp = t->sp;
 	uint32_t used = (uint32_t)(base - sp), image;
@@ -62,6 +63,20 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 	gstk__gauge(&p->n.bytes_copied, used);
 	gstk__gauge(&p->n.resident, -1);
 	return 0;
+}
+
+int gstk__evict_copied(struct gstk__park *p, struct gstk_task *t, bool must)
+{
+	return evict_copied(p, t, must);
+}
+
+int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
+{
+	size_t used = (size_t)(gstk__win_base(t->window) - (char *)t->sp);
+
+	if (__builtin_expect(used >= gstk__remap.alone_bytes && used < GSTK__REMAP_NEVER, 0))
+		return gstk__remap_move(p, t, NULL);
+	return evict_copied(p, t, must);
 }
 
 static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)
@@ -90,6 +105,8 @@ void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 		gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
 		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
 		gstk__packed_free(p->arena, t->image, t->used);
+	} else if (t->tier == GSTK__TIER_REMAPPED) {
+		gstk__remap_forget(p, t);
 	} else if (t->tier == GSTK__TIER_RESIDENT) {
 		gstk__gauge(&p->n.resident, -1);
 	}
@@ -102,6 +119,10 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 	char *sp = base - t->used;
 
 	gstk__win_guard(t->window);
+	if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0)) {
+		gstk__remap_move(p, NULL, t);
+		return;
+	}
 	gstk__annotate_clean(t);
 	if (t->tier == GSTK__TIER_PACKED) {
 		int err = gstk__unpack_image(sp, t->used, t->image, (uintptr_t)sp);
@@ -126,7 +147,11 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 {
 	uint32_t bytes, packed;
-	int err = gstk__pack_image(p->arena, t->image, t->used,
+	int err;
+
+	if (t->tier == GSTK__TIER_REMAPPED)
+		return gstk__remap_pack(p, t);
+	err = gstk__pack_image(p->arena, t->image, t->used,
 				   (uintptr_t)(gstk__win_base(t->window) - t->used), &packed, &bytes);
 
 	if (err)
@@ -143,6 +168,14 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 	return 0;
 }
 
+/* The one that comes is the module's anyway: the other may go with it, in one call. */
+static int exchange(struct gstk__park *p, struct gstk_task *r, struct gstk_task *t)
+{
+	if (gstk__used(r) < gstk__remap.batch_bytes)
+		return gstk__evict(p, r, true);
+	return gstk__remap_move(p, r, t);
+}
+
 int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__window *w = gstk__win(t->window);
@@ -153,7 +186,10 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 		struct gstk_task *r = gstk__task(w->resident);
 
 		if (r->tier == GSTK__TIER_RESIDENT) {
-			err = gstk__evict(p, r, true);
+			if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+				err = exchange(p, r, t);
+			else
+				err = gstk__evict(p, r, true);
 			if (err)
 				return err;
 		}

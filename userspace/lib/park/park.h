@@ -33,13 +33,16 @@ int gstk__park_init(struct gstk__park *p);
 void gstk__park_fini(struct gstk__park *p);
 
 /*
- * RESIDENT -> COPIED. 0, or -ENOMEM (the stack stays); @must uses the emergency block and fails
- * only when that is out as well. A stack pointer outside its window is a broken invariant: abort.
+ * RESIDENT -> COPIED, or REMAPPED where that is cheaper for this one alone. 0, or -ENOMEM (the stack
+ * stays); @must uses the emergency block and fails only when that is out as well. A stack pointer
+ * outside its window is a broken invariant: abort.
  */
 int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must);
-/* COPIED or PACKED -> RESIDENT. The window must hold no other stack. Cannot fail. */
+/* RESIDENT -> COPIED always. */
+int gstk__evict_copied(struct gstk__park *p, struct gstk_task *t, bool must);
+/* COPIED, PACKED or REMAPPED -> RESIDENT. The window must hold no other stack. Cannot fail. */
 void gstk__restore(struct gstk__park *p, struct gstk_task *t);
-/* COPIED -> PACKED; -ENOSPC when it does not pay, -ENOMEM. */
+/* COPIED or REMAPPED -> PACKED; -ENOSPC when it does not pay, -ENOMEM. */
 int gstk__pack(struct gstk__park *p, struct gstk_task *t);
 /* Make t the resident of its shared window: evict the present one, restore t. -ENOMEM. */
 int gstk__claim(struct gstk__park *p, struct gstk_task *t);

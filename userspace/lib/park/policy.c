@@ -38,7 +38,7 @@ enum gstk__action gstk__policy(const struct gstk__climate *c, const struct gstk_
 	if (!s->resident)
 		return s->idle_ms >= scaled(c, c->pack_idle_ms) ? GSTK__PACK : GSTK__KEEP;
 	if (c->residents >= c->min_residents && s->idle_ms >= evict_after(c))
-		return GSTK__EVICT;
+		return c->remap_bytes && s->used >= c->remap_bytes ? GSTK__REMAP : GSTK__EVICT;
 	if (!s->trimmed && s->idle_ms >= trim_after(c))
 		return GSTK__TRIM;
 	return GSTK__KEEP;

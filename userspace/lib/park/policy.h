@@ -13,7 +13,8 @@ enum gstk__action {
 	GSTK__KEEP,  /* leave it where it is */
 	GSTK__TRIM,  /* resident: give back the pages below its stack pointer */
 	GSTK__EVICT, /* resident -> copied */
-	GSTK__PACK,  /* copied -> packed */
+	GSTK__PACK,  /* copied or remapped -> packed */
+	GSTK__REMAP, /* resident -> remapped */
 };
 
 /* What the machine does at present. */
@@ -28,6 +29,7 @@ struct gstk__climate {
 	uint32_t residents;
 	uint32_t pack_ns_per_kb; /* calibrated: what packing and unpacking costs */
 	uint32_t evict_ns;	 /* calibrated: to move a stack of a page out and in again; 0: unknown */
+	uint32_t remap_bytes;	 /* calibrated: stacks of so many bytes are moved by their pages; 0: none */
 	uint32_t trim_ns;	 /* calibrated: to give a page back and fault it in again; 0: unknown */
 };
 

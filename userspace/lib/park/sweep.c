@@ -19,7 +19,9 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "host/lock.h"
+#include "host/module.h"
 #include "park/calibrate.h"
+#include "park/tier.h"
 
 #define BATCH	   128u
 #define BLOCK_SIZE ((size_t)2 << 20)
@@ -40,6 +42,10 @@ static struct {
 
 	struct iovec range[BATCH];
 	uint32_t nr_ranges;
+	/* With the module: instead of ranges, and what moves in this batch. */
+	struct gstk__dead dead[BATCH * 2];
+	struct gstk__move move[BATCH * 2], pack[BATCH * 2];
+	uint32_t nr_dead, nr_moves, nr_packs;
 	uint32_t owned[BATCH * 2]; /* tasks, or windows with the top bit */
 	uint32_t nr_owned;
 } sweep;
@@ -58,6 +64,9 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	sweep.climate.evict_ns = gstk__calibration.copy_cold_ns_per_kib * 4 * 2 + gstk__calibration.fault_ns +
 				 gstk__calibration.discard_many_ns;
 	sweep.climate.trim_ns = gstk__calibration.fault_ns + gstk__calibration.discard_many_ns;
+	sweep.climate.remap_bytes = gstk__remap.batch_bytes;
+	if (gstk__windows.module && sweep.climate.resident_budget > gstk__module.max_pages * 4096 / 2)
+		sweep.climate.resident_budget = gstk__module.max_pages * 4096 / 2; /* its cap is a bus error */
 	sweep.window_cursor = 1;
 	sweep.task_cursor = 1;
 	sweep.soonest_ms = UINT64_MAX;
@@ -96,9 +105,64 @@ static void read_pressure(uint64_t now_ns)
 	sweep.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
 }
 
+static void add_range(char *from, char *to)
+{
+	char *a = (char *)(((uintptr_t)from + 4095) & ~(uintptr_t)4095);
+	char *b = (char *)((uintptr_t)to & ~(uintptr_t)4095);
+	struct iovec *last = sweep.nr_ranges ? &sweep.range[sweep.nr_ranges - 1] : NULL;
+
+	if (a >= b)
+		return;
+	if (last && (char *)last->iov_base + last->iov_len == a) {
+		last->iov_len += (size_t)(b - a);
+		return;
+	}
+	sweep.range[sweep.nr_ranges].iov_base = a;
+	sweep.range[sweep.nr_ranges++].iov_len = (size_t)(b - a);
+}
+
+/* Pages below @sp are dead: all of window @i when it is the end. */
+static void give_back(uint32_t i, char *sp)
+{
+	if (gstk__windows.module)
+		sweep.dead[sweep.nr_dead++] = (struct gstk__dead){ i, sp };
+	else
+		add_range(gstk__win_limit(i), sp);
+}
+
+static char *end_of(uint32_t i)
+{
+	return gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size;
+}
+
+/* The batch's stacks move, with as few calls as they need; what they leave behind goes back. */
+static void flush_moves(struct gstk__park *p)
+{
+	gstk__remap_moves(p, sweep.move, sweep.nr_moves);
+	for (uint32_t i = 0; i < sweep.nr_moves; i++) {
+		struct gstk_task *t = sweep.move[i].out;
+		struct gstk__window *win = gstk__win(t->window);
+
+		if (t->tier == GSTK__TIER_RESIDENT)
+			continue;
+		if ((atomic_load_explicit(&win->word, memory_order_relaxed) & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED)
+			win->resident = 0;
+		if (t->tier == GSTK__TIER_COPIED || win->low != t->tick + 1)
+			give_back(t->window, end_of(t->window));
+	}
+	gstk__remap_packs(p, sweep.pack, sweep.nr_packs);
+	for (uint32_t i = 0; i < sweep.nr_packs; i++)
+		if (sweep.pack[i].err)
+			sweep.pack[i].out->tick = GSTK__TICK_UNPACKABLE;
+	gstk__remap_reclaim(p, sweep.dead, sweep.nr_dead);
+	sweep.nr_dead = sweep.nr_moves = sweep.nr_packs = 0;
+}
+
 /* Give the batch's pages back with one call, then let its owners go. */
 static void flush(struct gstk__park *p)
 {
+	if (gstk__windows.module)
+		flush_moves(p);
 	if (sweep.nr_ranges) {
 		uint64_t bytes = 0;
 
@@ -117,22 +181,6 @@ static void flush(struct gstk__park *p)
 			sweep.ops.enqueue(gstk__task(o));
 	}
 	sweep.nr_ranges = sweep.nr_owned = 0;
-}
-
-static void add_range(char *from, char *to)
-{
-	char *a = (char *)(((uintptr_t)from + 4095) & ~(uintptr_t)4095);
-	char *b = (char *)((uintptr_t)to & ~(uintptr_t)4095);
-	struct iovec *last = sweep.nr_ranges ? &sweep.range[sweep.nr_ranges - 1] : NULL;
-
-	if (a >= b)
-		return;
-	if (last && (char *)last->iov_base + last->iov_len == a) {
-		last->iov_len += (size_t)(b - a);
-		return;
-	}
-	sweep.range[sweep.nr_ranges].iov_base = a;
-	sweep.range[sweep.nr_ranges++].iov_len = (size_t)(b - a);
 }
 
 /*
@@ -171,7 +219,7 @@ static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struc
 	f->resident = t->tier == GSTK__TIER_RESIDENT;
 	f->may_move = true;
 	f->trimmed = f->resident && win->low == t->tick + 1;
-	f->used = f->resident ? 0 : t->used;
+	f->used = f->resident ? (uint32_t)(gstk__win_base(t->window) - (char *)t->sp) : t->used;
 	f->idle_ms = (uint32_t)(p->tick - t->tick);
 }
 
@@ -228,12 +276,17 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		if (action == GSTK__EVICT && gstk__evict(p, r, false) == 0) {
 			if (what & OWNED_WINDOW)
 				win->resident = 0;
-			add_range(gstk__win_limit(i), gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size);
+			give_back(i, end_of(i));
 			sweep.did++;
 			empty++;
 			f.resident = false;
+		} else if (action == GSTK__REMAP) {
+			sweep.move[sweep.nr_moves++] = (struct gstk__move){ .out = r };
+			sweep.did++;
+			warm++;
+			f.resident = false;
 		} else if (action == GSTK__TRIM) {
-			add_range(gstk__win_limit(i), (char *)r->sp);
+			give_back(i, r->sp);
 			win->low = r->tick + 1;
 			f.trimmed = true;
 			sweep.did++;
@@ -245,7 +298,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 	}
 	/* Nothing lives in this block: its guards and page table go, too. */
 	if (empty == nr && !warm && sweep.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
-	    gstk__windows.guard_install) {
+	    gstk__windows.guard_install && !gstk__windows.module) {
 		char *from = gstk__win_limit(first) - gstk__windows.guard;
 
 		gstk__mem_guard_remove(from, BLOCK_SIZE);
@@ -275,7 +328,7 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 	struct gstk__stack_facts f = { .may_move = true };
 	uint32_t window = t->window, what;
 
-	if (t->tier != GSTK__TIER_COPIED || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
+	if ((t->tier != GSTK__TIER_COPIED && t->tier != GSTK__TIER_REMAPPED) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
 	    (t->flags & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
 		return;
 	f.idle_ms = (uint32_t)(p->tick - t->tick);
@@ -288,8 +341,12 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 	if (!what)
 		return;
 	/* Owned: look again, it may be another task by now. */
-	if (t->tier == GSTK__TIER_COPIED && t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
-	    gstk__state_of(gstk__word(t)) <= GSTK__OWNED) {
+	if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
+	    gstk__state_of(gstk__word(t)) <= GSTK__OWNED && t->tier == GSTK__TIER_REMAPPED) {
+		sweep.pack[sweep.nr_packs++] = (struct gstk__move){ .out = t };
+		sweep.did++;
+	} else if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
+		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && t->tier == GSTK__TIER_COPIED) {
 		if (gstk__pack(p, t) == 0)
 			sweep.did++;
 		else
@@ -311,8 +368,8 @@ static void trim_free(struct gstk__park *p)
 		if (win->low == GSTK__LOW_CLEAN)
 			continue;
 		win->low = GSTK__LOW_CLEAN;
-		add_range(gstk__win_limit(i), gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size);
-		if (sweep.nr_ranges >= BATCH - 8)
+		give_back(i, end_of(i));
+		if (sweep.nr_ranges >= BATCH - 8 || sweep.nr_dead >= BATCH)
 			flush(p);
 	}
 	flush(p);

@@ -131,7 +131,7 @@ static void after_commit(struct gstk__worker *w, struct gstk_task *t)
 		__builtin_unreachable();
 	if (gstk__forced_evict && !(t->flags & GSTK__T_PRIVATE) && t->tier == GSTK__TIER_RESIDENT) {
 		gstk__evict(&w->park, t, false);
-		if (gstk__forced_pack && t->tier == GSTK__TIER_COPIED)
+		if (gstk__forced_pack && t->tier != GSTK__TIER_RESIDENT)
 			gstk__pack(&w->park, t);
 	}
 	if (gstk__state_disown(t) == GSTK__ENQUEUE)

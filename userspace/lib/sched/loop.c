@@ -86,6 +86,12 @@ static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window
 	struct gstk_task *t;
 
 	if (win->resident_ready) {
+		if (__builtin_expect(win->flags & GSTK__WIN_NOT_YET, 0)) {
+			win->flags &= ~GSTK__WIN_NOT_YET;
+			win->claim_stamp = gstk__stamp();
+			win->resident_ready = 0;
+			return gstk__task(win->resident);
+		}
 		if (!win->fifo_head || !quantum_over(w, win)) {
 			win->resident_ready = 0;
 			return gstk__task(win->resident);
@@ -120,6 +126,8 @@ static void count_prefetch(struct gstk__worker *w, const struct gstk_task *t)
 static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
 {
 	count_prefetch(w, t);
+	if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+		gstk__restore_together(w, t); /* if it cannot, the claim says why */
 	if (gstk__claim(&w->park, t)) {
 		/* No memory even for the resident's image: t waits at the end of the line. */
 		t->tick = gstk__stamp();
@@ -147,8 +155,8 @@ static void run_window(struct gstk__worker *w, uint32_t index)
 		gstk__window_release(w, index);
 }
 
-/* A task of a shared window came out of a queue: take the window, or leave it to whoever has that. */
-static void run_shared(struct gstk__worker *w, struct gstk_task *t)
+/* A task of a shared window came out of a queue: own the window, or leave it to whoever has that. */
+bool gstk__own_or_leave(struct gstk_task *t)
 {
 	struct gstk__window *win = gstk__win(t->window);
 	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
@@ -164,8 +172,7 @@ static void run_shared(struct gstk__worker *w, struct gstk_task *t)
 		}
 	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
 							memory_order_relaxed));
-	if (old == GSTK__WIN_IDLE)
-		run_mate(w, win, t);
+	return old == GSTK__WIN_IDLE;
 }
 
 static void run_item(struct gstk__worker *w, uint32_t item)
@@ -178,7 +185,8 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 	}
 	t = gstk__task(item);
 	if (gstk__word(t) & GSTK__SHARED) {
-		run_shared(w, t);
+		if (gstk__own_or_leave(t))
+			run_mate(w, gstk__win(t->window), t);
 		return;
 	}
 	if (t->tier == GSTK__TIER_NONE) {
@@ -199,7 +207,10 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 		}
 	} else if (t->tier != GSTK__TIER_RESIDENT) {
 		count_prefetch(w, t);
-		gstk__restore(&w->park, t);
+		if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+			gstk__restore_together(w, t);
+		else
+			gstk__restore(&w->park, t);
 	}
 	gstk__run(w, t);
 }

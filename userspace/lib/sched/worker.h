@@ -132,6 +132,10 @@ bool gstk__work_visible(struct gstk__worker *w);
 void gstk__refresh_clock(struct gstk__worker *w, uint64_t now_ns);
 /* waits.c */
 void gstk__waited(struct gstk__worker *w, uint32_t stamps);
+bool gstk__own_or_leave(struct gstk_task *t);
+/* together.c: t, which the caller owns (or its shared window), and others of its queue whose pages are in
+ * slots. No memory: t stays where it is. */
+void gstk__restore_together(struct gstk__worker *w, struct gstk_task *t);
 /* inject.c */
 void gstk__inject(uint32_t item);
 uint32_t gstk__uninject(struct gstk__worker *w);

@@ -17,6 +17,7 @@ enum gstk__tier {
 	GSTK__TIER_RESIDENT, /* in its window */
 	GSTK__TIER_COPIED,   /* image: exactly ->used bytes */
 	GSTK__TIER_PACKED,   /* image: packed, see park/tier_pack.h */
+	GSTK__TIER_REMAPPED, /* its pages are in a slot of the module: image says which, see park/tier.h */
 	GSTK__NR_TIERS,
 };
 
@@ -76,7 +77,7 @@ struct gstk_task {
 	union {
 		void *sp; /* RESIDENT and off the CPU */
 		struct {
-			uint32_t used;	/* COPIED, PACKED: bytes of stack [sp, base) */
+			uint32_t used;	/* COPIED, PACKED, REMAPPED: bytes of stack [sp, base) */
 			uint32_t image; /* arena reference */
 		};
 	};

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "debug/annotate.h"
 #include "host/host.h"
+#include "host/module.h"
 
 #define GUARD_BYTES (64u << 10)
 
@@ -26,7 +27,34 @@ static size_t windows_by_vma_limit(void)
 	return max > 20000 ? (max - 8000) / 2 : max / 4 + 1;
 }
 
-int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
+static void region_release(size_t bytes)
+{
+	if (gstk__windows.module)
+		gstk__module_close();
+	else
+		gstk__mem_release(gstk__windows.region, bytes);
+}
+
+/* The module's windows instead of anonymous memory. */
+static bool take_module(size_t *nr)
+{
+	struct gstk__windows *ws = &gstk__windows;
+	const struct gstk__module_shape shape = { ws->size, ws->guard, (uint32_t)*nr + GSTK__WIN_SPARE };
+
+	if (gstk__module_open(&shape))
+		return false;
+	if (gstk__module.nr_windows <= GSTK__WIN_SPARE) {
+		gstk__module_close();
+		gstk__module_unused("max_windows of the module is too small");
+		return false;
+	}
+	if (gstk__module.nr_windows < *nr + GSTK__WIN_SPARE)
+		*nr = gstk__module.nr_windows - GSTK__WIN_SPARE;
+	ws->region = gstk__module.windows;
+	return true;
+}
+
+int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 {
 	struct gstk__windows *ws = &gstk__windows;
 	size_t want = nr;
@@ -38,7 +66,8 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
 	ws->stack = size - ws->guard - 8 * 4096;
 	while (nr > 1 && nr > gstk__mem_limit() / 4 / size)
 		nr /= 2;
-	while (!(ws->region = gstk__mem_reserve(nr * size, 2u << 20)) && nr > 1)
+	ws->module = module && take_module(&nr);
+	while (!ws->module && !(ws->region = gstk__mem_reserve(nr * size, 2u << 20)) && nr > 1)
 		nr /= 2;
 	if (!ws->region)
 		return -ENOMEM;
@@ -47,11 +76,12 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private)
 	gstk__mem_release(probe, GUARD_BYTES);
 	ws->nr = nr;
 	ws->region_bytes = nr * size;
-	if (!ws->guard_install && nr > windows_by_vma_limit())
+	if (!ws->module && !ws->guard_install && nr > windows_by_vma_limit())
 		ws->nr = windows_by_vma_limit();
 	if (ws->nr < want)
 		fprintf(stderr, "greenstk: %zu windows instead of %zu (%s)\n", ws->nr, want,
-			nr < want ? "address space is limited: ulimit -v or strict overcommit"
+			ws->module ? "max_windows of the module"
+			: nr < want ? "address space is limited: ulimit -v or strict overcommit"
 				  : "this kernel has no MADV_GUARD_INSTALL: guards are bounded by vm.max_map_count");
 	ws->nr_private = nr_private;
 	ws->win = gstk__mem_reserve((ws->nr + nr_private + 1) * sizeof(struct gstk__window), 4096);
@@ -71,7 +101,7 @@ void gstk__windows_fini(void)
 		else if (!ws->win[i].flags)
 			break;
 	}
-	gstk__mem_release(ws->region, ws->region_bytes);
+	region_release(ws->region_bytes);
 	gstk__mem_release(ws->win, (ws->nr + ws->nr_private + 1) * sizeof(struct gstk__window));
 	*ws = (struct gstk__windows){ 0 };
 }
@@ -86,8 +116,11 @@ void gstk__win_guard(uint32_t index)
 
 	if (w->flags & GSTK__WIN_GUARDED)
 		return;
-	err = ws->guard_install ? gstk__mem_guard_install(guard, ws->guard)
-				: gstk__mem_protect_none(guard, ws->guard);
+	if (ws->module && !(w->flags & GSTK__WIN_PRIVATE))
+		err = 0;
+	else
+		err = ws->guard_install ? gstk__mem_guard_install(guard, ws->guard)
+					: gstk__mem_protect_none(guard, ws->guard);
 	if (!err)
 		w->flags |= GSTK__WIN_GUARDED;
 	else if (!atomic_exchange_explicit(&unguarded, true, memory_order_relaxed))

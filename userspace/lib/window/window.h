@@ -39,6 +39,8 @@ enum gstk__win_state {
 /* ->flags */
 #define GSTK__WIN_GUARDED (1u << 0) /* its guard is installed */
 #define GSTK__WIN_PRIVATE (1u << 1) /* of a private task, in the private region */
+#define GSTK__WIN_LAZY	  (1u << 2) /* part of its last resident's pages may be in a slot still */
+#define GSTK__WIN_NOT_YET (1u << 3) /* its resident came with others and has not run: its quantum is to begin */
 #define GSTK__LOW_CLEAN	  UINT32_MAX /* ->low of a free window without pages */
 
 struct gstk__window {
@@ -69,6 +71,7 @@ struct gstk__windows {
 	struct gstk__window *win; /* [0] unused */
 	_Atomic uint32_t fresh;	/* next shared index never used */
 	bool guard_install;	/* the kernel has MADV_GUARD_INSTALL */
+	bool module;		/* shared windows are the module's, which makes their guards */
 };
 extern struct gstk__windows gstk__windows;
 
@@ -126,9 +129,21 @@ static inline bool gstk__in_shared_window(const void *p)
 	return (size_t)((const char *)p - gstk__windows.region) < (gstk__windows.nr << gstk__windows.shift);
 }
 
-/* reserve.c */
-int gstk__windows_init(size_t nr, size_t size, size_t nr_private);
+/* reserve.c. @module: take them from /dev/greenstk if it can be had; gstk__module.why says if not. */
+int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module);
 void gstk__windows_fini(void);
+
+/* The module's windows: its number of one, and the bytes from @sp to the end, stagger included. */
+#define GSTK__WIN_SPARE 16u /* windows beyond the last one, for calibration */
+static inline uint32_t gstk__win_number(uint32_t index)
+{
+	return index - 1;
+}
+
+static inline uint32_t gstk__win_out_bytes(uint32_t index, const char *sp)
+{
+	return (uint32_t)(gstk__windows.region + ((size_t)index << gstk__windows.shift) - sp);
+}
 
 /* bind.c: free lists. A cache belongs to one worker. */
 struct gstk__win_cache {

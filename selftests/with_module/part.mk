@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# The runtime with the module: the library's own suites and its stress, static, in QEMU. Each line of
+# variants.list is an environment. See Documentation/testing-kernels.rst.
+REMAP       := selftests/with_module
+REMAP_O      = $(O)/with_module
+remap-lib   := task_test chan_test select_test mutex_test rwlock_test sync_test timer_test overflow_test deadlock_test remap_test
+REMAP_PROGS := $(remap-lib:%=$(REMAP_O)/%) $(REMAP_O)/moves
+
+$(REMAP_O)/%_test: selftests/lib/%_test.c $(LIB_A) $(VM)/patience.h | $(KSELFTEST)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(unit-flags) $(CFLAGS_COMMON) -Wno-missing-prototypes -include $(VM)/patience.h -static \
+		-o $@ $(filter %.c,$^) $(LIB_A) $(LIB_LIBS) -lm
+# With the injection points, as make stress has them.
+$(REMAP_O)/moves: selftests/stress/moves.c $(stress-lib)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -static -o $@ $< $(stress-lib) $(LIB_LIBS)
+-include $(wildcard $(REMAP_O)/*.d)
+
+.PHONY: check-lib-kernels
+check-lib-kernels: $(KERNELS:%=check-lib-kernel-%) ## the runtime with the module: its suites and stress on 6.1, 6.12 and 7.2 in QEMU
+$(KERNELS:%=check-lib-kernel-%): check-lib-kernel-%: vm-kernel-% $(O)/kmod-%/greenstk.ko $(VMO)/init $(REMAP_PROGS)
+	@KO=$(O)/kmod-$*/greenstk.ko SET=lib $(VM_ENV) $(QUIETLY) $(REMAP)/run.sh $* $(REMAP_O)/$* \
+		$(filter $(if $(SUITE),%/$(SUITE),%),$(REMAP_PROGS))

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: run.sh K DIR PROGRAM...
+# The library's programs in one guest of kernel K with the module loaded, in every variant of variants.list
+# (VARIANT=name: one). The verdict is that of the module's suites: selftests/vm/verdict.sh.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd) k=$1 dir=$2
+shift 2
+seed=${SEED:-$(date +%s)}
+echo "# seed $seed"
+{
+	echo "insmod /vm/greenstk.ko"
+	while read -r variant env; do
+		[ -z "${VARIANT:-}" ] || [ "$variant" = "$VARIANT" ] || continue
+		for f in "$@"; do
+			name=$(basename "$f") args=
+			case $name/$variant in
+			moves/*) args="$seed ${SECONDS_EACH:-8} 300" ;;
+			*/moves*) continue ;;
+			remap_test/default) ;; # says itself what is to be moved
+			remap_test/*) continue ;;
+			esac
+			echo "suite 400 lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
+				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && exec /vm/$name $args"
+		done
+	done < <(grep -vE '^(#|$)' "$here/variants.list")
+	echo "rmmod greenstk"
+} | LIMIT=${LIMIT:-2400} MEM=${MEM:-2G} "$here/../vm/run.sh" plan "$k" "$dir" "$@"

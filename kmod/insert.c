@@ -121,6 +121,7 @@ static void enter(struct gsk_buf *buf, struct gsk_move *m, unsigned long base)
 	struct gsk_space *space = buf->space;
 	struct vm_area_struct *vma = space->vma;
 	unsigned long in_at = gsk_addr(space, space->park_pgoff + m->in->first);
+	unsigned long to = base - ((unsigned long)m->plan.nr_in << PAGE_SHIFT);
 	u32 nr = m->plan.nr_eager;
 	int err;
 
@@ -130,8 +131,9 @@ static void enter(struct gsk_buf *buf, struct gsk_move *m, unsigned long base)
 		m->plan.nr_eager = 0;
 		return;
 	}
-	m->plan.nr_eager = insert_range(vma, base - ((unsigned long)m->plan.nr_in << PAGE_SHIFT),
-					buf->held, nr, &err);
+	m->plan.nr_eager = insert_range(vma, to, buf->held, nr, &err);
+	if (m->plan.nr_eager)
+		gsk_mark_moved(vma->vm_mm, to, m->plan.nr_eager);
 	zap(vma, in_at, m->plan.nr_eager);
 	put_pages(buf->held, nr);
 }

@@ -107,12 +107,17 @@ static void sweep_and_wake(void)
 	over = false;
 	for (long i = 0; i < NR; i++)
 		t[i] = start(restless, (void *)i);
-	gstk_sleep(1000 * MS);
+	/* A second, and until all of it was seen; with few windows nobody is away for long enough to be trimmed. */
+	for (int i = 0; i < 200; i++) {
+		gstk_sleep(100 * MS);
+		CHECK_EQ(gstk_stats(&st), 0);
+		if (i >= 9 && st.evictions && st.restores && (st.trims || getenv("GREENSTK_WINDOWS")))
+			break;
+	}
 	over = true;
 	for (int i = 0; i < NR; i++)
 		finish(t[i]);
-	CHECK_EQ(gstk_stats(&st), 0);
-	CHECK(st.trims > 0 || getenv("GREENSTK_WINDOWS")); /* the windows' own tasks come too often there */
+	CHECK(st.trims > 0 || getenv("GREENSTK_WINDOWS"));
 	CHECK(st.evictions > 0 && st.restores > 0);
 }
 
@@ -163,7 +168,7 @@ WAIT_TEST(vfork_and_posix_spawn_work_from_a_task)
 
 /* ---- signals ---- */
 
-static volatile long signals;
+static _Atomic long signals;
 
 static void on_signal(int sig)
 {

@@ -3,6 +3,7 @@
 
 #include <greenstk/base.h>
 #include <pthread.h>
+#include "debug/annotate.h"
 #include "host/host.h"
 #include "sched/timer_pool.h"
 #include "sched/worker.h"
@@ -119,7 +120,7 @@ static void sleep_until_woken(struct gstk_task *t)
 void gstk__foreign_wake(struct gstk_task *t)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	if (__atomic_load_n(&t->next, __ATOMIC_RELAXED) == ASLEEP)
+	if (gstk__peek(&t->next) == ASLEEP)
 		gstk__futex_wake(&t->word, 1);
 }
 

@@ -169,9 +169,13 @@ void gstk__wake_batch_end(void)
 
 bool gstk__wake(struct gstk_task *t, enum gstk__code code)
 {
+	/* Before it is won: a thread may see that at once and end, and t be another task by then. */
+	bool foreign = t->flags & GSTK__T_FOREIGN;
 	enum gstk__order order = gstk__state_wake(t, code, 0);
 
-	if (order == GSTK__ENQUEUE)
+	if (order == GSTK__ENQUEUE && foreign)
+		gstk__foreign_wake(t);
+	else if (order == GSTK__ENQUEUE)
 		gstk__enqueue(t);
 	return order != GSTK__LOST;
 }

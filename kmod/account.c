@@ -21,13 +21,6 @@
 ulong gsk_max_object_pages = ULONG_MAX;
 ulong gsk_max_user_pages = ULONG_MAX;
 
-struct gsk_user {
-	struct hlist_node node;
-	kuid_t uid;
-	unsigned int refs;
-	atomic_long_t nr_pages;
-};
-
 static DEFINE_SPINLOCK(users_lock);
 static HLIST_HEAD(users);
 
@@ -76,13 +69,6 @@ void gsk_user_put(struct gsk_user *user)
 	kfree(user);
 }
 
-static bool fits(struct gsk_space *space)
-{
-	return atomic_long_read(&space->nr_pages) + atomic_long_read(&space->nr_table_pages) <=
-	       READ_ONCE(gsk_max_object_pages) &&
-	       atomic_long_read(&space->user->nr_pages) <= READ_ONCE(gsk_max_user_pages);
-}
-
 /* Only for a space whose mm is alive: a lock of it is held. */
 static void correct(struct gsk_space *space)
 {
@@ -98,38 +84,14 @@ static void correct(struct gsk_space *space)
 	atomic_long_sub(now - bound, &space->user->nr_pages);
 }
 
-/**
- * gsk_charge_pages() - count pages that are about to be mapped
- * @space: where
- * @nr: how many
- *
- * Context: mmap_lock or VMA lock of the space's mm held.
- * Return: 0, to be ended by gsk_charge_end(), or -EDQUOT.
- */
-int gsk_charge_pages(struct gsk_space *space, unsigned long nr)
+/* A cap is met, or seems so: gsk_charge_pages() has counted @nr already. */
+int gsk_charge_over_cap(struct gsk_space *space, unsigned long nr)
 {
-	/* Before the other one: see correct(). */
-	atomic_long_add(nr, &space->nr_pending);
-	atomic_long_add_return(nr, &space->nr_pages);
-	atomic_long_add(nr, &space->user->nr_pages);
-	if (likely(fits(space)))
-		return 0;
 	correct(space);
-	if (fits(space))
+	if (gsk_fits(space))
 		return 0;
 	gsk_charge_end(space, nr, 0);
 	return -EDQUOT;
-}
-
-/* Of @nr pages that were charged @mapped are mapped now; the others never will be. */
-void gsk_charge_end(struct gsk_space *space, unsigned long nr, unsigned long mapped)
-{
-	if (mapped)
-		gsk_settle_file_pages(space->mm);
-	/* Pairs with the acquire in correct(): the page is seen in the mm. */
-	atomic_long_fetch_sub_release(nr, &space->nr_pending);
-	if (unlikely(mapped < nr))
-		gsk_uncharge_pages(space, nr - mapped);
 }
 
 void gsk_uncharge_pages(struct gsk_space *space, unsigned long nr)
@@ -148,7 +110,7 @@ int gsk_charge_tables(struct gsk_space *space, unsigned long nr)
 {
 	atomic_long_add(nr, &space->nr_table_pages);
 	atomic_long_add(nr, &space->user->nr_pages);
-	if (fits(space))
+	if (gsk_fits(space))
 		return 0;
 	gsk_uncharge_tables(space, nr);
 	return -EDQUOT;

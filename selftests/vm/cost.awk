@@ -32,7 +32,7 @@ function table(title, text, ways, suffix,   n, a, i, j, row, any) {
 }
 BEGIN { split("1 2 4 8 16 64", size, " "); moves = "park memcpy mremap uffd_move"; frees = "reclaim madvise process_madvise" }
 /^vm\./ { name = $1; sub("^vm\\." k "\\.", "", name); v[name] = $2; next }
-/not on this kernel/ { sub(/^# /, ""); sub(/:.*/, ""); absent = absent (absent ? ", " : "") $0 }
+/not on this kernel/ { sub(/^# /, ""); sub(/:.*/, ""); if (!seen[$0]++) absent = absent (absent ? ", " : "") $0 }
 END {
 	t = "Cost of moving stacks, Linux " k
 	print ".. SPDX-License-Identifier: MIT"; print ".. Made by `make vm-cost K=" k "`; do not edit."; print ""

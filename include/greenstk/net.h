@@ -36,11 +36,19 @@ GSTK_API ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t 
 /** Write all of it, or fail; a partial count is lost with the error. */
 GSTK_API int gstk_write_all(int fd, const void *buf, size_t len);
 GSTK_API int gstk_write_all_until(int fd, const void *buf, size_t len, uint64_t deadline_ns);
-/** As the system calls of these names. Parks until ready. */
+/**
+ * As the system calls of these names, datagrams with their addresses and control data included. Parks
+ * until ready, until @deadline_ns at most. With MSG_DONTWAIT, and recvmsg with MSG_ERRQUEUE, never parks:
+ * -EAGAIN then.
+ */
 GSTK_API ssize_t gstk_readv(int fd, const struct iovec *iov, int nr);
+GSTK_API ssize_t gstk_readv_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_writev(int fd, const struct iovec *iov, int nr);
+GSTK_API ssize_t gstk_writev_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags);
+GSTK_API ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags);
+GSTK_API ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags, uint64_t deadline_ns);
 
 /**
  * Park until one of @events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP) is there. Returns the events

@@ -24,7 +24,8 @@ GSTK_API int gstk_timer_set(gstk_timer *timer, uint64_t deadline_ns, uint64_t pe
 GSTK_API int gstk_timer_stop(gstk_timer *timer);
 /** The channel to receive from (uint64_t elements). */
 GSTK_API gstk_chan *gstk_timer_chan(gstk_timer *timer);
-GSTK_API void gstk_timer_destroy(gstk_timer *timer);
+/** Stop it and free it with its channel; NULL is fine. -EBUSY while tasks wait in the channel: stopped then. */
+GSTK_API int gstk_timer_destroy(gstk_timer *timer);
 
 GSTK_END_DECLS
 #endif

@@ -46,6 +46,14 @@ TEST(absurd_values_are_refused_by_name)
 	REFUSED(dump_signal, 1000, "dump_signal");
 }
 
+TEST(the_version_has_three_numbers)
+{
+	unsigned int v[3];
+	char more;
+
+	EXPECT_EQ(3, sscanf(gstk_version(), "%u.%u.%u%c", &v[0], &v[1], &v[2], &more));
+}
+
 TEST(the_environment_wins_and_is_checked_too)
 {
 	setenv("GREENSTK_DUMP_SIGNAL", "-1", 1);

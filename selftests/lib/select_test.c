@@ -400,7 +400,7 @@ WAIT_TEST(a_timer_is_a_case_like_any_other)
 	CHECK(gstk_now() >= t0 + 4 * MS);
 	CHECK_EQ(n, 1);
 	CHECK_EQ(gstk_select(cs, 2, gstk_now() + 10 * MS), -ETIMEDOUT);
-	gstk_timer_destroy(tm);
+	CHECK_EQ(gstk_timer_destroy(tm), 0);
 	drop(1);
 }
 

@@ -100,7 +100,7 @@ static void *taken_over(void *arg)
 	if (b)
 		finish(b);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	gstk_timer_destroy(timer);
+	CHECK_EQ(gstk_timer_destroy(timer), 0);
 	CHECK_EQ(gstk_stats(&s), 0);
 	CHECK(s.stuck_workers >= 1);
 	CHECK(s.stuck_max_ns >= STUCK_MS * MS / 2);

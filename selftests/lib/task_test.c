@@ -427,6 +427,23 @@ WAIT_TEST(names_are_kept_and_cut)
 	CHECK_EQ(strcmp(gstk_task_name(gstk_self()), "main"), 0);
 }
 
+WAIT_TEST(ids_of_live_tasks_differ)
+{
+	enum { NR = 50 };
+	gstk_task *t[NR];
+	uint64_t id[NR];
+
+	for (int i = 0; i < NR; i++) {
+		t[i] = start(give_back, NULL);
+		id[i] = gstk_task_id(t[i]);
+		CHECK(id[i] != gstk_task_id(gstk_self()));
+		for (int k = 0; k < i; k++)
+			CHECK(id[i] != id[k]);
+	}
+	for (int i = 0; i < NR; i++)
+		finish(t[i]);
+}
+
 static _Atomic bool stop_yielding;
 
 static void *yields_for_ever(void *arg)

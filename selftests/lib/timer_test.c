@@ -55,7 +55,7 @@ WAIT_TEST(a_timer_sends_once)
 	/* in the past: at once */
 	CHECK_EQ(gstk_timer_set(tm, 1, 0), 0);
 	CHECK_EQ(gstk_chan_recv_until(gstk_timer_chan(tm), &n, gstk_now() + 5000 * MS), 0);
-	gstk_timer_destroy(tm);
+	CHECK_EQ(gstk_timer_destroy(tm), 0);
 }
 
 WAIT_TEST(a_period_is_kept_and_missed_expiries_are_counted)
@@ -79,7 +79,7 @@ WAIT_TEST(a_period_is_kept_and_missed_expiries_are_counted)
 	CHECK_EQ(gstk_timer_stop(tm), 0);
 	gstk_chan_try_recv(gstk_timer_chan(tm), &n);
 	CHECK_EQ(gstk_chan_recv_until(gstk_timer_chan(tm), &n, gstk_now() + 10 * MS), -ETIMEDOUT);
-	gstk_timer_destroy(tm);
+	CHECK_EQ(gstk_timer_destroy(tm), 0);
 }
 
 WAIT_TEST(a_new_setting_replaces_the_old)
@@ -95,7 +95,7 @@ WAIT_TEST(a_new_setting_replaces_the_old)
 	CHECK_EQ(gstk_timer_set(tm, gstk_now() + 2 * MS, 0), 0);
 	CHECK_EQ(gstk_timer_set(tm, GSTK_NEVER, 0), 0);
 	CHECK_EQ(gstk_chan_recv_until(gstk_timer_chan(tm), &n, gstk_now() + 10 * MS), -ETIMEDOUT);
-	gstk_timer_destroy(tm);
+	CHECK_EQ(gstk_timer_destroy(tm), 0);
 }
 
 /* Timed waits (wheel under channel) and expiries (channel under wheel) at once. */
@@ -134,7 +134,30 @@ WAIT_TEST(expiries_and_timed_waits_on_one_channel_do_not_lock_each_other_up)
 		atomic_fetch_add(&ticks, n);
 	CHECK(ticks <= (t1 - t0) / 20000 + 1);
 	CHECK(ticks > 100);
-	gstk_timer_destroy(shared);
+	CHECK_EQ(gstk_timer_destroy(shared), 0);
+}
+
+static void *timer_receiver(void *arg)
+{
+	uint64_t n;
+
+	return (void *)(long)gstk_chan_recv(gstk_timer_chan(shared), &n);
+}
+
+WAIT_TEST(a_timer_that_somebody_waits_for_is_stopped_but_not_freed)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_timer_create(&shared), 0);
+	t = start(timer_receiver, NULL);
+	settle();
+	CHECK_EQ(gstk_timer_set(shared, gstk_now() + 20 * MS, 0), 0);
+	CHECK_EQ(gstk_timer_destroy(shared), -EBUSY);
+	gstk_sleep(40 * MS);
+	CHECK_EQ(gstk_cancel(t), 0);
+	CHECK_EQ(finish(t), -ECANCELED); /* so it was stopped */
+	CHECK_EQ(gstk_timer_destroy(shared), 0);
+	CHECK_EQ(gstk_timer_destroy(NULL), 0);
 }
 
 static void *thread_timer(void *arg)
@@ -145,7 +168,7 @@ static void *thread_timer(void *arg)
 	CHECK_EQ(gstk_timer_create(&tm), 0);
 	CHECK_EQ(gstk_timer_set(tm, gstk_now() + 3 * MS, 0), 0);
 	CHECK_EQ(gstk_chan_recv(gstk_timer_chan(tm), &n), 0);
-	gstk_timer_destroy(tm);
+	CHECK_EQ(gstk_timer_destroy(tm), 0);
 	CHECK_EQ(gstk_sleep(3 * MS), 0);
 	return NULL;
 }

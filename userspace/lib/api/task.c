@@ -9,6 +9,7 @@
 #include "host/host.h"
 #include "sched/start.h"
 #include "sched/worker.h"
+#include "window/refuse.h"
 
 static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *o)
 {
@@ -57,15 +58,6 @@ static int set_opts(struct gstk_task *t, const struct gstk_spawn_opts *o)
 	return 0;
 }
 
-static int __attribute__((cold, noinline)) refuse_arg(const void *arg)
-{
-	fprintf(stderr,
-		"greenstk: gstk_spawn: argument %p lies on the stack of a task that shares its window; it may move\n"
-		"  away while the new task runs. Ways out: copy it (gstk_spawn_opts.block), take it from the heap\n"
-		"  (gstk_alloc), or spawn the task that owns it with GSTK_PRIVATE.\n", arg);
-	return -EINVAL;
-}
-
 int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
 {
 	struct gstk_spawn_opts o;
@@ -79,8 +71,9 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 		return -ESRCH;
 	if (__builtin_expect(atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed), 0))
 		return -ECANCELED;
-	if (__builtin_expect(gstk__in_shared_window(arg), 0))
-		return refuse_arg(arg);
+	err = gstk__refuse_shared(arg, "gstk_spawn: the argument");
+	if (err)
+		return err;
 	if (opts) {
 		err = check_opts(opts, &o);
 		if (err)

@@ -147,27 +147,37 @@ int gstk_write_all(int fd, const void *buf, size_t len)
 	return gstk_write_all_until(fd, buf, len, GSTK_NEVER);
 }
 
-ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
+ssize_t gstk_readv_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
 	ssize_t n = begin(fd, &f);
 
-	if (n || (n = wait_drained(fd, f, GSTK_NEVER)))
+	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
-	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, GSTK_NEVER, readv(fd, iov, nr));
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, readv(fd, iov, nr));
 }
 
-ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
+ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
+{
+	return gstk_readv_until(fd, iov, nr, GSTK_NEVER);
+}
+
+ssize_t gstk_writev_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
 	ssize_t n = begin(fd, &f);
 
 	if (n)
 		return n;
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER, write_many(fd, f, iov, nr));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, write_many(fd, f, iov, nr));
 }
 
-ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
+ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
+{
+	return gstk_writev_until(fd, iov, nr, GSTK_NEVER);
+}
+
+ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
 	ssize_t n = begin(fd, &f);
@@ -178,10 +188,15 @@ ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
 		n = recvmsg(fd, msg, flags);
 		return n < 0 ? -net_errno() : n;
 	}
-	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, GSTK_NEVER, recvmsg(fd, msg, flags));
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, recvmsg(fd, msg, flags));
 }
 
-ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
+ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return gstk_recvmsg_until(fd, msg, flags, GSTK_NEVER);
+}
+
+ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
 	ssize_t n = begin(fd, &f);
@@ -192,7 +207,12 @@ ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 		n = sendmsg(fd, msg, flags | MSG_NOSIGNAL);
 		return n < 0 ? -net_errno() : n;
 	}
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, GSTK_NEVER, sendmsg(fd, msg, flags | MSG_NOSIGNAL));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, sendmsg(fd, msg, flags | MSG_NOSIGNAL));
+}
+
+ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return gstk_sendmsg_until(fd, msg, flags, GSTK_NEVER);
 }
 
 int gstk_poll(int fd, short events, uint64_t deadline_ns)

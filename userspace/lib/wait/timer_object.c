@@ -91,11 +91,15 @@ gstk_chan *gstk_timer_chan(gstk_timer *tm)
 	return tm->chan;
 }
 
-void gstk_timer_destroy(gstk_timer *tm)
+int gstk_timer_destroy(gstk_timer *tm)
 {
+	int err;
+
 	if (!tm)
-		return;
+		return 0;
 	gstk_timer_stop(tm);
-	gstk_chan_destroy(tm->chan);
-	free(tm);
+	err = gstk_chan_destroy(tm->chan);
+	if (!err)
+		free(tm);
+	return err;
 }

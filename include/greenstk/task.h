@@ -13,7 +13,11 @@ typedef void *(*gstk_fn)(void *arg);
 
 /** Bits of gstk_spawn_opts.flags. */
 enum gstk_task_flag {
-	/** A window to itself: nothing ever moves, so others may point into its stack. */
+	/**
+	 * A window to itself: nothing ever moves, so others may point into its stack. At most 65,536 at a
+	 * time, counting pinned tasks and those with a big stack (a quarter of vm.max_map_count where the
+	 * kernel, before 6.13, has no MADV_GUARD_INSTALL); a further one first runs when one has ended.
+	 */
 	GSTK_PRIVATE = 1u << 0,
 	/** Nobody joins it; it frees itself. */
 	GSTK_DETACHED = 1u << 1,

@@ -11,6 +11,7 @@
 #include "debug/stuck_report.h"
 #include "park/calibrate.h"
 #include "park/tier.h"
+#include "sched/site.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
 #include "wait/fd.h"
@@ -45,6 +46,8 @@ bool gstk__life_forked(void)
 int gstk__life_init(void)
 {
 	int err;
+
+	gstk__sites_reset();
 
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();

@@ -49,7 +49,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(switches) SUM(handoffs) SUM(yields) SUM(wakes) SUM(steals) SUM(worker_sleeps) SUM(worker_wakes)
 	SUM(claims) SUM(conflicts) SUM(evictions) SUM(restores) SUM(bytes_evicted) SUM(packs) SUM(unpacks)
 	SUM(prefetches) SUM(prefetch_hits) SUM(trims) SUM(trim_calls) SUM(trim_bytes) SUM(sweeps) SUM(polls)
-	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims)
+	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims) SUM(windows_earned)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
 #undef SUM
@@ -175,6 +175,7 @@ int gstk_info(int fd)
 	STAT(tasks_remapped); STAT(bytes_remapped);
 	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
+	STAT(windows_earned);
 #undef STAT
 #undef LINE
 	return 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/host.h"
+#include "sched/site.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 #include "window/refuse.h"
@@ -84,6 +85,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;
 	t->obj = (void *)fn;
+	atomic_store_explicit(&t->poke, gstk__site_poke((void *)fn), memory_order_relaxed);
 	t->msg[0] = (uintptr_t)arg;
 	if (opts) {
 		err = set_opts(t, &o);

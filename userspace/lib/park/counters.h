@@ -9,7 +9,7 @@
 	X(spawns) X(ends) X(switches) X(handoffs) X(yields) X(wakes) X(steals) X(worker_sleeps) \
 	X(worker_wakes) X(claims) X(conflicts) X(evictions) X(restores) X(bytes_evicted) X(packs) \
 	X(unpacks) X(prefetches) X(prefetch_hits) X(trims) X(trim_calls) X(trim_bytes) X(sweeps) \
-	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims) \
+	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims) X(windows_earned) \
 	X(remaps) X(remap_returns) X(remap_calls) X(remap_pack_calls) X(remap_ahead) \
 	X(remap_nospace) X(remap_nomem) X(remap_quota) X(remap_refused)
 

@@ -34,7 +34,7 @@ static uint64_t trim_after(const struct gstk__climate *c)
 enum gstk__action gstk__policy(const struct gstk__climate *c, const struct gstk__stack_facts *s)
 {
 	if (!s->may_move)
-		return GSTK__KEEP;
+		return s->resident && !s->trimmed && s->idle_ms >= trim_after(c) ? GSTK__TRIM : GSTK__KEEP;
 	if (!s->resident)
 		return s->idle_ms >= scaled(c, c->pack_idle_ms) ? GSTK__PACK : GSTK__KEEP;
 	if (c->residents >= c->min_residents && s->idle_ms >= evict_after(c))
@@ -48,13 +48,11 @@ uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__sta
 {
 	uint64_t at = UINT64_MAX;
 
-	if (!s->may_move)
-		return UINT64_MAX;
-	if (!s->resident)
+	if (s->may_move && !s->resident)
 		at = scaled(c, c->pack_idle_ms);
-	else if (!s->trimmed)
+	else if (s->resident && !s->trimmed)
 		at = trim_after(c);
-	if (s->resident && c->residents >= c->min_residents && evict_after(c) < at)
+	if (s->may_move && s->resident && c->residents >= c->min_residents && evict_after(c) < at)
 		at = evict_after(c);
 	if (at == UINT64_MAX)
 		return at;

@@ -27,7 +27,6 @@ struct gstk__climate {
 	uint32_t pressure;	 /* PSI memory some avg10, percent */
 	uint32_t min_residents;	 /* fewer stacks than this are never moved: no gain worth a fault */
 	uint32_t residents;
-	uint32_t pack_ns_per_kb; /* calibrated: what packing and unpacking costs */
 	uint32_t evict_ns;	 /* calibrated: to move a stack of a page out and in again; 0: unknown */
 	uint32_t remap_bytes;	 /* calibrated: stacks of so many bytes are moved by their pages; 0: none */
 	uint32_t trim_ns;	 /* calibrated: to give a page back and fault it in again; 0: unknown */
@@ -35,7 +34,7 @@ struct gstk__climate {
 
 struct gstk__stack_facts {
 	bool resident;
-	bool may_move;	   /* not private, no operation in flight */
+	bool may_move;	   /* not private; else its dead pages go, but not its stack */
 	bool trimmed;	   /* since it last ran */
 	uint32_t used;	   /* bytes */
 	uint64_t idle_ms;

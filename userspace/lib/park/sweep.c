@@ -36,6 +36,8 @@ static struct {
 	bool packing;		/* the present pass is over the tasks */
 	uint64_t soonest_ms;	/* of this round */
 	uint64_t did;		/* things done in this round */
+	uint64_t seen_bytes, seen; /* pages of the residents seen in it, as far as they are known, and how many */
+	uint64_t bytes_each;	/* of one, in the round before */
 	_Atomic uint64_t seen_switches;
 	uint64_t pressure_at_ns;
 	int psi;
@@ -70,6 +72,7 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	sweep.window_cursor = 1;
 	sweep.task_cursor = 1;
 	sweep.soonest_ms = UINT64_MAX;
+	sweep.bytes_each = 4096;
 	sweep.psi = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
@@ -231,6 +234,15 @@ static void note_next(const struct gstk__stack_facts *f)
 		sweep.soonest_ms = ms;
 }
 
+/* The pages that a resident takes at least: those of its stack. */
+static void note_resident(const struct gstk__stack_facts *f)
+{
+	if (!f->resident)
+		return;
+	sweep.seen++;
+	sweep.seen_bytes += (f->used + 4095) & ~4095u;
+}
+
 /* The windows of one page table. */
 static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_t nr)
 {
@@ -251,6 +263,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		if (ri) { /* a look without owning: may be stale, is checked again below */
 			r = gstk__task(ri);
 			facts_of(p, r, win, &f);
+			note_resident(&f);
 			if (f.resident && gstk__policy(&sweep.climate, &f) == GSTK__KEEP) {
 				note_next(&f);
 				warm++;
@@ -357,6 +370,56 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		flush(p);
 }
 
+/* Stacks that never move: what is below their stack pointers. */
+static GSTK__RACY void trim_private(struct gstk__park *p)
+{
+	uint32_t high = gstk__win_private_high();
+
+	for (uint32_t i = (uint32_t)gstk__windows.nr + 1; i < high; i++) {
+		struct gstk__window *win = gstk__win(i);
+		uint32_t ri = gstk__peek(&win->resident);
+		struct gstk_task *r = gstk__task(ri);
+		struct gstk__stack_facts f;
+
+		if (!ri || r->window != i)
+			continue;
+		facts_of(p, r, win, &f);
+		f.may_move = false;
+		if (gstk__policy(&sweep.climate, &f) == GSTK__TRIM && gstk__state_own(r)) {
+			/* Owned: it is parked for good now, here or elsewhere. */
+			if (r->window == i && r->tier == GSTK__TIER_RESIDENT) {
+				add_range(gstk__win_limit(i), r->sp);
+				win->low = r->tick + 1;
+				f.trimmed = true;
+				sweep.did++;
+			}
+			sweep.owned[sweep.nr_owned++] = ri;
+			if (sweep.nr_owned >= BATCH || sweep.nr_ranges >= BATCH - 1)
+				flush(p);
+		}
+		note_next(&f);
+	}
+	flush(p);
+}
+
+static void trim_free_private(struct gstk__park *p)
+{
+	uint32_t head = gstk__win_take_free_private(), i;
+
+	for (i = head; i; i = gstk__win(i)->next_free) {
+		struct gstk__window *win = gstk__win(i);
+
+		if (win->low == GSTK__LOW_CLEAN || !win->map)
+			continue;
+		win->low = GSTK__LOW_CLEAN;
+		add_range(gstk__win_limit(i), gstk__win_base(i));
+		if (sweep.nr_ranges >= BATCH - 1)
+			flush(p);
+	}
+	flush(p);
+	gstk__win_put_list_private(head);
+}
+
 /* Free windows keep pages that nobody needs. */
 static void trim_free(struct gstk__park *p)
 {
@@ -391,7 +454,7 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 	per_block = per_block ? per_block : 1;
 	read_pressure(now_ns);
 	sweep.climate.residents = (uint32_t)residents;
-	sweep.climate.resident_bytes = residents * 4096;
+	sweep.climate.resident_bytes = residents * sweep.bytes_each;
 	due = 0;
 	for (int steps = 0; !due; steps++) {
 		uint32_t fresh = atomic_load_explicit(&gstk__windows.fresh, memory_order_acquire);
@@ -408,6 +471,8 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 				sweep.packing = true;
 				sweep.task_cursor = 1;
 				trim_free(p);
+				trim_private(p);
+				trim_free_private(p);
 				continue;
 			}
 			if (sweep.window_cursor + nr > gstk__windows.nr + 1)
@@ -437,6 +502,9 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 		sweep.seen_switches = switches;
 		sweep.soonest_ms = UINT64_MAX;
 		sweep.did = 0;
+		if (sweep.seen)
+			sweep.bytes_each = sweep.seen_bytes / sweep.seen;
+		sweep.seen = sweep.seen_bytes = 0;
 	}
 	flush(p);
 	atomic_store_explicit(&sweep.due_ns, due, memory_order_relaxed);

@@ -2,14 +2,18 @@
 /*
  * Which window a new task gets. While there are free ones: one to itself. Then the less loaded of
  * two random ones (M. Mitzenmacher, "The Power of Two Choices", 2001), whose present tasks must be
- * off the CPU at that moment.
+ * off the CPU at that moment. Not the spawner's, which it is likely to talk with, and tasks that talk
+ * much not where others of that kind are, as long as there is another. Tasks of a site that hogs get
+ * windows of their own.
  */
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
+#include "sched/site.h"
 #include "sched/worker.h"
 
 #define TRIES 4
+#define MORE_TRIES 12 /* for one that does not have to be avoided */
 
 uint32_t gstk__random(struct gstk__worker *w)
 {
@@ -76,11 +80,35 @@ static bool own_window(struct gstk__worker *w, uint32_t i)
 	}
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
 	GSTK__INJECT(bound);
+	win->sites = gstk__site_bit(r);
 	gstk__state_share(r, true);
 	gstk__gauge(&w->park.n.windows_shared, 1);
 	if (gstk__state_disown(r) == GSTK__ENQUEUE)
 		gstk__enqueue(r); /* into the inbox of the window that we own */
 	return true;
+}
+
+/* A window to itself, of @size bytes of stack. */
+static enum gstk__bound bind_private(struct gstk__worker *w, struct gstk_task *t, size_t size)
+{
+	uint32_t i = gstk__win_get_private(size);
+
+	if (!i)
+		return GSTK__BOUND_NOT;
+	t->flags |= GSTK__T_PRIVATE;
+	t->window = i;
+	gstk__win(i)->resident = gstk__task_index(t);
+	gstk__start_prepare(w, t);
+	return GSTK__BOUND_ALONE;
+}
+
+/* Does t, which never ran, keep out of this window if it can? */
+static bool avoids(const struct gstk_task *t, uint32_t i)
+{
+	uint32_t talkers = atomic_load_explicit(&gstk__sites.talkers, memory_order_relaxed);
+
+	return i == t->msg[1] ||
+	       (__builtin_expect(talkers & gstk__site_bit(t), 0) && (gstk__peek(&gstk__win(i)->sites) & talkers));
 }
 
 enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
@@ -90,16 +118,7 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 
 	if ((t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) ||
 	    (x && x->stack_size > gstk__windows.stack)) {
-		size_t size = x && x->stack_size ? x->stack_size : gstk__windows.stack;
-
-		i = gstk__win_get_private(size);
-		if (!i)
-			return GSTK__BOUND_NOT;
-		t->flags |= GSTK__T_PRIVATE;
-		t->window = i;
-		gstk__win(i)->resident = gstk__task_index(t);
-		gstk__start_prepare(w, t);
-		return GSTK__BOUND_ALONE;
+		return bind_private(w, t, x && x->stack_size ? x->stack_size : gstk__windows.stack);
 	}
 	if (!w->wins.head) {
 		i = gstk__win_get(&w->wins); /* fills the cache */
@@ -111,10 +130,24 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 		gstk__start_prepare(w, t);
 		return GSTK__BOUND_ALONE;
 	}
-	for (int tries = 0; tries < TRIES; tries++) {
+	if (__builtin_expect(atomic_load_explicit(&gstk__sites.hogs, memory_order_relaxed) != 0, 0) &&
+	    gstk__site_earns(t)) {
+		if (bind_private(w, t, gstk__windows.stack) == GSTK__BOUND_ALONE) {
+			gstk__win(t->window)->flags |= GSTK__WIN_EARNED;
+			gstk__count(&w->park.n.windows_earned);
+			return GSTK__BOUND_ALONE;
+		}
+		gstk__site_gave_back();
+	}
+	for (int tries = 0, more = 0; tries < TRIES; tries++) {
 		i = pick_two(w);
+		if (__builtin_expect(avoids(t, i), 0) && more++ < MORE_TRIES) {
+			tries--;
+			continue;
+		}
 		if (!own_window(w, i))
 			continue;
+		gstk__win(i)->sites |= gstk__site_bit(t);
 		gstk__win_count(gstk__win(i), 1);
 		t->window = i;
 		t->tick = gstk__stamp();

@@ -19,6 +19,7 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/foreign.h"
+#include "sched/site.h"
 #include "sched/timer_pool.h"
 #include "sched/worker.h"
 
@@ -74,6 +75,7 @@ static void window_share(struct gstk__worker *w, struct gstk_task *t)
 	win->resident = gstk__task_index(t);
 	win->claim_stamp = gstk__stamp();
 	win->shared_tick = t->tick;
+	win->sites = gstk__site_bit(t);
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
 	GSTK__INJECT(share);
 	gstk__state_share(t, true);
@@ -230,7 +232,7 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 		return;
 	if (__builtin_expect(what > GSTK__AFTER_SHORT || gstk__forced_evict ||
 			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) ||
-			     atomic_load_explicit(&t->poke, memory_order_relaxed), 0)) {
+			     (atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_REQUESTS), 0)) {
 		after_slow(w);
 		return;
 	}
@@ -466,7 +468,7 @@ void gstk__yield(void)
 	gstk__count(&w->park.n.yields);
 	/* Nobody else is here: go on, but let the loop poll now and then. */
 	if (queues_empty(w) && !(gstk__word(t) & GSTK__SHARED) && !gstk__forced_evict &&
-	    !atomic_load_explicit(&t->poke, memory_order_relaxed) && (int32_t)(++w->picks - w->poll_at) < 0)
+	    !(atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_REQUESTS) && (int32_t)(++w->picks - w->poll_at) < 0)
 		return;
 	w->after = GSTK__AFTER_YIELD;
 	leave(w, t, next_stack(w));

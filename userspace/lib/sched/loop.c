@@ -10,6 +10,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
+#include "sched/site.h"
 #include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -97,6 +98,7 @@ static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window
 			return gstk__task(win->resident);
 		}
 		gstk__count(&w->park.n.quantum_expiries);
+		gstk__site_hogged(gstk__task(win->resident));
 	}
 	if (!win->fifo_head)
 		return NULL;
@@ -122,9 +124,19 @@ static void count_prefetch(struct gstk__worker *w, const struct gstk_task *t)
 	}
 }
 
+/* t is about to displace the resident: did that run a moment ago? One such time in 16 is noted. */
+static void note_talk(struct gstk__worker *w, const struct gstk__window *win, const struct gstk_task *t)
+{
+	const struct gstk_task *r = gstk__task(win->resident);
+
+	if (win->resident && r != t && t->tier != GSTK__TIER_NONE && w->tick - r->tick <= 1 && ++w->displaced % 16 == 0)
+		gstk__site_talked(r, t);
+}
+
 /* Run a task of a shared window that this worker owns. */
 static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
 {
+	note_talk(w, win, t);
 	count_prefetch(w, t);
 	if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
 		gstk__restore_together(w, t); /* if it cannot, the claim says why */

@@ -11,6 +11,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
+#include "sched/site.h"
 #include "sched/worker.h"
 
 static void entry(uintptr_t word)
@@ -52,6 +53,7 @@ void gstk__spawn_queue(struct gstk_task *t)
 
 	if (!w) {
 		atomic_fetch_add_explicit(&gstk__sched.foreign_spawns, 1, memory_order_relaxed);
+		t->msg[1] = 0;
 		if (t->flags & GSTK__T_PINNED) {
 			gstk__enqueue(t);
 			return;
@@ -61,6 +63,7 @@ void gstk__spawn_queue(struct gstk_task *t)
 		return;
 	}
 	gstk__count(&w->park.n.spawns);
+	t->msg[1] = w->current ? w->current->window : 0; /* a window not to be bound to: bind.c */
 	if (t->flags & GSTK__T_PINNED)
 		gstk__enqueue(t);
 	else if (!atomic_load_explicit(&w->next, memory_order_relaxed))
@@ -193,6 +196,10 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	w->exit_wake = 0;
 	win->resident = 0;
 	if (t->window > gstk__windows.nr) {
+		if (win->flags & GSTK__WIN_EARNED) {
+			win->flags &= ~GSTK__WIN_EARNED;
+			gstk__site_gave_back();
+		}
 		gstk__win_put_private(t->window);
 	} else if (!(gstk__word(t) & GSTK__SHARED)) {
 		win->low = 0;

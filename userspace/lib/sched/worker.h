@@ -57,6 +57,7 @@ struct gstk__worker {
 	uint32_t polled;	  /* picks at the last poll */
 	uint64_t polled_ns;	  /* when that was; 0: it has slept since */
 	uint32_t bind_failures;
+	uint32_t displaced;	  /* residents that had run a moment before */
 	struct gstk__picks {
 		uint32_t a, b;	      /* drawn last */
 		uint32_t later, soon; /* chosen of those before: windows of the binds to come */

@@ -51,7 +51,9 @@ enum gstk__poke {
 	GSTK__POKE_CANCEL = 1u << 0, /* gstk_cancel() */
 	GSTK__POKE_WANTED = 1u << 1, /* somebody needs to share its window */
 	GSTK__POKE_DUMP = 1u << 2,   /* print yourself */
+	GSTK__POKE_REQUESTS = 7u,
 };
+#define GSTK__POKE_SITE_SHIFT 3 /* above: its spawn site, fixed; see sched/site.h */
 
 /* ->tick of a COPIED task that packing was tried on in vain. */
 #define GSTK__TICK_UNPACKABLE UINT32_MAX
@@ -67,7 +69,7 @@ struct gstk_task {
 	_Atomic uint32_t word; /* state, flags, result code, wait number: task/state.h */
 	uint8_t tier;	       /* enum gstk__tier */
 	uint8_t why;	       /* enum gstk__why */
-	_Atomic uint8_t poke;  /* enum gstk__poke */
+	_Atomic uint8_t poke;  /* enum gstk__poke, and its site */
 	uint8_t flags;	       /* enum gstk__task_flags */
 	uint32_t next;	       /* link of run queues, window FIFOs, free lists */
 	uint32_t wnext, wprev; /* links of the wait queue, under the lock of what is waited for */

@@ -57,19 +57,18 @@ void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index)
 	gstk__unlock(&lists.lock);
 }
 
-/* The whole list of free windows, for the sweep to trim; give it back with gstk__win_put_list(). */
-uint32_t gstk__win_take_free(void)
+static uint32_t take_list(uint32_t *list)
 {
 	uint32_t head;
 
 	gstk__lock(&lists.lock);
-	head = lists.head;
-	lists.head = 0;
+	head = *list;
+	*list = 0;
 	gstk__unlock(&lists.lock);
 	return head;
 }
 
-void gstk__win_put_list(uint32_t head)
+static void put_list(uint32_t *list, uint32_t head)
 {
 	uint32_t tail = head;
 
@@ -78,9 +77,40 @@ void gstk__win_put_list(uint32_t head)
 	while (gstk__win(tail)->next_free)
 		tail = gstk__win(tail)->next_free;
 	gstk__lock(&lists.lock);
-	gstk__win(tail)->next_free = lists.head;
-	lists.head = head;
+	gstk__win(tail)->next_free = *list;
+	*list = head;
 	gstk__unlock(&lists.lock);
+}
+
+/* The whole list of free windows, for the sweep to trim; give it back with gstk__win_put_list(). */
+uint32_t gstk__win_take_free(void)
+{
+	return take_list(&lists.head);
+}
+
+void gstk__win_put_list(uint32_t head)
+{
+	put_list(&lists.head, head);
+}
+
+uint32_t gstk__win_take_free_private(void)
+{
+	return take_list(&lists.private_head);
+}
+
+void gstk__win_put_list_private(uint32_t head)
+{
+	put_list(&lists.private_head, head);
+}
+
+uint32_t gstk__win_private_high(void)
+{
+	uint32_t high;
+
+	gstk__lock(&lists.lock);
+	high = (uint32_t)gstk__windows.nr + 1 + lists.private_high;
+	gstk__unlock(&lists.lock);
+	return high;
 }
 
 uint32_t gstk__win_get_private(size_t stack_size)

@@ -83,6 +83,8 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 			ws->module ? "max_windows of the module"
 			: nr < want ? "address space is limited: ulimit -v or strict overcommit"
 				  : "this kernel has no MADV_GUARD_INSTALL: guards are bounded by vm.max_map_count");
+	if (!ws->guard_install && nr_private > windows_by_vma_limit() / 2)
+		nr_private = windows_by_vma_limit() / 2;
 	ws->nr_private = nr_private;
 	ws->win = gstk__mem_reserve((ws->nr + nr_private + 1) * sizeof(struct gstk__window), 4096);
 	if (!ws->win)

@@ -41,6 +41,7 @@ enum gstk__win_state {
 #define GSTK__WIN_PRIVATE (1u << 1) /* of a private task, in the private region */
 #define GSTK__WIN_LAZY	  (1u << 2) /* part of its last resident's pages may be in a slot still */
 #define GSTK__WIN_NOT_YET (1u << 3) /* its resident came with others and has not run: its quantum is to begin */
+#define GSTK__WIN_EARNED  (1u << 4) /* a private one that a task got because its site hogs */
 #define GSTK__LOW_CLEAN	  UINT32_MAX /* ->low of a free window without pages */
 
 struct gstk__window {
@@ -54,7 +55,10 @@ struct gstk__window {
 	uint32_t next_free;
 	uint32_t resident_ready; /* the resident is runnable: it may go on for its quantum */
 	uint32_t shared_tick;	 /* when its only task was asked to share it */
-	void *map;	    /* private windows: their mapping */
+	union {
+		void *map;	 /* private windows: their mapping */
+		uint32_t sites;	 /* shared ones: which spawn sites' tasks may be here, see sched/site.h */
+	};
 	size_t map_size;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct gstk__window) == 64, "a window is one cache line");
@@ -156,6 +160,9 @@ void gstk__win_put_list(uint32_t head);
 void gstk__win_lists_reset(void);
 uint32_t gstk__win_get_private(size_t stack_size);
 void gstk__win_put_private(uint32_t index);
+uint32_t gstk__win_private_high(void); /* one past the highest index that was ever in use */
+uint32_t gstk__win_take_free_private(void);
+void gstk__win_put_list_private(uint32_t head);
 /* A guard for a window that is about to be used again. */
 void gstk__win_guard(uint32_t index);
 

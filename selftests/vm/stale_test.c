@@ -134,6 +134,14 @@ FIXTURE_TEARDOWN(stale)
 	object_close(&self->o);
 }
 
+/* So does the insert path, always: how many of its flushes find the writer running is chance. */
+static bool flush_by_range(void)
+{
+	char path[8] = "";
+
+	return read_param("move_path", path, sizeof(path)) && path[0] == '3';
+}
+
 /* The call, with portions as small as can be: @flushes grows by what the writer saw of them. */
 static int small_portions(struct object *o, unsigned long cmd, void *e, uint32_t nr, uint32_t size,
 			  uint32_t *done, long *flushes)
@@ -144,7 +152,7 @@ static int small_portions(struct object *o, unsigned long cmd, void *e, uint32_t
 	inject_pages(0, -1, true);
 	err = batch(o, cmd, e, nr, size, 0, done);
 	inject_stop(-1);
-	*flushes += inject_available() ? shootdowns() - before : MANY;
+	*flushes += inject_available() && !flush_by_range() ? shootdowns() - before : MANY;
 	return err;
 }
 

@@ -16,6 +16,7 @@
 #include <greenstk/sync.h>
 #include <greenstk/time.h>
 #include <greenstk/net.h>
+#include <greenstk/event.h>
 #include <greenstk/stats.h>
 #include <greenstk/ctx.h>
 

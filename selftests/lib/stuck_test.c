@@ -138,6 +138,142 @@ TEST(a_busy_worker_takes_over_queues_timers_and_sockets)
 	ASSERT_TRUE(reported("\"culprit\" for "));
 }
 
+/* ---- where it is ---- */
+
+static _Atomic bool enough;
+static _Atomic uint64_t turns;
+
+static __attribute__((noinline)) void compute_for_long(void)
+{
+	while (!atomic_load_explicit(&enough, memory_order_relaxed))
+		atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
+	__asm__ volatile("");
+}
+
+static void *computes(void *arg)
+{
+	compute_for_long();
+	__asm__ volatile("");
+	return NULL;
+}
+
+static __attribute__((noinline)) void call_for_long(void)
+{
+	usleep(STUCK_MS * 1000);
+	__asm__ volatile("");
+}
+
+static void *calls(void *arg)
+{
+	call_for_long();
+	__asm__ volatile("");
+	return NULL;
+}
+
+static gstk_fn stuck_in;
+
+static void *watcher(void *arg)
+{
+	gstk_task *t = pinned(stuck_in, 1, "lost");
+
+	gstk_sleep(STUCK_MS * MS);
+	atomic_store(&enough, true);
+	finish(t);
+	return NULL;
+}
+
+static void *watch(void *arg)
+{
+	finish(pinned(watcher, 0, "watcher"));
+	return NULL;
+}
+
+static void run_stuck(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .stuck_report_ns = 50 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(watch, NULL, NULL, &config), 0);
+}
+
+TEST(a_task_that_computes_shows_its_frames)
+{
+	if (access("/proc/self/syscall", R_OK))
+		SKIP(return, "no /proc/PID/syscall in this kernel");
+	stuck_in = computes;
+	ASSERT_EQ(in_child(run_stuck), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("\"lost\" for "));
+	ASSERT_TRUE(reported("compute_for_long+"));
+	ASSERT_TRUE(reported(" computes+"));
+	ASSERT_TRUE(reported("gstk__stack_start+"));
+}
+
+TEST(a_task_in_a_system_call_shows_its_frames_and_is_not_disturbed)
+{
+	if (access("/proc/self/syscall", R_OK))
+		SKIP(return, "no /proc/PID/syscall in this kernel");
+	stuck_in = calls;
+	ASSERT_EQ(in_child(run_stuck), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("in system call "));
+	ASSERT_TRUE(reported("call_for_long+"));
+	ASSERT_TRUE(reported(" calls+"));
+	ASSERT_TRUE(reported("gstk__stack_start+"));
+}
+
+static void on_urg(int sig)
+{
+	_exit(9);
+}
+
+static void run_stuck_with_handler(void)
+{
+	signal(SIGURG, on_urg);
+	run_stuck();
+}
+
+TEST(an_application_that_handles_urgent_data_keeps_its_signal)
+{
+	stuck_in = computes;
+	ASSERT_EQ(in_child(run_stuck_with_handler), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("\"lost\" for "));
+	ASSERT_TRUE(silent_about("is at"));
+}
+
+/* ---- a window that is kept ---- */
+
+static void *mate(void *arg)
+{
+	return arg;
+}
+
+static void *keeps_its_window(void *arg)
+{
+	gstk_task *t = start(mate, NULL);
+
+	usleep(STUCK_MS * 1000);
+	finish(t);
+	return NULL;
+}
+
+/* One window: who is spawned by the task that is stuck can only be in it. */
+static void run_with_mates(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1, .stuck_report_ns = 100 * MS };
+	gstk_task *t;
+
+	alarm(60);
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(gstk_spawn(&t, keeps_its_window, NULL, NULL), 0);
+	usleep(2 * STUCK_MS * 1000);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+}
+
+TEST(mates_that_wait_for_its_window_are_told)
+{
+	ASSERT_EQ(in_child(run_with_mates), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("mates wait for its window"));
+}
+
 static void *at_peace(void *arg)
 {
 	struct gstk_stats s = { .size = sizeof(s) };

@@ -358,6 +358,25 @@ static long fd_sendmsg(uint64_t d)
 	return d == GSTK_NEVER ? gstk_sendmsg(pair[0], &m, 0) : gstk_sendmsg_until(pair[0], &m, 0, d);
 }
 
+static gstk_event *event;
+
+static void event_new(void)
+{
+	CHECK_EQ(gstk_event_create(&event), 0);
+}
+
+static long event_wait(uint64_t d)
+{
+	return d == GSTK_NEVER ? gstk_event_wait(event) : gstk_event_wait_until(event, d);
+}
+
+static void event_free(void)
+{
+	gstk_event_raise(event);
+	CHECK_EQ(gstk_event_wait(event), 1);
+	CHECK_EQ(gstk_event_destroy(event), 0);
+}
+
 static long fd_poll(uint64_t d)
 {
 	return gstk_poll(pair[0], POLLIN, d);
@@ -462,6 +481,7 @@ static const struct row {
 	{ "gstk_write_all", pair_full, fd_write_all, pair_free, 0 },
 	{ "gstk_writev", pair_full, fd_writev, pair_free, 0 },
 	{ "gstk_sendmsg", pair_full, fd_sendmsg, pair_free, 0 },
+	{ "gstk_event_wait", event_new, event_wait, event_free, 0 },
 	{ "gstk_poll", pair_new, fd_poll, pair_free, 0 },
 	{ "gstk_accept", listener_new, fd_accept, listener_free, 0 },
 	{ "gstk_connect", backlog_full, fd_connect, backlog_free, 0 },

@@ -2,6 +2,7 @@
 #include "api/life.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include "api/config.h"
 #include "debug/deadlock_report.h"
@@ -16,7 +17,7 @@
 #include "sched/worker.h"
 #include "wait/fd.h"
 
-static __thread struct gstk__sigstack sigstack;
+static __thread struct gstk__sigstack thread_sigstack;
 
 static bool forked;
 static pthread_once_t at_fork = PTHREAD_ONCE_INIT;
@@ -80,10 +81,16 @@ void gstk__life_fini(void)
 
 void gstk__life_thread_begin(struct gstk__worker *w)
 {
-	gstk__sigstack_begin(&sigstack);
+	stack_t ss;
+
+	gstk__sigstack_begin(&thread_sigstack);
+	if (sigaltstack(NULL, &ss) || ss.ss_flags & SS_DISABLE)
+		return;
+	w->signal_from = (uintptr_t)ss.ss_sp;
+	w->signal_bytes = ss.ss_size;
 }
 
 void gstk__life_thread_end(struct gstk__worker *w)
 {
-	gstk__sigstack_end(&sigstack);
+	gstk__sigstack_end(&thread_sigstack);
 }

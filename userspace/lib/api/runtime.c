@@ -37,7 +37,7 @@ static void worker_attach(struct gstk__worker *w)
 {
 	gstk__tls_worker = w;
 	w->errno_ptr = &errno;
-	w->tid = gettid();
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELAXED);
 	gstk__annotate_thread();
 	gstk__life_thread_begin(w);
 }

@@ -10,4 +10,7 @@
 void gstk__backtrace(struct gstk__out *o, struct gstk__symbols *symbols, const struct gstk__cfi *from,
 		     const struct gstk__cfi_stack *stack, unsigned int head, unsigned int tail);
 
+/* Where a signal interrupted its thread; @context is the handler's ucontext_t. */
+void gstk__cfi_interrupted(struct gstk__cfi *f, const void *context);
+
 #endif

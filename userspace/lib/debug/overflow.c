@@ -36,20 +36,6 @@ static bool overflowed(const struct gstk_task *t, uintptr_t address, uintptr_t s
 	       sp >= limit - gstk__windows.guard - bytes;
 }
 
-static void registers(struct gstk__cfi *f, const ucontext_t *uc)
-{
-	/* Order of DWARF numbers: System V psABI, figure 3.36. */
-	static const uint8_t from[GSTK__CFI_REGS] = {
-		REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-		REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
-	};
-
-	for (int i = 0; i < GSTK__CFI_REGS; i++)
-		f->reg[i] = (uint64_t)uc->uc_mcontext.gregs[from[i]];
-	f->known = (1u << GSTK__CFI_REGS) - 1;
-	f->exact = true;
-}
-
 static void __attribute__((noreturn)) report(struct gstk_task *t, uintptr_t address, const ucontext_t *uc)
 {
 	static struct gstk__symbols symbols;
@@ -60,7 +46,7 @@ static void __attribute__((noreturn)) report(struct gstk_task *t, uintptr_t addr
 	struct gstk__cfi_stack stack;
 	struct gstk__cfi f;
 
-	registers(&f, uc);
+	gstk__cfi_interrupted(&f, uc);
 	gstk__outf(&o, "greenstk: stack overflow in task %u \"%s\": %u bytes deep, its stack has %u (fault at %p, sp %p)\n",
 		   (uint64_t)gstk__task_index(t), x ? x->name : "", (uint64_t)(base - f.reg[GSTK__CFI_SP]),
 		   (uint64_t)(base - limit), (uint64_t)address, f.reg[GSTK__CFI_SP]);

@@ -379,12 +379,14 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 		struct gstk__window *win = gstk__win(i);
 		uint32_t ri = gstk__peek(&win->resident);
 		struct gstk_task *r = gstk__task(ri);
-		struct gstk__stack_facts f;
+		struct gstk__stack_facts f = { .may_move = false };
 
 		if (!ri || r->window != i)
 			continue;
-		facts_of(p, r, win, &f);
-		f.may_move = false;
+		/* Not its bounds: it may be given another mapping just now. */
+		f.resident = r->tier == GSTK__TIER_RESIDENT;
+		f.trimmed = win->low == r->tick + 1;
+		f.idle_ms = (uint32_t)(p->tick - r->tick);
 		if (gstk__policy(&sweep.climate, &f) == GSTK__TRIM && gstk__state_own(r)) {
 			/* Owned: it is parked for good now, here or elsewhere. */
 			if (r->window == i && r->tier == GSTK__TIER_RESIDENT) {

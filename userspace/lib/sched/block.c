@@ -13,6 +13,7 @@
 #include <greenstk/base.h>
 
 #include <errno.h>
+#include <unistd.h>
 #include "arch/arch.h"
 #include "arch/far.h"
 #include "debug/annotate.h"
@@ -391,6 +392,21 @@ static __attribute__((noinline)) enum gstk__code block_pinned(struct gstk__worke
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
 
+/* A signal handler's frames are gone when it returns: nothing there may wait. */
+static inline __attribute__((always_inline)) bool in_handler(const struct gstk__worker *w)
+{
+	return __builtin_expect(gstk__sp() - w->signal_from < w->signal_bytes, 0);
+}
+
+static __attribute__((cold, noinline)) enum gstk__code refuse_in_handler(void)
+{
+	static const char text[] = "greenstk: a signal handler may not wait (-ECANCELED); it may call gstk_event_raise()\n";
+
+	if (write(2, text, sizeof(text) - 1) < 0)
+		return GSTK__CODE_CANCELED;
+	return GSTK__CODE_CANCELED;
+}
+
 GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
 {
 	struct gstk__worker *w = gstk__self();
@@ -398,6 +414,10 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 
 	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return gstk__block(commit_unlock, lock, why, deadline_ns, true);
+	if (in_handler(w)) {
+		gstk__unlock(lock);
+		return refuse_in_handler();
+	}
 	t = w->current;
 	if (__builtin_expect(t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED), 0))
 		return t->flags & GSTK__T_DEADLINE ? gstk__block(commit_unlock, lock, why, deadline_ns, true)
@@ -423,6 +443,11 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 
 	if (!w)
 		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
+	if (in_handler(w)) {
+		if (commit == commit_unlock)
+			gstk__unlock(arg);
+		return refuse_in_handler();
+	}
 	t = w->current;
 	if (cancelable && (t->flags & GSTK__T_DEADLINE)) {
 		struct gstk__ext *x = gstk__ext(t);
@@ -462,7 +487,7 @@ void gstk__yield(void)
 	struct gstk__worker *w = gstk__self();
 	struct gstk_task *t;
 
-	if (!w || !w->current)
+	if (!w || !w->current || in_handler(w))
 		return;
 	t = w->current;
 	gstk__count(&w->park.n.yields);

@@ -129,7 +129,7 @@ static void note_talk(struct gstk__worker *w, const struct gstk__window *win, co
 {
 	const struct gstk_task *r = gstk__task(win->resident);
 
-	if (win->resident && r != t && t->tier != GSTK__TIER_NONE && w->tick - r->tick <= 1 && ++w->displaced % 16 == 0)
+	if (win->resident && r != t && t->tier != GSTK__TIER_NONE && w->tick - gstk__peek(&r->tick) <= 1 && ++w->displaced % 16 == 0)
 		gstk__site_talked(r, t);
 }
 

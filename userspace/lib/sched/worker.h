@@ -52,6 +52,8 @@ struct gstk__worker {
 	uint32_t ready_ops;	  /* operations that did not have to wait */
 	uint32_t index;
 	int *errno_ptr;
+	uintptr_t signal_from;	  /* its signal stack, on which nobody may block */
+	size_t signal_bytes;
 	uint32_t prefetched[8];	  /* tasks whose image was prefetched, by their index modulo 8 */
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */

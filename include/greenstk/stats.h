@@ -72,6 +72,7 @@ struct gstk_stats {
 	uint64_t remap_nomem;	    /**< the same: no memory */
 	uint64_t remap_quota;	    /**< the same: a cap of the module */
 	uint64_t remap_refused;	    /**< the same: anything else */
+	uint64_t bytes_resident;    /**< gauge: pages of stacks in their windows, estimated by the last pass of the sweep */
 	uint64_t windows_earned;    /**< tasks that got a window of their own because others of their function hog */
 };
 

@@ -46,9 +46,12 @@ WAIT_TEST(an_event_that_is_waited_for_is_not_freed)
 
 static void on_alarm(int sig)
 {
+	int saved = errno;
+
 	errno = 77;
 	gstk_event_raise(event);
 	CHECK_EQ(errno, 77);
+	errno = saved;
 	atomic_fetch_add(&raised, 1);
 }
 

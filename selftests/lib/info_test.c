@@ -37,6 +37,90 @@ TEST(info_names_configuration_calibration_features_and_limits)
 	EXPECT_EQ(value("policy.trim_cost_ns"), value("calibration.fault_ns") + value("calibration.discard_many_ns"));
 }
 
+/* ---- of a running process ---- */
+
+static _Atomic bool told_enough;
+
+static void *named(void *arg)
+{
+	while (!told_enough)
+		gstk_sleep(MS);
+	return NULL;
+}
+
+/* What the tool says of this very process goes to stderr, which is what reported() looks at. */
+static void *asks_about_itself(void *arg)
+{
+	char command[200];
+	gstk_task *t;
+	int status;
+
+	CHECK_EQ(gstk_spawn(&t, named, NULL, GSTK_OPTS(gstk_spawn_opts, .name = "bellwether")), 0);
+	settle();
+	snprintf(command, sizeof(command), "%s %d 1>&2 && %s --tasks %d 1>&2", getenv("GSTK_INFO"), getpid(),
+		 getenv("GSTK_INFO"), getpid());
+	/* Not system(), which ignores SIGQUIT meanwhile. */
+	status = pclose(popen(command, "r"));
+	told_enough = true;
+	finish(t);
+	return (void *)(long)status;
+}
+
+static void run_asked(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
+	void *status;
+
+	CHECK_EQ(gstk_main(asks_about_itself, NULL, &status, &config), 0);
+	CHECK_EQ((long)status, 0);
+}
+
+/* The test's own directory is .../test/lib, the tool's .../bin. */
+static bool find_tool(void)
+{
+	char path[4096 + 32], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, 4096);
+
+	CHECK(n > 0);
+	path[n] = 0;
+	for (int i = 0; i < 3; i++)
+		if ((slash = strrchr(path, '/')))
+			*slash = 0;
+	strcat(path, "/bin/gstk-info");
+	setenv("GSTK_INFO", path, 1);
+	return !access(path, X_OK);
+}
+
+TEST(a_running_process_tells_its_counters_and_tasks)
+{
+	if (!find_tool())
+		SKIP(return, "build/bin/gstk-info is not built");
+	ASSERT_EQ(0, in_child(run_asked)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("config.workers 2"));
+	EXPECT_TRUE(reported("stats.bytes_resident "));
+	EXPECT_TRUE(reported("\"bellwether\""));
+	EXPECT_TRUE(reported("named+"));
+}
+
+TEST(a_process_without_a_runtime_is_not_harmed)
+{
+	char command[100];
+	pid_t pid;
+
+	if (!find_tool())
+		SKIP(return, "build/bin/gstk-info is not built");
+	pid = fork();
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	snprintf(command, sizeof(command), "%s %d 2>&1 | grep -q 'no greenstk runtime'", getenv("GSTK_INFO"), pid);
+	EXPECT_EQ(0, system(command));
+	EXPECT_EQ(0, kill(pid, 0));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(pid, waitpid(pid, NULL, 0));
+}
+
 static void little(void)
 {
 	struct rlimit rl = { 200, 200 };

@@ -84,6 +84,7 @@ int gstk_stats(struct gstk_stats *out)
 	st.workers = s->nr;
 	st.tasks = st.spawns > ends ? st.spawns - ends : 0;
 	st.windows = gstk__windows.nr;
+	st.bytes_resident = gstk__sweep_resident_bytes(st.tasks_resident);
 	st.timers = gstk__timers_armed();
 	st.image_arena_bytes = arena.committed;
 	st.task_bytes = atomic_load(&gstk__tasks_high) * sizeof(struct gstk_task);
@@ -175,7 +176,9 @@ int gstk_info(int fd)
 	STAT(tasks_remapped); STAT(bytes_remapped);
 	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
-	STAT(windows_earned);
+	STAT(windows_earned); STAT(bytes_resident);
+	if (st.bytes_packed)
+		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);
 #undef STAT
 #undef LINE
 	return 0;

@@ -37,7 +37,7 @@ static struct {
 	uint64_t soonest_ms;	/* of this round */
 	uint64_t did;		/* things done in this round */
 	uint64_t seen_bytes, seen; /* pages of the residents seen in it, as far as they are known, and how many */
-	uint64_t bytes_each;	/* of one, in the round before */
+	_Atomic uint64_t bytes_each; /* of one, in the round before */
 	_Atomic uint64_t seen_switches;
 	uint64_t pressure_at_ns;
 	int psi;
@@ -90,6 +90,11 @@ void gstk__sweep_climate(struct gstk__climate *out)
 		sched_yield();
 	*out = sweep.climate;
 	atomic_store(&sweep.busy, 0);
+}
+
+uint64_t gstk__sweep_resident_bytes(uint64_t residents)
+{
+	return residents * atomic_load_explicit(&sweep.bytes_each, memory_order_relaxed);
 }
 
 static void read_pressure(uint64_t now_ns)

@@ -32,6 +32,8 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 			   uint64_t switches);
 
 /* The climate as last seen, for gstk-info. */
+/* What @residents stacks in their windows take, by what the last pass saw. */
+uint64_t gstk__sweep_resident_bytes(uint64_t residents);
 void gstk__sweep_climate(struct gstk__climate *out);
 
 #endif

@@ -140,7 +140,7 @@ static void give_back(uint32_t i, char *sp)
 
 static char *end_of(uint32_t i)
 {
-	return gstk__win_limit(i) - gstk__windows.guard + gstk__windows.size;
+	return gstk__win_start(i) + gstk__windows.stride;
 }
 
 /* The batch's stacks move, with as few calls as they need; what they leave behind goes back. */
@@ -317,7 +317,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 	/* Nothing lives in this block: its guards and page table go, too. */
 	if (empty == nr && !warm && sweep.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
 	    gstk__windows.guard_install && !gstk__windows.module) {
-		char *from = gstk__win_limit(first) - gstk__windows.guard;
+		char *from = gstk__win_group(first);
 
 		gstk__mem_guard_remove(from, BLOCK_SIZE);
 		for (uint32_t i = first; i < first + nr; i++)

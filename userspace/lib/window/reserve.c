@@ -10,6 +10,7 @@
 #include "host/module.h"
 
 #define GUARD_BYTES (64u << 10)
+#define GROUP_BYTES (2u << 20) /* what one page table spans: the sweep gives it back whole */
 
 struct gstk__windows gstk__windows;
 
@@ -54,6 +55,24 @@ static bool take_module(size_t *nr)
 	return true;
 }
 
+static void lay_out(struct gstk__windows *ws)
+{
+	ws->group_shift = 0;
+	while (!ws->module && ws->size << (ws->group_shift + 1) <= GROUP_BYTES)
+		ws->group_shift++;
+	ws->stride = ws->module ? ws->size : ws->size - GSTK__WIN_GAP * 4096;
+	ws->skip_mask = ws->module ? 0 : GSTK__WIN_GAP;
+	ws->drop_mask = ws->module ? GSTK__WIN_DROP : 0;
+}
+
+/* Whole groups. */
+static size_t region_bytes(const struct gstk__windows *ws, size_t nr)
+{
+	size_t group = (size_t)1 << ws->group_shift;
+
+	return ((nr + group - 1) & ~(group - 1)) * ws->size;
+}
+
 int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 {
 	struct gstk__windows *ws = &gstk__windows;
@@ -63,11 +82,12 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 	ws->size = size;
 	ws->shift = (unsigned int)__builtin_ctzl(size);
 	ws->guard = GUARD_BYTES;
-	ws->stack = size - ws->guard - 8 * 4096;
+	ws->stack = size - ws->guard - 8 * 4096; /* less what bases differ by */
 	while (nr > 1 && nr > gstk__mem_limit() / 4 / size)
 		nr /= 2;
 	ws->module = module && take_module(&nr);
-	while (!ws->module && !(ws->region = gstk__mem_reserve(nr * size, 2u << 20)) && nr > 1)
+	lay_out(ws);
+	while (!ws->module && !(ws->region = gstk__mem_reserve(region_bytes(ws, nr), GROUP_BYTES)) && nr > 1)
 		nr /= 2;
 	if (!ws->region)
 		return -ENOMEM;
@@ -75,7 +95,7 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 	ws->guard_install = probe && gstk__mem_guard_install(probe, GUARD_BYTES) == 0;
 	gstk__mem_release(probe, GUARD_BYTES);
 	ws->nr = nr;
-	ws->region_bytes = nr * size;
+	ws->region_bytes = region_bytes(ws, nr);
 	if (!ws->module && !ws->guard_install && nr > windows_by_vma_limit())
 		ws->nr = windows_by_vma_limit();
 	if (ws->nr < want)

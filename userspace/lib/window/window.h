@@ -2,9 +2,8 @@
 /*
  * Windows: fixed address ranges that hold one stack at a time.
  *
- *      limit_of(i) - guard                                    base_of(i)
+ *      start                       limit                    base          start + stride
  *      |<---- guard >= 64 KiB ---->|<------- stack -------->|<- stagger ->|
- *      i * window_size                                      (i + 1) * window_size
  *
  * A window is free, SOLO (one task; the task's word owns the bytes) or shared. A shared window's
  * word owns the bytes of all tasks bound to it:
@@ -70,6 +69,9 @@ struct gstk__windows {
 	size_t nr_private;	/* private ones: nr + 1 .. nr + nr_private */
 	size_t size;		/* power of two */
 	unsigned int shift;
+	unsigned int group_shift; /* windows of a group: see gstk__win_start() */
+	uint32_t skip_mask, drop_mask;
+	size_t stride;
 	size_t guard;
 	size_t stack;		/* least usable bytes in any window */
 	struct gstk__window *win; /* [0] unused */
@@ -98,22 +100,51 @@ static inline uint32_t gstk__win_count(struct gstk__window *w, int by)
 	return n;
 }
 
-/* Cache lines 0..23 inside the page and pages 0..7: so that equal frames of different windows do
- * not meet in one cache set, while a median stack still fits its top page. */
-static inline size_t gstk__win_stagger(uint32_t index)
-{
-	uint32_t h = index * 0x9e3779b1u;
+/*
+ * Where windows lie. Equal frames of different windows should meet neither in one cache set nor in one set
+ * of the TLB, nor should their page table entries: bases differ in cache line (0..23, a median stack still
+ * fits its top page) and in the low bits of their page number. A group of windows, 2 MiB as long as they are
+ * not larger, leaves GAP pages a window free, and lies somewhere in that:
+ *
+ *	| skip | window | window | ... | free |		skip: 0 .. GAP pages, by group
+ *
+ * The module's windows have a fixed place: there a stack ends 0..7 pages below the end.
+ */
+#define GSTK__WIN_GAP  7u
+#define GSTK__WIN_DROP 7u
 
-	return (size_t)((h >> 8) % 24) * 64 + (size_t)(h >> 29) * 4096;
+static inline uint32_t gstk__win_hash(uint32_t i)
+{
+	return i * 0x9e3779b1u;
+}
+
+/* The first address of a shared window's group. */
+static inline char *gstk__win_group(uint32_t index)
+{
+	struct gstk__windows *ws = &gstk__windows;
+
+	return ws->region + ((size_t)((index - 1) >> ws->group_shift) << (ws->shift + ws->group_shift));
+}
+
+/* Where a shared window begins: its guard. The next one of its group follows after ->stride bytes. */
+static inline char *gstk__win_start(uint32_t index)
+{
+	struct gstk__windows *ws = &gstk__windows;
+	uint32_t group = (index - 1) >> ws->group_shift, in_group = index - 1 - (group << ws->group_shift);
+
+	return gstk__win_group(index) + (size_t)(gstk__win_hash(group) >> 16 & ws->skip_mask) * 4096 +
+	       in_group * ws->stride;
 }
 
 /* One past the highest usable byte; 64-byte aligned. */
 static inline char *gstk__win_base(uint32_t index)
 {
 	struct gstk__windows *ws = &gstk__windows;
+	uint32_t h = gstk__win_hash(index);
 
 	if (__builtin_expect(index <= ws->nr, 1))
-		return ws->region + ((size_t)index << ws->shift) - gstk__win_stagger(index);
+		return gstk__win_start(index) + ws->stride - (size_t)((h >> 8) % 24) * 64 -
+		       (size_t)(h >> 29 & ws->drop_mask) * 4096;
 	return (char *)ws->win[index].map + ws->win[index].map_size;
 }
 
@@ -123,14 +154,14 @@ static inline char *gstk__win_limit(uint32_t index)
 	struct gstk__windows *ws = &gstk__windows;
 
 	if (__builtin_expect(index <= ws->nr, 1))
-		return ws->region + ((size_t)(index - 1) << ws->shift) + ws->guard;
+		return gstk__win_start(index) + ws->guard;
 	return (char *)ws->win[index].map + ws->guard;
 }
 
 /* True for an address inside the shared windows: such an object may move away under others. */
 static inline bool gstk__in_shared_window(const void *p)
 {
-	return (size_t)((const char *)p - gstk__windows.region) < (gstk__windows.nr << gstk__windows.shift);
+	return (size_t)((const char *)p - gstk__windows.region) < gstk__windows.region_bytes;
 }
 
 /* reserve.c. @module: take them from /dev/greenstk if it can be had; gstk__module.why says if not. */

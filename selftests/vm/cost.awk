@@ -49,7 +49,7 @@ END {
 	table("Best case, batches of 64", "Adjacent windows, in order, no clash.", moves, ".n64.best.instr")
 	table("TLB interrupts per batch of 64", "A second thread of the process spins on another CPU.", moves, ".n64.ipi")
 	table("TLB interrupts, one stack at a time", "", moves, ".n1.ipi")
-	table("TLB interrupts per batch of 64, idle workers", "Four CPUs: one thread spins, two went to sleep just before.", moves, ".n64.ipi_idle")
+	table("TLB interrupts per batch of 64, idle workers", "Four CPUs: one thread spins, two went to sleep just before. Still one round a batch, but the module's\nflush, like every one that may have freed page tables, also interrupts CPUs that only keep the mm\nin lazy mode; mremap's leaves those alone.", moves, ".n64.ipi_idle")
 	table("Instructions to free the pages below a stack, per window, batches of 64", "", frees, ".n64.instr")
 	table("TLB interrupts per batch of 64 windows freed", "", frees, ".n64.ipi")
 	print "First write to a page: window " cell("window.first_touch.instr") ", anonymous memory " cell("anon.first_touch.instr") " instructions."

@@ -327,24 +327,38 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 	}
 }
 
-/* Own a task whose stack is not resident: its word, or the word of @window, which it was seen in. It
- * may be in another by now: what is owned here is what is given back, nothing else. */
-static uint32_t own_evicted(struct gstk_task *t, uint32_t window)
+static bool owned_already(uint32_t what)
 {
-	uint32_t word = gstk__word(t);
+	for (uint32_t i = sweep.nr_owned; i-- > 0;)
+		if (sweep.owned[i] == what)
+			return true;
+	return false;
+}
+
+/*
+ * Own a task whose stack is not resident, until the next flush: its word, or the word of @window, which it
+ * was seen in. It may be in another by now: what is owned here is what is given back, nothing else.
+ */
+static bool own_evicted(struct gstk_task *t, uint32_t window)
+{
+	uint32_t word = gstk__word(t), what = OWNED_WINDOW | window;
 	uint64_t idle = GSTK__WIN_IDLE;
 
-	if (!(word & GSTK__SHARED))
-		return gstk__state_own(t) ? gstk__task_index(t) : 0;
-	if (!atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED))
-		return 0;
-	return OWNED_WINDOW | window;
+	if (!(word & GSTK__SHARED)) {
+		what = gstk__task_index(t);
+		if (!gstk__state_own(t))
+			return false;
+	} else if (!atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED)) {
+		return owned_already(what); /* by this batch: few windows have many mates */
+	}
+	sweep.owned[sweep.nr_owned++] = what;
+	return true;
 }
 
 static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__stack_facts f = { .may_move = true };
-	uint32_t window = t->window, what;
+	uint32_t window = t->window;
 
 	if ((t->tier != GSTK__TIER_COPIED && t->tier != GSTK__TIER_REMAPPED) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
 	    (t->flags & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
@@ -355,8 +369,7 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		note_next(&f);
 		return;
 	}
-	what = own_evicted(t, window);
-	if (!what)
+	if (!own_evicted(t, window))
 		return;
 	/* Owned: look again, it may be another task by now. */
 	if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
@@ -370,8 +383,7 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		else
 			t->tick = GSTK__TICK_UNPACKABLE;
 	}
-	sweep.owned[sweep.nr_owned++] = what;
-	if (sweep.nr_owned >= BATCH)
+	if (sweep.nr_owned >= BATCH || sweep.nr_packs >= BATCH)
 		flush(p);
 }
 

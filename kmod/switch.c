@@ -578,6 +578,10 @@ static void unlock_windows(struct gsk_buf *buf, u32 from, u32 n)
 			gsk_window_unlock(buf->space, buf->moves[i].window, buf->sw[i].window);
 }
 
+#ifdef GSK_MUTATE_SERIAL
+static DEFINE_MUTEX(serial);
+#endif
+
 /**
  * gsk_switch_bracket() - do the first entries of buf->sw
  * @buf: with @n entries from user space
@@ -604,6 +608,9 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	err = gsk_bracket_lock(buf);
 	if (err)
 		return err;
+#ifdef GSK_MUTATE_SERIAL
+	mutex_lock(&serial);
+#endif
 	err = lock_windows(buf, n);
 	if (err < 0)
 		goto unlock;
@@ -640,6 +647,9 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	unlock_windows(buf, 0, n);
 	err = n ? n : -EAGAIN;
 unlock:
+#ifdef GSK_MUTATE_SERIAL
+	mutex_unlock(&serial);
+#endif
 	gsk_bracket_unlock(buf);
 	return err;
 }

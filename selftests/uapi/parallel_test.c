@@ -110,8 +110,9 @@ static long exchange(struct object *o, uint64_t *handle)
 
 /*
  * While one long call of the other thread is under way, short ones of this thread
- * begin and end. If they excluded each other one at most could, between the long
- * call's start and its taking of a lock. (Not many: each flush waits for the other CPU.)
+ * begin and end. If they excluded each other few could, while the long one waits for
+ * its turn. How few depends on how unfair the lock is; one around all is found for
+ * sure by a_window_that_is_held_is_waited_for: nobody comes as far as the window's.
  */
 TEST_F_TIMEOUT(parallel, switches_of_different_windows_run_at_the_same_time, 120)
 {

@@ -8,7 +8,11 @@
  *	asked for	task	window, image,	resident's	resident's stack,
  *				or stack	task		or the empty place
  *
- * A stale answer only prefetches in vain. See bench wake.evicted.1e6, yield.10000, echo.1000.
+ * What goes to the next-to-run slot has no turns ahead: of a stack that is not there all is asked for at
+ * once, and arrives while the waker goes on to its own wait.
+ *
+ * A stale answer only prefetches in vain. See bench wake.evicted.1e6, yield.10000, echo.1000,
+ * chan.hop.evicted.
  */
 #include "debug/annotate.h"
 #include "sched/worker.h"
@@ -63,4 +67,17 @@ GSTK__RACY void gstk__look_ahead_far(struct gstk__worker *w, int64_t t)
 		else if (!(item & GSTK__ITEM_WINDOW))
 			gstk__prefetch_stack(gstk__task(item));
 	}
+}
+
+GSTK__RACY void gstk__look_ahead_next(struct gstk__worker *w, struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	if (w->current && w->current->window == t->window)
+		return; /* the waker is in its place: all of that is warm */
+	__builtin_prefetch(gstk__win(t->window), 1);
+	if (gstk__prefetch(&w->park, t))
+		w->prefetched[i % 8] = i;
+	gstk__prefetch_stack(t); /* the other's lies where this one will */
+	__builtin_prefetch(gstk__task(gstk__win(t->window)->resident), 1);
 }

@@ -211,6 +211,8 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t);
 uint32_t gstk__random(struct gstk__worker *w);
 /* ahead.c */
 void gstk__look_ahead_far(struct gstk__worker *w, int64_t top);
+/* t has been woken, is not in a queue yet, and runs next. */
+void gstk__look_ahead_next(struct gstk__worker *w, struct gstk_task *t);
 
 static inline void gstk__look_ahead(struct gstk__worker *w)
 {

@@ -13,9 +13,9 @@ build       g++              headers must serve C++ too
 build       libc6-dev        libc headers
 build       binutils         nm, for the check of exported symbols
 build       pkg-config|pkgconf   finds libraries
-build       liblz4-dev       packed images
-build       libzstd-dev      packed images
-build       libunwind-dev    backtraces of evicted tasks
+build       liblz4-dev       the benchmarks of the codec compare with it
+build       libzstd-dev      packed images of long stacks
+build       libunwind-dev    the tests compare our unwinder with it
 test        clang            headers must compile there too
 test        xz-utils         unpacks linux-source
 test        procps           ps, for the tests that look at processes

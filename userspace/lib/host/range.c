@@ -6,27 +6,11 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include "host/host.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-
-static void *try_reserve(size_t bytes, size_t align)
-{
-	size_t total = bytes + align;
-	char *p, *a;
-
-	p = mmap(NULL, total, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	a = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
-	if (a > p)
-		munmap(p, a - p);
-	if (p + total > a + bytes)
-		munmap(a + bytes, p + total - (a + bytes));
-	return a;
-}
 
 void *gstk__range_reserve(size_t *bytes, size_t min_bytes, size_t align, const char *what, int *err)
 {
@@ -40,7 +24,7 @@ void *gstk__range_reserve(size_t *bytes, size_t min_bytes, size_t align, const c
 		while (n > as.rlim_cur / 2 && n / 2 >= min_bytes)
 			n /= 2;
 	for (;;) {
-		p = try_reserve(n, align);
+		p = gstk__mem_reserve(n, align);
 		if (p)
 			break;
 		if (n / 2 < min_bytes) {

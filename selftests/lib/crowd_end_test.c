@@ -108,6 +108,8 @@ FIXTURE_TEARDOWN(end) { }
 
 TEST_F_TIMEOUT(end, a_crowd_of_packed_tasks_is_cancelled_in_bounded_memory, 150)
 {
+	if (UNDER_TSAN)
+		SKIP(return, "a fiber a task is too many for the thread sanitizer");
 	crowd = scaled(1000000);
 	if (crowd < 100000)
 		crowd = 20000;

@@ -18,8 +18,11 @@ WAIT_TEST(raises_are_counted_and_none_is_lost)
 	CHECK_EQ(gstk_event_destroy(NULL), 0);
 }
 
+static _Atomic bool takes;
+
 static void *take(void *arg)
 {
+	takes = true;
 	for (;;) {
 		int64_t n = gstk_event_wait(event);
 
@@ -34,7 +37,10 @@ WAIT_TEST(an_event_that_is_waited_for_is_not_freed)
 	gstk_task *t;
 
 	CHECK_EQ(gstk_event_create(&event), 0);
+	takes = false;
 	t = start(take, NULL);
+	while (!takes)
+		gstk_yield();
 	settle();
 	CHECK_EQ(gstk_event_destroy(event), -EBUSY);
 	CHECK_EQ(gstk_cancel(t), 0);

@@ -258,7 +258,7 @@ static void *keeps_its_window(void *arg)
 /* One window: who is spawned by the task that is stuck can only be in it. */
 static void run_with_mates(void)
 {
-	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1, .stuck_report_ns = 100 * MS };
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1, .stuck_report_ns = 350 * MS };
 	gstk_task *t;
 
 	alarm(60);

@@ -7,7 +7,7 @@ INSTALL_BIN += $(tools-prog)
 $(tools-prog): $(O)/bin/%: $(tools-dir)/%.c $(LIB_A)
 	@mkdir -p $(@D)
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(LIB_A) $(LIB_LIBS)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
 -include $(addsuffix .d,$(tools-prog))
 
 .PHONY: tools

@@ -37,15 +37,31 @@ static GSTK__RACY __attribute__((no_sanitize("address"))) void copy_words(uint64
 		to[i] = *(const volatile uint64_t *)&from[i];
 }
 
+/* Where @t's stack is, which may just now be given another one. */
+static GSTK__RACY void bounds(const struct gstk_task *t, uintptr_t *limit, uintptr_t *base)
+{
+	uint32_t i = t->window;
+
+	if (i <= gstk__windows.nr) {
+		*limit = (uintptr_t)gstk__win_limit(i);
+		*base = (uintptr_t)gstk__win_base(i);
+	} else {
+		*limit = (uintptr_t)gstk__win(i)->map + gstk__windows.guard;
+		*base = (uintptr_t)gstk__win(i)->map + gstk__win(i)->map_size;
+	}
+}
+
 /* Frames of @t from @f on: by its own thread, or while that is in the kernel. */
 static void print_frames(struct gstk_task *t, const struct gstk__cfi *f)
 {
 	static uint64_t copy[4096];
-	uintptr_t sp = (uintptr_t)f->reg[GSTK__CFI_SP] & ~(uintptr_t)7, base = (uintptr_t)gstk__win_base(t->window);
-	struct gstk__cfi_stack stack = { .from = sp, .to = base, .bytes = (const char *)copy };
+	uintptr_t sp = (uintptr_t)f->reg[GSTK__CFI_SP] & ~(uintptr_t)7, limit, base;
+	struct gstk__cfi_stack stack = { .from = sp, .bytes = (const char *)copy };
 	struct gstk__out o = { .fd = 2 };
 
-	if (sp < (uintptr_t)gstk__win_limit(t->window) || sp >= base || atomic_exchange(&printing, 1))
+	bounds(t, &limit, &base);
+	stack.to = base;
+	if (sp < limit || sp >= base || atomic_exchange(&printing, 1))
 		return;
 	if (stack.to > sp + sizeof(copy))
 		stack.to = sp + sizeof(copy);

@@ -215,6 +215,9 @@ TEST(a_task_in_a_system_call_shows_its_frames_and_is_not_disturbed)
 	stuck_in = calls;
 	ASSERT_EQ(in_child(run_stuck), 0) TH_LOG("%s", report);
 	ASSERT_TRUE(reported("in system call "));
+	ASSERT_TRUE(reported("is at"));
+	if (UNDER_ASAN)
+		return; /* its usleep() is unwound by a frame pointer, which the kernel does not tell */
 	ASSERT_TRUE(reported("call_for_long+"));
 	ASSERT_TRUE(reported(" calls+"));
 	ASSERT_TRUE(reported("gstk__stack_start+"));

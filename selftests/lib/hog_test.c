@@ -105,6 +105,74 @@ TEST(mates_of_a_hog_wait_for_a_quantum_and_are_counted)
 	ASSERT_EQ(gstk_main(mates_main, NULL, NULL, &config), 0);
 }
 
+enum { MATES = 8, OTHERS = 8 };
+static gstk_sem gate = GSTK_SEM_INIT(0), out = GSTK_SEM_INIT(0), all_ran = GSTK_SEM_INIT(0);
+static unsigned long turns, turn_of[MATES];
+static unsigned int nr_ran, passing;
+
+/* Not a mate: how often do others have their turn? */
+static void *passer_by(void *arg)
+{
+	passing++;
+	while (!atomic_load(&stop)) {
+		turns++;
+		gstk_yield();
+	}
+	return NULL;
+}
+
+static void *mate(void *arg)
+{
+	nr_ran++;
+	CHECK_EQ(gstk_sem_wait(&gate), 0);
+	turn_of[nr_ran++] = turns;
+	if (nr_ran == MATES)
+		CHECK_EQ(gstk_sem_post(&all_ran, 1), 0);
+	CHECK_EQ(gstk_sem_wait(&out), 0);
+	return NULL;
+}
+
+static void *in_a_row_main(void *arg)
+{
+	struct gstk_spawn_opts private = { .size = sizeof(private), .flags = GSTK_PRIVATE };
+	gstk_task *h, *p[OTHERS], *m[MATES];
+
+	for (int i = 0; i < MATES; i++)
+		m[i] = start(mate, NULL);
+	h = start(hog, (void *)100000);
+	while (nr_ran < MATES || !atomic_load(&hog_runs))
+		gstk_sleep(MS);
+	nr_ran = 0;
+	for (int i = 0; i < OTHERS; i++)
+		CHECK_EQ(gstk_spawn(&p[i], passer_by, NULL, &private), 0);
+	/* Every 64th pick is of a new task, however often the worker polls in between. */
+	for (unsigned long before = atomic_load(&hog_runs); passing < OTHERS; gstk_sleep(MS))
+		CHECK(atomic_load(&hog_runs) - before < OTHERS * 64 * 8);
+	CHECK_EQ(gstk_sem_post(&gate, MATES), 0);
+	CHECK_EQ(gstk_sem_wait(&all_ran), 0);
+	CHECK_EQ(gstk_sem_post(&out, MATES), 0);
+	for (int i = 0; i < MATES; i++)
+		finish(m[i]);
+	atomic_store(&stop, true);
+	finish(h);
+	for (int i = 0; i < OTHERS; i++)
+		finish(p[i]);
+	fprintf(stderr, "# %lu turns of others between the first mate and the last\n", turn_of[MATES - 1] - turn_of[0]);
+	/* One of them goes on while a window is given back; a round is OTHERS. */
+	CHECK(turn_of[MATES - 1] - turn_of[0] < 3 * MATES);
+	return NULL;
+}
+
+TEST(mates_whose_turn_has_come_do_not_wait_for_a_round_of_the_queue_each)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .windows = 1 };
+
+	alarm(120);
+	unsetenv("GREENSTK_WINDOWS");
+	unsetenv("GREENSTK_WORKERS"); /* turns are counted on one */
+	ASSERT_EQ(gstk_main(in_a_row_main, NULL, NULL, &config), 0);
+}
+
 TEST(the_buckets_of_waits_are_in_order_and_a_quarter_of_an_octave_wide)
 {
 	unsigned int last = 0;

@@ -31,14 +31,26 @@ struct gstk__fp gstk__fp_default;
 
 /* ---- after: finish the task that was left ---- */
 
+/* A mate waits for the window that was given back. @turn: and it comes next, not after another round of
+ * the queue. */
+static __attribute__((noinline)) void window_queue(struct gstk__worker *w, uint32_t index, bool turn)
+{
+	if (turn && !atomic_load_explicit(&w->next, memory_order_relaxed))
+		gstk__push_next(w, GSTK__ITEM_WINDOW | index);
+	else
+		gstk__push_ready(w, GSTK__ITEM_WINDOW | index);
+}
+
 /* Give the shared window back; queue it when somebody waits for it. */
 static void window_release(struct gstk__worker *w, uint32_t index)
 {
 	struct gstk__window *win = gstk__win(index);
-	bool more = win->fifo_head || win->resident_ready;
+	bool more = win->fifo_head || win->resident_ready, turn = false;
 	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
 
 	GSTK__INJECT(release);
+	if (__builtin_expect(win->fifo_head != 0, 0))
+		turn = !win->resident_ready || gstk__quantum_over(w, win);
 	do {
 		new = more || old >> 32 ? (old & ~(uint64_t)GSTK__WIN_STATE_MASK) | GSTK__WIN_QUEUED
 					: GSTK__WIN_IDLE;
@@ -46,7 +58,7 @@ static void window_release(struct gstk__worker *w, uint32_t index)
 							memory_order_relaxed));
 	GSTK__INJECT(released);
 	if ((new & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED)
-		gstk__push_ready(w, GSTK__ITEM_WINDOW | index);
+		window_queue(w, index, turn);
 }
 
 /* A task of a shared window has ended. After the last one the window is free. */
@@ -256,10 +268,12 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 static inline __attribute__((always_inline)) uint32_t pick(struct gstk__worker *w, bool may_poll)
 {
 	bool alone = gstk__sched.alone;
-	uint32_t picks = ++w->picks, item;
+	uint32_t picks, item;
 
-	if (may_poll && __builtin_expect((int32_t)(picks - w->poll_at) >= 0, 0))
+	/* Not counted as a pick: polls at every 2nd pick, say, could hide every 64th one below. */
+	if (may_poll && __builtin_expect((int32_t)(w->picks - w->poll_at) >= 0, 0))
 		return 0;
+	picks = ++w->picks;
 	if (__builtin_expect(picks % 16 == 0, 0)) { /* the slot must not starve the queues */
 		w->handoff_budget = HANDOFF_BUDGET;
 		item = picks % 64 == 0 ? gstk__deque_take_top(&w->fresh, alone) : 0;

@@ -74,8 +74,7 @@ static void take_inbox(struct gstk__window *win)
 	}
 }
 
-/* Asked only while a mate waits. */
-static bool quantum_over(struct gstk__worker *w, const struct gstk__window *win)
+bool gstk__quantum_over(struct gstk__worker *w, const struct gstk__window *win)
 {
 	w->park.stamp = gstk__stamp();
 	return w->park.stamp - win->claim_stamp >= gstk__stamps_per_ms * GSTK__QUANTUM_MS;
@@ -93,7 +92,7 @@ static struct gstk_task *window_next(struct gstk__worker *w, struct gstk__window
 			win->resident_ready = 0;
 			return gstk__task(win->resident);
 		}
-		if (!win->fifo_head || !quantum_over(w, win)) {
+		if (!win->fifo_head || !gstk__quantum_over(w, win)) {
 			win->resident_ready = 0;
 			return gstk__task(win->resident);
 		}

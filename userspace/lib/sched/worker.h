@@ -133,6 +133,8 @@ uint32_t gstk__pick(struct gstk__worker *w);
 uint32_t gstk__find_work(struct gstk__worker *w);
 bool gstk__work_visible(struct gstk__worker *w);
 void gstk__refresh_clock(struct gstk__worker *w, uint64_t now_ns);
+/* Of a window that the caller owns. Asked only while a mate waits. */
+bool gstk__quantum_over(struct gstk__worker *w, const struct gstk__window *win);
 /* waits.c */
 void gstk__waited(struct gstk__worker *w, uint32_t stamps);
 bool gstk__own_or_leave(struct gstk_task *t);

@@ -19,6 +19,8 @@ while read -r name file from to; do
 	rm -rf "$dir"; mkdir -p "$dir/build"
 	cp -a Makefile mk scripts userspace selftests include "$dir/"
 	mkdir -p "$dir/build/obj" && cp -a "$o/inject/obj/lib" "$dir/build/obj/"
+	# Else a bug in a header would not be compiled in.
+	find "$dir/build/obj" -name '*.d' -exec sed -i "s|$o/inject/obj/|build/obj/|g" {} +
 	from=${from//\~/ } to=${to//\~/ } perl -0pi -e '$h = s/$ENV{from}/$ENV{to}/; END { exit !$h }' "$dir/$file" ||
 		{ echo "not ok $n $name: its text is not in $file"; bad=1; continue; }
 	[[ $name != unlock_before_parked ]] || sed -i '0,/#include/s//#include <sched.h>\n#include/' "$dir/$file"

@@ -47,6 +47,8 @@ $(server-tests): $(O)/bin/pubsub
 $(server-tests): CPPFLAGS_COMMON += -DPUBSUB_SERVER='"$(abspath $(O)/bin/pubsub)"' -Wno-unused-function
 $(O)/test/lib/pubsub_server_test: LIB_LIBS += -lhiredis
 
+$(O)/test/lib/echo_test: | $(O)/bin/echo
+
 .PHONY: demo-pubsub
 demo: demo-pubsub  ## the publish/subscribe server with as many subscribers as the machine allows
 demo-pubsub: $(O)/bin/pubsub $(O)/bin/pubsub-load

@@ -43,7 +43,7 @@ struct gstk_config {
 	uint32_t workers;	 /**< worker threads; default: CPUs of the affinity mask */
 	size_t windows;		 /**< shared windows; default 65,536 */
 	size_t window_size;	 /**< bytes a window, guard included; power of two; default 256 KiB */
-	size_t max_tasks;	 /**< upper bound on live tasks; default 2^26 */
+	size_t max_tasks;	 /**< upper bound on live tasks; default 2^26; lowered with a message where address space is limited */
 	size_t image_bytes;	 /**< address space for saved stacks; default 64 GiB */
 	size_t resident_budget;	 /**< bytes of idle resident stacks before the sweep evicts; default 64 MiB */
 	uint64_t evict_idle_ns;	 /**< a stack idle for so long is evicted; default 1 s */

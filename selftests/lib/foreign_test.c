@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Threads that are no workers: they lock, wait, cancel and join like tasks, and block as threads. */
+#include <sched.h>
 #include "wait_test.h"
 
 #define ROUNDS scaled(2000)
@@ -12,8 +13,13 @@ static long plain, turn;
 static void *count(void *arg)
 {
 	for (unsigned long i = 0; i < ROUNDS; i++) {
+		long before;
+
 		CHECK_EQ(gstk_rwlock_write_lock(&rwlock), 0);
-		plain++;
+		before = plain;
+		if (i % 8 == 0)
+			sched_yield();
+		plain = before + 1;
 		CHECK_EQ(gstk_rwlock_write_unlock(&rwlock), 0);
 		CHECK_EQ(gstk_rwlock_read_lock(&rwlock), 0);
 		CHECK(plain > 0);

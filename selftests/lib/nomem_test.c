@@ -40,9 +40,29 @@ void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
 void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
 void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
 void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : __real_aligned_alloc(align, n); }
+/* As with vm.overcommit_memory=2: what may be written counts as used, MAP_NORESERVE or not. */
+static size_t commit_limit = SIZE_MAX, committed;
+
 void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off)
 {
+	if (prot & PROT_WRITE && n > commit_limit - committed) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	if (commit_limit != SIZE_MAX && prot & PROT_WRITE)
+		committed += n;
 	return fails() ? MAP_FAILED : __real_mmap(p, n, prot, flags, fd, off);
+}
+
+size_t __real_gstk__mem_limit(void);
+size_t __wrap_gstk__mem_limit(void);
+
+/* What the library reads in /proc there. */
+size_t __wrap_gstk__mem_limit(void)
+{
+	size_t left = commit_limit - committed, real = __real_gstk__mem_limit();
+
+	return commit_limit != SIZE_MAX && left / 2 < real ? left / 2 : real;
 }
 
 static void fail_at(long n, bool all)
@@ -121,6 +141,39 @@ TEST(a_runtime_begins_or_says_enomem_and_leaves_nothing)
 	TH_LOG("%d allocations, %d of them needed", n, refused);
 	EXPECT_LT(5, refused);
 	EXPECT_GT(1000, n);
+}
+
+static void *forty_sleepers(void *arg)
+{
+	gstk_task *t[40];
+
+	for (long i = 0; i < 40; i++)
+		CHECK_EQ(gstk_spawn(&t[i], nothing, NULL, NULL), 0);
+	for (int i = 0; i < 40; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+	return NULL;
+}
+
+/* The defaults reserve 90 GiB: less of everything then, and half is left for others; or -ENOMEM. */
+TEST(strict_overcommit_means_less_of_everything_or_enomem)
+{
+	static const size_t limits[] = { (size_t)16 << 30, (size_t)4 << 30, (size_t)1 << 30, (size_t)64 << 20, 1 << 20 };
+	int begun = 0;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		struct gstk_stats st = { .size = sizeof(st) };
+		int err;
+
+		commit_limit = limits[i];
+		committed = 0;
+		err = gstk_main(forty_sleepers, NULL, NULL, NULL);
+		commit_limit = SIZE_MAX;
+		EXPECT_TRUE(memory_or_fine(err)) TH_LOG("%zu: %d", limits[i], err);
+		TH_LOG("of %zu MiB %zu are reserved: %d", limits[i] >> 20, committed >> 20, err);
+		begun += !err;
+		EXPECT_EQ(-EINVAL, gstk_stats(&st)); /* nothing is left of it */
+	}
+	EXPECT_LE(3, begun);
 }
 
 /* ---- work ---- */
@@ -275,7 +328,64 @@ static void sockets(void)
 	gstk_close(pair[1]);
 }
 
+/* Timers, sleeps and deadlines. */
+static void timers(void)
+{
+	gstk_timer *t;
+	uint64_t n = 0;
+	int err = gstk_timer_create(&t);
+
+	CHECK(memory_or_fine(err));
+	if (!err) {
+		CHECK_EQ(gstk_timer_set(t, gstk_now() + MS / 4, 0), 0);
+		CHECK_EQ(gstk_chan_recv(gstk_timer_chan(t), &n), 0);
+		CHECK_EQ(n, 1);
+		CHECK_EQ(gstk_timer_destroy(t), 0);
+	}
+	err = gstk_deadline_set(gstk_now() + MS / 4);
+	CHECK(memory_or_fine(err));
+	CHECK_EQ(gstk_deadline_get() == GSTK_NEVER, err != 0);
+	if (!err) {
+		err = gstk_sleep(20000 * MS);
+		CHECK(err == -ETIMEDOUT || err == -ENOMEM);
+		CHECK_EQ(gstk_deadline_set(GSTK_NEVER), 0);
+	}
+	err = gstk_sleep(MS / 4);
+	CHECK(memory_or_fine(err));
+}
+
+static void *deep_and_cold(void *arg)
+{
+	volatile char frame[5000];
+
+	for (size_t i = 0; i < sizeof(frame); i++)
+		frame[i] = (char)(i / 64 + (uintptr_t)arg); /* packs well */
+	for (int i = 0; i < 3; i++) {
+		gstk_sleep(MS / 4);
+		for (size_t k = 0; k < sizeof(frame); k++)
+			CHECK_EQ(frame[k], (char)(k / 64 + (uintptr_t)arg));
+	}
+	return arg;
+}
+
+/* Every image is packed at once; what has no memory for that stays as it is. */
+static void packing(void)
+{
+	gstk_task *t[40];
+	int nr = 0;
+
+	for (long i = 0; i < 40; i++) {
+		int err = gstk_spawn(&t[nr], deep_and_cold, (void *)i, NULL);
+
+		CHECK(memory_or_fine(err));
+		nr += !err;
+	}
+	for (int i = 0; i < nr; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+}
+
 static void (*work)(void);
+static uint32_t with_flags;
 static long at, hit;
 
 static void work_once(void)
@@ -289,7 +399,7 @@ static void work_once(void)
 /* A process for each allocation: pools that never shrink are new then. Returns how many failed. */
 static long each_allocation(void (*fn)(void))
 {
-	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 2, .flags = GSTK_NO_SWEEP };
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 2, .flags = GSTK_NO_SWEEP | with_flags };
 
 	work = fn;
 	for (at = 0; at < 1000; at++) {
@@ -322,5 +432,17 @@ NOMEM_TEST(stacks_are_evicted_or_their_claimers_wait, evictions, 1)
 NOMEM_TEST(spawn_with_options_succeeds_or_says_enomem, options, 1)
 NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1)
 NOMEM_TEST(sockets_work_without_memory, sockets, 0)
+NOMEM_TEST(timers_and_deadlines_are_set_or_say_enomem, timers, 1)
+#if !defined(__SANITIZE_ADDRESS__)
+TEST(stacks_are_packed_or_stay_as_they_are)
+{
+	long n;
+
+	with_flags = GSTK_FORCE_EVICT | GSTK_FORCE_PACK;
+	n = each_allocation(packing);
+	TH_LOG("%ld allocations", n);
+	EXPECT_LE(1, n);
+}
+#endif
 
 TEST_HARNESS_MAIN

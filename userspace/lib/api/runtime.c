@@ -133,6 +133,19 @@ static int windows(const struct gstk_config *c)
 	return err;
 }
 
+/* Records are reserved for so many tasks: an eighth of what there is. */
+static size_t bounded_tasks(size_t max_tasks)
+{
+	size_t limit = gstk__mem_limit() / 8, nr = max_tasks;
+
+	while (nr > 1024 && nr > limit / (sizeof(struct gstk_task) + sizeof(struct gstk__ext)))
+		nr /= 2;
+	if (nr < max_tasks)
+		fprintf(stderr, "greenstk: at most %zu tasks instead of %zu (address space is limited: ulimit -v or "
+			"strict overcommit)\n", nr, max_tasks);
+	return nr;
+}
+
 static int init(const struct gstk_config *config, bool caller_is_worker)
 {
 	struct gstk__sched *s = &gstk__sched;
@@ -152,6 +165,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 		fprintf(stderr, "greenstk: %s\n", why);
 		return err;
 	}
+	c.max_tasks = bounded_tasks(c.max_tasks);
 	gstk__config = c;
 	gstk__stamp_begin();
 	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);

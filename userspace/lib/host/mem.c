@@ -3,6 +3,7 @@
 #include "host/host.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -85,11 +86,33 @@ int gstk__mem_protect_none(void *p, size_t bytes)
 	return mprotect(p, bytes, PROT_NONE) ? -errno : 0;
 }
 
+/* Bytes that may still be committed; SIZE_MAX where nobody counts them. */
+static size_t commit_left(void)
+{
+	unsigned long long limit = 0, used = 0;
+	char line[128];
+	int mode = 0;
+	FILE *f = fopen("/proc/sys/vm/overcommit_memory", "re");
+
+	if (f && fscanf(f, "%d", &mode) != 1)
+		mode = 0;
+	if (f)
+		fclose(f);
+	if (mode != 2 || !(f = fopen("/proc/meminfo", "re")))
+		return SIZE_MAX;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "CommitLimit: %llu", &limit) != 1)
+			sscanf(line, "Committed_AS: %llu", &used);
+	fclose(f);
+	return limit > used ? (size_t)(limit - used) << 10 : 0;
+}
+
 size_t gstk__mem_limit(void)
 {
+	size_t left = commit_left(), most = left == SIZE_MAX ? left : left / 2;
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_AS, &rl) || rl.rlim_cur == RLIM_INFINITY)
-		return SIZE_MAX;
-	return rl.rlim_cur;
+	if (!getrlimit(RLIMIT_AS, &rl) && rl.rlim_cur != RLIM_INFINITY && rl.rlim_cur < most)
+		most = rl.rlim_cur;
+	return most;
 }

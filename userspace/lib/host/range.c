@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include "host/host.h"
 
 #ifndef MADV_COLLAPSE
@@ -15,14 +14,13 @@
 void *gstk__range_reserve(size_t *bytes, size_t min_bytes, size_t align, const char *what, int *err)
 {
 	size_t wanted = *bytes, n = wanted;
-	struct rlimit as;
+	size_t limit = gstk__mem_limit();
 	void *p;
 
 	*err = 0;
 	/* Half at most: the rest of the process needs addresses, too. */
-	if (!getrlimit(RLIMIT_AS, &as) && as.rlim_cur != RLIM_INFINITY)
-		while (n > as.rlim_cur / 2 && n / 2 >= min_bytes)
-			n /= 2;
+	while (n > limit / 2 && n / 2 >= min_bytes)
+		n /= 2;
 	for (;;) {
 		p = gstk__mem_reserve(n, align);
 		if (p)

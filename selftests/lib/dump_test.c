@@ -288,6 +288,49 @@ TEST(the_signal_prints_all_tasks_and_the_process_goes_on)
 	EXPECT_TRUE(reported("greenstk: 2 tasks:"));
 }
 
+static _Atomic bool enough;
+
+__attribute__((noinline)) static void spin_until_enough(void)
+{
+	while (!atomic_load(&enough))
+		;
+}
+
+static void *spinner(void *arg)
+{
+	spin_until_enough();
+	return NULL;
+}
+
+__attribute__((noinline)) static void dump_myself(void)
+{
+	CHECK_EQ(gstk_dump(2, true), 0);
+	atomic_store(&enough, true);
+}
+
+static void dump_runners(void)
+{
+	gstk_task *t = named("spinner", spinner, NULL, 0);
+
+	gstk_sleep(20 * MS);
+	dump_myself();
+	finish(t);
+}
+
+static void runners(void) { with_workers(2, dump_runners); }
+
+TEST(tasks_that_run_are_shown_with_their_frames_the_caller_included)
+{
+	if (UNDER_TSAN)
+		SKIP(return, "it delivers signals late");
+	EXPECT_EQ(0, in_child(runners)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("\"spinner\" running on worker"));
+	EXPECT_TRUE(reported(" spin_until_enough+0x"));
+	EXPECT_TRUE(reported(" spinner+0x"));
+	EXPECT_TRUE(reported(" dump_myself+0x"));
+	EXPECT_TRUE(silent_about("no unwind information"));
+}
+
 TEST(no_signal_when_it_is_switched_off)
 {
 	int status = in_child(signal_none);

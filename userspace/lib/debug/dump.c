@@ -4,10 +4,23 @@
 
 #include <errno.h>
 #include <unistd.h>
-#include "debug/look.h"
+#include "debug/dump_signal.h"
+#include "debug/running.h"
 #include "sched/worker.h"
 
-#define FRAMES 40u
+#define FRAMES	    40u
+#define PATIENCE_NS 100000000u /* with a task that runs, or whose thread has no CPU */
+
+/* A task that runs is asked for its frames; it may be another by then. */
+static void look_again(struct gstk__looker *l, struct gstk__look *k)
+{
+	struct gstk__look now = *k;
+
+	if (k->state == GSTK__RUNNING && k->worker &&
+	    gstk__look_running(l, gstk__sched.worker[k->worker - 1], gstk__dump_signal(), PATIENCE_NS, &now) &&
+	    now.index == k->index)
+		*k = now;
+}
 
 int gstk_dump(int fd, bool backtraces)
 {
@@ -31,6 +44,8 @@ int gstk_dump(int fd, bool backtraces)
 		by_state[k.state & 7]++;
 		if (k.tier < GSTK__NR_TIERS && !k.foreign && k.state != GSTK__DONE)
 			by_tier[k.tier]++;
+		if (backtraces)
+			look_again(l, &k);
 		gstk__look_print(&o, l, &k, backtraces ? FRAMES : 0);
 	}
 	gstk__look_end(l);
@@ -38,6 +53,6 @@ int gstk_dump(int fd, bool backtraces)
 		   "stacks: %u resident, %u copied, %u packed, %u remapped, %u not started\n", nr, by_state[GSTK__RUNNING],
 		   by_state[GSTK__RUNNABLE], by_state[GSTK__PARKED] + by_state[GSTK__OWNED], by_state[GSTK__DONE],
 		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED], by_tier[GSTK__TIER_PACKED],
-		   by_tier[GSTK__TIER_REMAPPED], 		   by_tier[GSTK__TIER_NONE]);
+		   by_tier[GSTK__TIER_REMAPPED], by_tier[GSTK__TIER_NONE]);
 	return gstk__out_flush(&o);
 }

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "debug/ask.h"
+#include "debug/running.h"
 #include "host/host.h"
 
 enum { ASKED = 1, STOP = 2, COUNTERS = 4, TASKS = 8 };
@@ -31,6 +32,10 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	uint32_t what = ASKED;
 	int saved = errno;
 
+	if (gstk__running_answer(info, context)) {
+		errno = saved;
+		return;
+	}
 	if (info->si_code == SI_QUEUE && (value & ~3u) == GSTK__ASK) {
 		what = value & GSTK__ASK_TASKS ? TASKS | COUNTERS : COUNTERS;
 		atomic_store(&asker, info->si_pid);
@@ -142,6 +147,11 @@ void gstk__dump_signal_forked(void)
 	if (signal_nr)
 		sigaction(signal_nr, &before, NULL);
 	signal_nr = 0;
+}
+
+int gstk__dump_signal(void)
+{
+	return signal_nr;
 }
 
 unsigned int gstk__dump_signal_threads(void)

@@ -9,6 +9,8 @@
 int gstk__dump_signal_init(int sig);
 void gstk__dump_signal_fini(void);
 void gstk__dump_signal_forked(void);
+/* Its number; 0: none. */
+int gstk__dump_signal(void);
 /* Threads of the process that are ours for this: 0 or 1. */
 unsigned int gstk__dump_signal_threads(void);
 

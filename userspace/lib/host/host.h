@@ -62,6 +62,8 @@ int gstk__mem_discard_many(const struct iovec *ranges, int nr);
 int gstk__mem_guard_install(void *p, size_t bytes);
 int gstk__mem_guard_remove(void *p, size_t bytes);
 int gstk__mem_protect_none(void *p, size_t bytes);
+/* Copy bytes of this process that may not be there (any more): false then, no signal. */
+bool gstk__mem_peek(void *to, const void *from, size_t bytes);
 /* Address space that the process may reserve, in bytes: RLIMIT_AS; under strict overcommit, where what is
  * reserved counts as used by all, half of what is left. */
 size_t gstk__mem_limit(void);

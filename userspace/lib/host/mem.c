@@ -86,6 +86,13 @@ int gstk__mem_protect_none(void *p, size_t bytes)
 	return mprotect(p, bytes, PROT_NONE) ? -errno : 0;
 }
 
+bool gstk__mem_peek(void *to, const void *from, size_t bytes)
+{
+	struct iovec local = { to, bytes }, remote = { (void *)from, bytes };
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)bytes;
+}
+
 /* Bytes that may still be committed; SIZE_MAX where nobody counts them. */
 static size_t commit_left(void)
 {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/* Where a task is that is running just now. */
+#ifndef GSTK__DEBUG_RUNNING_H
+#define GSTK__DEBUG_RUNNING_H
+
+#include <signal.h>
+#include "debug/look.h"
+
+struct gstk__worker;
+
+/*
+ * The frames of the task that @v runs, into @out. In a system call the thread is left in peace, since
+ * not every call goes on after a signal; else it is asked, with @sig (0: not at all), and answers within
+ * @patience_ns or not. False: not to be had.
+ */
+bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig, uint64_t patience_ns,
+			struct gstk__look *out);
+
+/* In the handler of that signal: true when it was such a question, which is answered. */
+bool gstk__running_answer(const siginfo_t *info, void *context);
+
+#endif

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # usage: scripts/check-man.sh DIR
 # Every public function is on the NAME line of exactly one page, every page names only what there
-# is, every tool that is installed has a page, and mandoc has nothing to say.
+# is, every tool that is installed has a page, a page written by hand has all sections, each function in its
+# synopsis and each error that the headers name, and mandoc has nothing to say.
 set -u -o pipefail
 export LC_ALL=C
 bad=0
@@ -13,6 +14,20 @@ named() { scripts/man-names.sh "${pages[@]}" | grep '^gstk_'; }
 report "no man page names" "$(comm -23 <(public) <(named | sort -u))"
 report "named twice" "$(named | sort | uniq -d)"
 report "a man page names what no header has" "$(named | while read -r n; do grep -qrw -- "$n" include || echo "$n"; done)"
+# What a call returns is said: by a section in a page written by hand, by the header's comment elsewhere.
+for p in Documentation/man/*.3; do
+	[ -e "$p" ] || continue
+	for s in NAME SYNOPSIS DESCRIPTION "RETURN VALUE" "SEE ALSO"; do
+		grep -q "^\.SH \"\?$s" "$p" || report "no section $s" "$p"
+	done
+	report "functions that its header does not declare" "$(scripts/man-names.sh "$p" | grep '^gstk_' | while read -r n; do
+		grep -qrw -- "$n" include || echo "$p: $n"; done)"
+	report "functions of its NAME line that its SYNOPSIS leaves out" "$(scripts/man-names.sh "$p" | grep '^gstk_' | while read -r n; do
+		sed -n '/^\.SH SYNOPSIS/,/^\.SH DESCRIPTION/p' "$p" | grep -qw -- "$n" || echo "$p: $n"; done)"
+	report "errors of the headers that it leaves out" "$(scripts/man-names.sh "$p" | grep '^gstk_' | while read -r n; do
+		perl -0ne 'while (m{/\*\*(?!<)((?:(?!\*/).)*)\*/\s*((?:GSTK_API[^;]*;[^\n]*\n)+)}sg) { my ($c, $d) = ($1, $2); next unless $d =~ /\b'"$n"'\(/; print "$1\n" while $c =~ /-(E[A-Z]+)\b/g }' include/greenstk/*.h |
+		sort -u | while read -r e; do grep -qw -- "$e" "$p" || echo "$p: $n: $e"; done; done)"
+done
 for t in userspace/tools/*.c; do
 	[ -e "$t" ] || continue
 	t=$(basename "$t" .c)

@@ -178,11 +178,12 @@ static void next_to_run(void)
 
 	CHECK_EQ(gstk_chan_create(&chan, 1, 0), 0);
 	for (int i = 0; i < 20; i++) {
+		struct gstk_spawn_opts own = { .size = sizeof(own), .flags = GSTK_PRIVATE }; /* no mate of its waker */
 		gstk_task *r, *s;
 		uint64_t ns;
 
 		ran = 0;
-		r = start(woken, NULL);
+		CHECK_EQ(gstk_spawn(&r, woken, NULL, &own), 0);
 		settle();
 		s = start(wakes_and_burns, NULL);
 		ns = (uint64_t)finish(s);

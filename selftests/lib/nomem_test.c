@@ -41,7 +41,7 @@ void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_call
 void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
 void *__wrap_aligned_alloc(size_t align, size_t n) { return fails() ? NULL : __real_aligned_alloc(align, n); }
 /* As with vm.overcommit_memory=2: what may be written counts as used, MAP_NORESERVE or not. */
-static size_t commit_limit = SIZE_MAX, committed;
+static _Atomic size_t commit_limit = SIZE_MAX, committed;
 
 void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off)
 {
@@ -420,6 +420,10 @@ static long each_allocation(void (*fn)(void))
 		}
 		if (WEXITSTATUS(status) == 2)
 			return at;
+		if (WEXITSTATUS(status) != 1) {
+			fprintf(stderr, "# with allocation %ld: exit %d\n", at, WEXITSTATUS(status));
+			return -1;
+		}
 	}
 	return -1;
 }

@@ -72,6 +72,11 @@ static inline GSTK__RACY uint32_t gstk__peek(const uint32_t *p)
 	return *(const volatile uint32_t *)p;
 }
 
+static inline GSTK__RACY uint8_t gstk__peek_byte(const uint8_t *p)
+{
+	return *p;
+}
+
 /* valgrind: this range is a stack. Costs nothing outside valgrind; called once a window. */
 void gstk__annotate_stack(char *limit, char *base);
 

@@ -2,6 +2,7 @@
 /* Putting items into a worker's queues, and enqueueing what was won. */
 #include "sched/worker.h"
 
+#include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/foreign.h"
@@ -117,7 +118,7 @@ static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__work
 			     atomic_load_explicit(&w->next, memory_order_relaxed), 0))
 		return false;
 	gstk__count(&w->park.n.wakes);
-	if (__builtin_expect(t->tier != GSTK__TIER_RESIDENT, 0))
+	if (__builtin_expect(gstk__peek_byte(&t->tier) != GSTK__TIER_RESIDENT, 0))
 		gstk__look_ahead_next(w, t);
 	if (gstk__sched.alone) {
 		atomic_store_explicit(&w->next, gstk__task_index(t), memory_order_relaxed);

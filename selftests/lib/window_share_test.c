@@ -176,4 +176,34 @@ TEST(windows_change_hands_while_others_bind_to_them)
 	ASSERT_EQ(gstk_main(body_, (void *)come_and_go, NULL, &config), 0);
 }
 
+/* ---- free windows ---- */
+
+static _Atomic int nr_ended;
+
+static void *ends_at_once(void *arg)
+{
+	atomic_fetch_add(&nr_ended, 1);
+	return NULL;
+}
+
+/* The worker that freed the only window goes on for as long as another does not get it. */
+static void free_for_all(void)
+{
+	nr_ended = 0;
+	for (int i = 0; i < 100; i += 2) {
+		finish(start(ends_at_once, NULL));
+		CHECK_EQ(gstk_go(ends_at_once, NULL), 0);
+		for (uint64_t end = gstk_now() + 20000 * MS; atomic_load(&nr_ended) < i + 2;)
+			CHECK(gstk_now() < end);
+	}
+}
+
+TEST(a_free_window_can_be_had_by_every_worker)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1 };
+
+	alarm(60);
+	ASSERT_EQ(gstk_main(body_, (void *)free_for_all, NULL, &config), 0);
+}
+
 TEST_HARNESS_MAIN

@@ -130,6 +130,9 @@ static int windows(const struct gstk_config *c)
 	err = gstk__windows_init(c->windows, c->window_size, NR_PRIVATE, c->backend != GSTK_BACKEND_COPY);
 	if (!err && c->backend == GSTK_BACKEND_MODULE && !gstk__windows.module)
 		fprintf(stderr, "greenstk: without the module, by copying: %s\n", gstk__module.why);
+	gstk__windows.cache_most = (uint32_t)(gstk__windows.nr / (2 * c->workers));
+	if (gstk__windows.cache_most > 64)
+		gstk__windows.cache_most = 64;
 	return err;
 }
 

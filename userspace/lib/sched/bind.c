@@ -120,13 +120,9 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 	    (x && x->stack_size > gstk__windows.stack)) {
 		return bind_private(w, t, x && x->stack_size ? x->stack_size : gstk__windows.stack);
 	}
-	if (!w->wins.head) {
-		i = gstk__win_get(&w->wins); /* fills the cache */
-		if (i)
-			gstk__win_put(&w->wins, i);
-	}
-	if (w->wins.head) {
-		gstk__bind_free(w, t);
+	i = gstk__win_get(&w->wins);
+	if (i) {
+		gstk__bind_free(w, t, i);
 		gstk__start_prepare(w, t);
 		return GSTK__BOUND_ALONE;
 	}

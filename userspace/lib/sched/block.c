@@ -344,7 +344,7 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 			return n->sp;
 		} else if (n->tier == GSTK__TIER_NONE && !(n->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) &&
 		    w->wins.head) {
-			gstk__bind_free(w, n);
+			gstk__bind_free(w, n, gstk__win_get(&w->wins));
 			gstk__start_prepare(w, n);
 			w->current = n;
 			gstk__state_run(n);

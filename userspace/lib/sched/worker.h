@@ -172,10 +172,9 @@ void gstk__deadlock_check(void);
 extern void (*gstk__deadlock_hook)(uint32_t wakings);
 bool gstk__all_slept_since(uint32_t wakings);
 
-/* bind.c: a window for a task that never ran. Alone in a free one: the short way. */
-static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t)
+/* bind.c: a window for a task that never ran. Alone in a free one, @i: the short way. */
+static inline void gstk__bind_free(struct gstk__worker *w, struct gstk_task *t, uint32_t i)
 {
-	uint32_t i = gstk__win_get(&w->wins);
 	struct gstk__window *win = gstk__win(i);
 
 	t->window = i;

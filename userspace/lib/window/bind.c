@@ -18,7 +18,7 @@ uint32_t gstk__win_get_slow(struct gstk__win_cache *c)
 	uint32_t got = 0;
 
 	gstk__lock(&lists.lock);
-	while (lists.head && c->nr < 32) {
+	while (lists.head && (!got || c->nr < ws->cache_most / 2)) {
 		uint32_t i = lists.head;
 
 		lists.head = gstk__win(i)->next_free;
@@ -47,7 +47,7 @@ void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index)
 	gstk__lock(&lists.lock);
 	gstk__win(index)->next_free = lists.head;
 	lists.head = index;
-	for (int i = 0; i < 32 && c->head; i++, c->nr--) {
+	for (; c->nr > gstk__windows.cache_most / 2 && c->head; c->nr--) {
 		uint32_t j = c->head;
 
 		c->head = gstk__win(j)->next_free;

@@ -66,6 +66,7 @@ struct gstk__windows {
 	char *region;		/* shared windows */
 	size_t region_bytes;
 	size_t nr;		/* shared windows: indices 1 .. nr */
+	uint32_t cache_most;	/* free ones that a worker may keep for itself */
 	size_t nr_private;	/* private ones: nr + 1 .. nr + nr_private */
 	size_t size;		/* power of two */
 	unsigned int shift;
@@ -180,7 +181,8 @@ static inline uint32_t gstk__win_out_bytes(uint32_t index, const char *sp)
 	return (uint32_t)(gstk__windows.region + ((size_t)index << gstk__windows.shift) - sp);
 }
 
-/* bind.c: free lists. A cache belongs to one worker. */
+/* bind.c: free lists. A cache belongs to one worker, which may go long without binding anybody: so half of
+ * all windows are in no cache, and of few windows none is. */
 struct gstk__win_cache {
 	uint32_t head, nr;
 };
@@ -214,7 +216,7 @@ static inline void gstk__win_put(struct gstk__win_cache *c, uint32_t index)
 {
 	struct gstk__window *w = gstk__win(index);
 
-	if (__builtin_expect(c->nr < 64, 1)) {
+	if (__builtin_expect(c->nr < gstk__windows.cache_most, 1)) {
 		w->next_free = c->head;
 		c->head = index;
 		c->nr++;

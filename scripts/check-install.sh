@@ -9,6 +9,17 @@ lib=$dir/root/opt/gstk/lib
 for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc; do
 	[ -e "$lib/$f" ] || { echo "not installed: $f"; exit 1; }
 done
+share=$dir/root/opt/gstk/share/man
+for f in "$dir/root/opt/gstk/bin/gstk-info" "$dir/root/opt/gstk/include/linux/greenstk.h" "$share"/man1/gstk-info.1* \
+	"$share"/man3/gstk_chan_send.3* "$share"/man4/greenstk.4* "$share"/man7/greenstk.7*; do
+	[ -e "$f" ] || { echo "not installed: ${f#"$dir/root"}"; exit 1; }
+done
+[ -n "$(find "$dir/root" -path '*udev/rules.d/*greenstk*.rules')" ] || { echo "not installed: the udev rule"; exit 1; }
+# What dkms builds from holds every source that its Kbuild names.
+src=$(find "$dir/root/usr/src" -maxdepth 1 -name 'greenstk-*')
+[ -e "$src/dkms.conf" ] && [ -e "$src/include/uapi/linux/greenstk.h" ] || { echo "not installed: dkms source"; exit 1; }
+diff <(cd "$root/kmod" && find . -name '*.[ch]' | sort) <(cd "$src/kmod" && find . -name '*.[ch]' | sort) ||
+	{ echo "dkms source is not the module's"; exit 1; }
 export PKG_CONFIG_PATH=$lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$dir/root LD_LIBRARY_PATH=$lib
 read -ra shared < <(pkg-config --cflags --libs greenstk)
 read -ra static < <(pkg-config --static --cflags --libs greenstk)

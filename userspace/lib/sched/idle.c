@@ -152,7 +152,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	uint32_t zero = 0, wakings;
 	bool poller, watch;
 
-	if (gstk__poller && gstk__poller->poll(0) > 0)
+	if (gstk__poller && gstk__poll_events(w, 0) > 0)
 		return true;
 	if (search(w))
 		return true;
@@ -198,7 +198,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		if (wake_at > WATCH_NS && watch)
 			wake_at = WATCH_NS;
 		if (poller && gstk__poller)
-			gstk__poller->poll(wake_at);
+			gstk__poll_events(w, wake_at);
 		else
 			gstk__futex_wait(&w->futex, 1, wake_at);
 	}

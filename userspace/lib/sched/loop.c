@@ -277,13 +277,8 @@ static void poll_all(struct gstk__worker *w)
 		gstk__timer_wheel_advance(&gstk__timer_wheels[w->other_wheel], now - OVERDUE_NS);
 		gstk__stuck_look(w, now);
 	}
-	if (gstk__poller) {
-		int n = gstk__poller->poll(0);
-
-		gstk__count(&w->park.n.polls);
-		if (n > 0)
-			gstk__count_by(&w->park.n.events, (uint64_t)n);
-	}
+	if (gstk__poller)
+		gstk__poll_events(w, 0);
 	gstk__wake_batch_end();
 	if (gstk__sweep_hook)
 		gstk__sweep_hook(w, now, false);

@@ -118,6 +118,17 @@ extern struct gstk__sched gstk__sched;
 
 _Static_assert(offsetof(struct gstk__worker, current) == 0, "gstk__current() reads it so");
 
+/* Events, counted; as the poller's poll(). */
+static inline int gstk__poll_events(struct gstk__worker *w, uint64_t timeout_ns)
+{
+	int n = gstk__poller->poll(timeout_ns);
+
+	gstk__count(&w->park.n.polls);
+	if (n > 0)
+		gstk__count_by(&w->park.n.events, (uint64_t)n);
+	return n;
+}
+
 /* block.c */
 void gstk__start(uintptr_t word);
 void gstk__run(struct gstk__worker *w, struct gstk_task *t);

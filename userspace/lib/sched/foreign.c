@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include "debug/annotate.h"
 #include "host/host.h"
-#include "sched/timer_pool.h"
 #include "sched/worker.h"
 
 #define SPIN_MAX_NS 50000u /* below what going to sleep and being woken costs */
@@ -75,11 +74,6 @@ struct gstk_task *gstk__current_task(void)
 	return w ? w->current : NULL;
 }
 
-static void timed_out(struct gstk__timer *timer)
-{
-	gstk__wake(timer->task, GSTK__CODE_TIMEDOUT);
-}
-
 static bool woken(struct gstk_task *t)
 {
 	return gstk__state_of(gstk__word(t)) == GSTK__RUNNABLE;
@@ -105,14 +99,27 @@ static bool spin(struct gstk_task *t)
 	return true;
 }
 
-static void sleep_until_woken(struct gstk_task *t)
+/* It times out by itself: no worker may come to look at a timer for long. */
+static void sleep_until_woken(struct gstk_task *t, uint64_t deadline_ns)
 {
+	uint64_t left = GSTK_NEVER;
 	uint32_t word;
 
 	__atomic_store_n(&t->next, ASLEEP, __ATOMIC_RELAXED);
 	atomic_thread_fence(memory_order_seq_cst); /* partner: gstk__foreign_wake() */
-	while (gstk__state_of(word = gstk__word(t)) != GSTK__RUNNABLE)
-		gstk__futex_wait(&t->word, word, GSTK_NEVER);
+	while (gstk__state_of(word = gstk__word(t)) != GSTK__RUNNABLE) {
+		if (deadline_ns != GSTK_NEVER) {
+			uint64_t now = gstk__now_ns();
+
+			if (now >= deadline_ns) {
+				gstk__wake(t, GSTK__CODE_TIMEDOUT); /* or it is just being woken */
+				deadline_ns = left = GSTK_NEVER;
+				continue;
+			}
+			left = deadline_ns - now;
+		}
+		gstk__futex_wait(&t->word, word, left);
+	}
 	__atomic_store_n(&t->next, 0, __ATOMIC_RELAXED);
 }
 
@@ -128,33 +135,20 @@ enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk
 				    bool cancelable)
 {
 	struct gstk_task *t = gstk__foreign_self();
-	struct gstk__timer *timer = NULL;
+	bool timed = deadline_ns != GSTK_NEVER;
 
-	if (deadline_ns != GSTK_NEVER) {
-		timer = gstk__timer_get();
-		timer->deadline_ns = deadline_ns;
-		timer->fn = timed_out;
-		timer->task = t;
-	}
 	t->why = (uint8_t)why;
 	gstk__state_park(t, GSTK__OWNED, cancelable ? 0 : GSTK__NOCANCEL);
-	if (timer) {
-		gstk__timer_arm(timer);
-		gstk__wake_idle(NULL); /* somebody must sleep no longer than this */
-	}
 	if (!commit(t, arg))
 		(void)!gstk__state_wake(t, GSTK__CODE_OK, 0);
 	if (gstk__state_disown(t) != GSTK__ENQUEUE) {
-		atomic_fetch_add(&gstk__sched.foreign_blocked, 1);
+		/* Whose time runs out goes on: it is in no deadlock. */
+		atomic_fetch_add(&gstk__sched.foreign_blocked, !timed);
 		if (!spin(t))
-			sleep_until_woken(t);
-		atomic_fetch_sub(&gstk__sched.foreign_blocked, 1);
+			sleep_until_woken(t, deadline_ns);
+		atomic_fetch_sub(&gstk__sched.foreign_blocked, !timed);
 	}
 	gstk__state_run(t);
-	if (timer) {
-		gstk__timer_disarm(timer);
-		gstk__timer_put(timer);
-	}
 	t->why = GSTK__WAIT_NONE;
 	return gstk__code_of(gstk__word(t));
 }

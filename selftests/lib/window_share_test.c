@@ -176,6 +176,45 @@ TEST(windows_change_hands_while_others_bind_to_them)
 	ASSERT_EQ(gstk_main(body_, (void *)come_and_go, NULL, &config), 0);
 }
 
+/*
+ * As the last task of a window is about to get it for itself, another one comes. Built with injection
+ * points, as the planted bugs are, there is a pause just then.
+ */
+static void comes_late(void)
+{
+	unsigned long rounds = scaled(150);
+	uint32_t seed = 1;
+
+	atomic_store(&ran, 0);
+	go[0] = (gstk_sem)GSTK_SEM_INIT(0);
+	atomic_store(&told[0], 0);
+	task[0] = start(member, (void *)0L);
+	wait_ran(1);
+	for (unsigned long r = 0; r < rounds; r++) {
+		gstk_task *t[2];
+
+		finish(start(passing, (void *)1L)); /* shared, and then its only one again */
+		gstk_sleep(11 * MS);		     /* nobody waits for who asked to share any more */
+		CHECK_EQ(gstk_sem_post(&go[0], 1), 0);
+		for (uint64_t end = gstk_now() + rnd(&seed) % 30000; gstk_now() < end;)
+			;
+		t[0] = start(passing, (void *)2L);
+		t[1] = start(passing, (void *)3L);
+		finish(t[0]);
+		finish(t[1]);
+	}
+	end(0);
+	settles(0, 0);
+}
+
+TEST(who_comes_as_a_window_is_given_back_is_not_lost)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1 };
+
+	alarm(25);
+	ASSERT_EQ(gstk_main(body_, (void *)comes_late, NULL, &config), 0);
+}
+
 /* ---- free windows ---- */
 
 static _Atomic int nr_ended;

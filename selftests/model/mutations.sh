@@ -29,13 +29,16 @@ while read -r name file from to; do
 		! gcc -O1 -w -std=gnu11 -D_GNU_SOURCE -I"$dir/include" -I"$dir/userspace/lib" -o "$dir/transitions_test" \
 			selftests/model/transitions_test.c >>"$dir/build.log" 2>&1 ||
 		! gcc -O1 -D_GNU_SOURCE -I"$dir/include" -o "$dir/moves" selftests/stress/moves.c "$dir/build/lib/libgreenstk.a" \
-			-llz4 -lzstd -lunwind-generic -lunwind -pthread >>"$dir/build.log" 2>&1; then
+			-llz4 -lzstd -lunwind-generic -lunwind -pthread >>"$dir/build.log" 2>&1 ||
+		! gcc -O1 -w -D_GNU_SOURCE -I"$dir/include" -I"$dir/userspace/lib" -isystem "$CACHE/kselftest" -o "$dir/window_share_test" \
+			selftests/lib/window_share_test.c "$dir/build/lib/libgreenstk.a" -lzstd -pthread >>"$dir/build.log" 2>&1; then
 		echo "not ok $n $name: does not build, see $dir/build.log"; bad=1; continue
 	fi
 	fails transitions "$dir/transitions_test" selftests/model/transitions.list ||
 		fails stress-1 env GREENSTK_WORKERS=1 GREENSTK_WINDOWS=2 "$dir/moves" 1 4 200 ||
 		fails stress-2 env GREENSTK_WORKERS=2 GREENSTK_WINDOWS=4 "$dir/moves" 2 6 400 ||
 		fails stress-4 env GREENSTK_WORKERS=4 GREENSTK_WINDOWS=64 "$dir/moves" 3 15 100 ||
+		fails windows env GREENSTK_INJECT=earn_back "$dir/window_share_test" ||
 		fails stress-alone env GREENSTK_WORKERS=2 GREENSTK_WINDOWS=4096 "$dir/moves" 4 15 20
 	if [ -n "$by" ]; then echo "ok $n $name is caught by $by"; rm -rf "$dir/build" "$dir/userspace"; else echo "not ok $n $name survives"; bad=1; fi
 done < <(grep -v '^#' "$list")

@@ -2,7 +2,8 @@
 /*
  * Injection points: where a thread that is delayed makes a race of the protocol wide. Empty unless
  * built with -DGSTK__INJECTION (the stress tests); then each is sometimes a pause. The seed comes from
- * GREENSTK_SEED; threads differ, so a seed repeats the pauses, not the schedule.
+ * GREENSTK_SEED; threads differ, so a seed repeats the pauses, not the schedule. GREENSTK_INJECT names a point
+ * at which the pause is long and never left out.
  */
 #ifndef GSTK__DEBUG_INJECT_H
 #define GSTK__DEBUG_INJECT_H

@@ -64,7 +64,7 @@ for my $name (@names) {
 		$aim, join(', ', map { "$_ " . number($line{$name}{$_}{value}) } @peers) ];
 }
 my @head = ('name', 'median', 'min-max', 'target', 'peers, best first');
-my $lead = "$machine{cpus} CPUs $machine{cpu}, Linux $machine{kernel}, $machine{date}"
+my $lead = "$machine{cpus} CPUs $machine{cpu}, Linux " . ($machine{kernel} =~ s/-.*//r) . ", $machine{date}"
 	. ($machine{clean} eq 'true' ? '' : '; other work ran meanwhile');
 
 sub rst {

@@ -258,7 +258,15 @@ static void *keeps_its_window(void *arg)
 	return NULL;
 }
 
-/* One window: who is spawned by the task that is stuck can only be in it. */
+static void *naps(void *arg)
+{
+	while (!atomic_load(&enough))
+		gstk_sleep(MS);
+	return NULL;
+}
+
+/* One window: who is spawned by the task that is stuck can only be in it. The other worker is kept looking
+ * around: one that sleeps in the poller since before may not notice. */
 static void run_with_mates(void)
 {
 	struct gstk_config config = { .size = sizeof(config), .workers = 2, .windows = 1, .stuck_report_ns = 2000 * MS };
@@ -266,8 +274,11 @@ static void run_with_mates(void)
 
 	alarm(60);
 	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(gstk_spawn(NULL, naps, NULL, &(struct gstk_spawn_opts){ .size = sizeof(struct gstk_spawn_opts), .flags = GSTK_PRIVATE }), 0);
+	usleep(20000);
 	CHECK_EQ(gstk_spawn(&t, keeps_its_window, NULL, NULL), 0);
-	usleep(STUCK_MS * 1000);
+	usleep(STUCK_MS * 5 * 1000);
+	atomic_store(&enough, true);
 	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
 }
 

@@ -13,7 +13,7 @@
 #include "sched/worker.h"
 
 #define TRIES 4
-#define MORE_TRIES 12 /* for one that does not have to be avoided */
+#define MORE_TRIES 12 /* for one where nobody talks */
 
 uint32_t gstk__random(struct gstk__worker *w)
 {
@@ -102,13 +102,22 @@ static enum gstk__bound bind_private(struct gstk__worker *w, struct gstk_task *t
 	return GSTK__BOUND_ALONE;
 }
 
-/* Does t, which never ran, keep out of this window if it can? */
+/* Does t, which talks, keep out of this window if it can? */
 static bool avoids(const struct gstk_task *t, uint32_t i)
 {
 	uint32_t talkers = atomic_load_explicit(&gstk__sites.talkers, memory_order_relaxed);
 
-	return i == t->msg[1] ||
-	       (__builtin_expect(talkers & gstk__site_bit(t), 0) && (gstk__peek(&gstk__win(i)->sites) & talkers));
+	return __builtin_expect(talkers & gstk__site_bit(t), 0) && (gstk__peek(&gstk__win(i)->sites) & talkers);
+}
+
+/* Not the window of the spawner, the least loaded one maybe, which would be drawn again and again. */
+static uint32_t but_not(struct gstk__worker *w, uint32_t i, uint32_t spawners)
+{
+	uint32_t nr = (uint32_t)gstk__windows.nr;
+
+	if (__builtin_expect(i == spawners, 0) && nr > 1)
+		i = 1 + (i + gstk__random(w) % (nr - 1)) % nr;
+	return i;
 }
 
 enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
@@ -136,7 +145,7 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 		gstk__site_gave_back();
 	}
 	for (int tries = 0, more = 0; tries < TRIES; tries++) {
-		i = pick_two(w);
+		i = but_not(w, pick_two(w), t->msg[1]);
 		if (__builtin_expect(avoids(t, i), 0) && more++ < MORE_TRIES) {
 			tries--;
 			continue;

@@ -21,6 +21,7 @@ test        xz-utils         unpacks linux-source
 test        procps           ps, for the tests that look at processes
 test        gdb              backtraces through a switch
 test        redis-tools      redis-cli and redis-benchmark talk to the example server
+test        redis-server     two example servers share its messages
 test        libhiredis-dev   so does a client library
 test        python3-redis    and another
 test        spin             the protocol's model

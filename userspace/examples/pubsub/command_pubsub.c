@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "command.h"
+#include "publish.h"
+#include "upstream.h"
 
 enum { MAX_NAME = 4096 }; /* with max_subscriptions it bounds what one connection can make us keep */
 
@@ -30,6 +32,7 @@ static void subscribe(struct session *se, bool pattern)
 	for (uint32_t i = 1; i < se->request->nr_args; i++) {
 		struct word name = session_arg(se, i);
 
+		upstream_wait_room();
 		if (name.len > MAX_NAME)
 			resp_error(&se->w, "ERR channel names and patterns have at most %d bytes", MAX_NAME);
 		else if (subscriptions(se) >= client_limits.max_subscriptions)
@@ -98,85 +101,18 @@ void unsubscribe_silently(struct session *se)
 	topics_leave_all(se->index);
 }
 
-/* One message on its way: encoded at most once for RESP2 and once for RESP3, and for each pattern. */
-struct publication {
-	struct session *se;
-	struct word channel, payload;
-	const char *pattern;
-	struct message *text[2];
-	uint64_t lost;
-};
-
-static size_t put_bulk(char *out, const char *s, uint32_t len)
-{
-	size_t n = resp_header(out, '$', len);
-
-	memcpy(out + n, s, len);
-	memcpy(out + n + len, "\r\n", 2);
-	return n + len + 2;
-}
-
-static struct message *encode(struct publication *p, bool resp3, uint32_t pattern_len)
-{
-	struct message *m = message_new(5 * RESP_HEADER_MAX + 16 + (size_t)p->channel.len +
-					p->payload.len + pattern_len);
-	size_t at;
-
-	if (!m)
-		return NULL;
-	at = resp_header(m->data, resp3 ? '>' : '*', p->pattern ? 4 : 3);
-	if (p->pattern) {
-		at += put_bulk(m->data + at, "pmessage", 8);
-		at += put_bulk(m->data + at, p->pattern, pattern_len);
-	} else {
-		at += put_bulk(m->data + at, "message", 7);
-	}
-	at += put_bulk(m->data + at, p->channel.s, p->channel.len);
-	at += put_bulk(m->data + at, p->payload.s, p->payload.len);
-	m->len = (uint32_t)at;
-	return m;
-}
-
-static void forget_text(struct publication *p)
-{
-	for (int i = 0; i < 2; i++) {
-		if (p->text[i])
-			message_put(p->text[i]);
-		p->text[i] = NULL;
-	}
-}
-
-static void deliver(void *user, uint32_t client, const char *pattern, uint32_t pattern_len)
-{
-	struct publication *p = user;
-	struct client *c = client_at(client);
-	bool resp3 = atomic_load_explicit(&c->proto, memory_order_relaxed) == 3;
-
-	if (pattern != p->pattern) {
-		forget_text(p);
-		p->pattern = pattern;
-	}
-	if (!p->text[resp3]) {
-		p->text[resp3] = encode(p, resp3, pattern_len);
-		if (!p->text[resp3]) {
-			p->lost++;
-			return;
-		}
-	}
-	client_deliver(c, message_get(p->text[resp3]), p->se->list);
-}
-
 void command_publish(struct session *se)
 {
-	struct publication p = { .se = se, .channel = session_arg(se, 1), .payload = session_arg(se, 2) };
+	struct word channel = session_arg(se, 1), payload = session_arg(se, 2);
 	size_t nr;
 
-	nr = topics_publish(p.channel.s, p.channel.len, deliver, &p) - p.lost;
-	forget_text(&p);
 	count(&client_counters.publishes, 1);
-	if (nr) {
-		count(&client_counters.deliveries, nr);
-		se->published = true;
+	if (upstream_publish(channel, payload)) {
+		/* It is delivered when it comes back. */
+		nr = topics_publish(channel.s, channel.len, NULL, NULL);
+	} else {
+		nr = publish_here(channel, payload, se->list);
+		se->published |= nr != 0;
 	}
 	resp_int(&se->w, (int64_t)nr);
 }
@@ -203,7 +139,7 @@ static void collect(void *user, const char *name, uint32_t len)
 		n->text = text;
 		n->cap = cap;
 	}
-	n->len += put_bulk(n->text + n->len, name, len);
+	n->len += resp_put_bulk(n->text + n->len, name, len);
 	n->nr++;
 }
 

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "glob.h"
 #include "server.h"
+#include "upstream.h"
 
 static uint64_t load(_Atomic uint64_t *c)
 {
@@ -135,6 +136,7 @@ static const struct {
 	{ "memory", "Memory", section_memory },	      { "stats", "Stats", section_stats },
 	{ "replication", "Replication", section_replication },
 	{ "persistence", "Persistence", section_persistence },
+	{ "upstream", "Upstream", upstream_info },
 	{ "greenstk", "Greenstk", section_greenstk },
 };
 

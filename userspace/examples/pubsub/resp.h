@@ -73,6 +73,8 @@ struct resp_writer {
 
 /** Write type byte, decimal number, CR LF to @out (RESP_HEADER_MAX bytes); returns the length. */
 size_t resp_header(char *out, char type, int64_t n);
+/** Write a bulk string to @out (@len + RESP_HEADER_MAX bytes); returns the length. */
+size_t resp_put_bulk(char *out, const char *text, uint32_t len);
 
 void resp_raw(struct resp_writer *w, const char *text, size_t len);
 void resp_simple(struct resp_writer *w, const char *text);

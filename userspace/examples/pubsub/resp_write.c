@@ -22,6 +22,15 @@ size_t resp_header(char *out, char type, int64_t n)
 	return (size_t)(o - out);
 }
 
+size_t resp_put_bulk(char *out, const char *text, uint32_t len)
+{
+	size_t n = resp_header(out, '$', len);
+
+	memcpy(out + n, text, len);
+	memcpy(out + n + len, "\r\n", 2);
+	return n + len + 2;
+}
+
 void resp_raw(struct resp_writer *w, const char *text, size_t len)
 {
 	if (len > w->cap - w->len) {

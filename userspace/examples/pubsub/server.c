@@ -18,6 +18,7 @@
 #include <greenstk.h>
 #include "client.h"
 #include "server.h"
+#include "upstream.h"
 
 #define MAX_LISTENERS 8
 #define SPARE_FDS     32 /* listeners, epoll, standard streams, /proc files */
@@ -41,6 +42,7 @@ static const char usage[] =
 	"      --max-subscriptions=N of one connection (default 16384)\n"
 	"      --output-limit=BYTES  queued for a slow subscriber before it is dropped (default 32 MiB)\n"
 	"      --workers=N           threads that run tasks (default: one a core)\n"
+	"      --upstream=HOST:PORT  a Redis whose messages are shared with other servers that name it\n"
 	"      --windows=N           stacks that can be in place at once (default 1024)\n"
 	"  -h, --help                this text\n";
 
@@ -66,7 +68,7 @@ static size_t number(const char *text, const char *what)
 
 static void parse_options(int argc, char **argv)
 {
-	enum { MAXCLIENTS = 256, MAX_REQUEST, MAX_SUBSCRIPTIONS, OUTPUT_LIMIT, WORKERS, WINDOWS };
+	enum { MAXCLIENTS = 256, MAX_REQUEST, MAX_SUBSCRIPTIONS, OUTPUT_LIMIT, WORKERS, WINDOWS, UPSTREAM };
 	static const struct option longs[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "port", required_argument, NULL, 'p' },
@@ -76,6 +78,7 @@ static void parse_options(int argc, char **argv)
 		{ "output-limit", required_argument, NULL, OUTPUT_LIMIT },
 		{ "workers", required_argument, NULL, WORKERS },
 		{ "windows", required_argument, NULL, WINDOWS },
+		{ "upstream", required_argument, NULL, UPSTREAM },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -120,6 +123,10 @@ static void parse_options(int argc, char **argv)
 			break;
 		case WINDOWS:
 			options.runtime.windows = number(optarg, "--windows");
+			break;
+		case UPSTREAM:
+			if (!upstream_set(optarg))
+				exit(2);
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -234,6 +241,8 @@ static void *server_main(void *arg)
 		if (fds[i] < 0)
 			return (void *)1;
 	}
+	if (upstream_start())
+		return (void *)1;
 	for (int i = 0; i < options.nr_listen; i++) {
 		int err = gstk_spawn(NULL, accept_main, (void *)(intptr_t)fds[i],
 				     GSTK_OPTS(gstk_spawn_opts, .name = "acceptor"));

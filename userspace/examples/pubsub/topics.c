@@ -34,6 +34,7 @@ static struct pool topic_pool = POOL_INIT(struct topic, next);
 static _Atomic uint32_t nr_topics[2];
 static uint64_t seed[2];
 static struct subs *(*subs_of)(uint32_t client);
+static topics_changed changed; /* NULL: nobody watches */
 
 int topics_init(struct subs *(*of)(uint32_t))
 {
@@ -46,6 +47,11 @@ int topics_init(struct subs *(*of)(uint32_t))
 		return -EIO;
 	/* Index 0 means none. */
 	return pool_get(&topic_pool, &index) ? 0 : -ENOMEM;
+}
+
+void topics_watch(topics_changed fn)
+{
+	changed = fn;
 }
 
 /* Seeded, so that clients cannot choose names that collide. */
@@ -156,6 +162,8 @@ static uint32_t make(struct shard *s, uint32_t hash, bool pattern, const char *n
 	s->nr++;
 	s->bytes += len + 1;
 	atomic_fetch_add_explicit(&nr_topics[pattern], 1, memory_order_relaxed);
+	if (changed)
+		changed(pattern, t->name, len, true);
 	return index;
 }
 
@@ -164,6 +172,8 @@ static void unmake(struct shard *s, uint32_t index)
 	struct topic *t = topic_at(index);
 	uint32_t *link = bucket_of(s, t->hash);
 
+	if (changed)
+		changed(t->pattern, t->name, t->len, false);
 	while (*link != index)
 		link = &topic_at(*link)->next;
 	*link = t->next;
@@ -355,36 +365,73 @@ static void fan_out(struct topic *t, topics_deliver deliver, void *user)
 	}
 }
 
-size_t topics_publish(const char *channel, uint32_t len, topics_deliver deliver, void *user)
+/* Of one name; the shard's lock is held. */
+static size_t publish_topic(struct topic *t, topics_deliver deliver, void *user)
 {
-	uint32_t hash = hash_name(channel, len), index;
-	struct shard *s = shard_of(hash, false);
+	size_t nr = t->nr;
+
+	if (deliver)
+		fan_out(t, deliver, user);
+	return nr;
+}
+
+static size_t publish_name(bool pattern, const char *name, uint32_t len, topics_deliver deliver, void *user)
+{
+	uint32_t hash = hash_name(name, len), index;
+	struct shard *s = shard_of(hash, pattern);
 	size_t nr = 0;
 
-	if (atomic_load_explicit(&nr_topics[false], memory_order_relaxed)) {
-		shard_lock(s);
-		index = find(s, hash, channel, len);
-		if (index) {
-			nr = topic_at(index)->nr;
-			fan_out(topic_at(index), deliver, user);
-		}
-		shard_unlock(s);
-	}
+	if (!atomic_load_explicit(&nr_topics[pattern], memory_order_relaxed))
+		return 0;
+	shard_lock(s);
+	index = find(s, hash, name, len);
+	if (index)
+		nr = publish_topic(topic_at(index), deliver, user);
+	shard_unlock(s);
+	return nr;
+}
+
+size_t topics_publish_channel(const char *channel, uint32_t len, topics_deliver deliver, void *user)
+{
+	return publish_name(false, channel, len, deliver, user);
+}
+
+size_t topics_publish_pattern(const char *pattern, uint32_t len, topics_deliver deliver, void *user)
+{
+	return publish_name(true, pattern, len, deliver, user);
+}
+
+size_t topics_publish(const char *channel, uint32_t len, topics_deliver deliver, void *user)
+{
+	size_t nr = publish_name(false, channel, len, deliver, user);
+	struct shard *s = &shards[SHARDS];
+
 	if (!atomic_load_explicit(&nr_topics[true], memory_order_relaxed))
 		return nr;
-	s = &shards[SHARDS];
 	shard_lock(s);
 	for (uint32_t b = 0; b < s->nr_buckets; b++)
-		for (index = s->bucket[b]; index; index = topic_at(index)->next) {
-			struct topic *t = topic_at(index);
+		for (uint32_t i = s->bucket[b]; i; i = topic_at(i)->next) {
+			struct topic *t = topic_at(i);
 
-			if (!glob_match(t->name, t->len, channel, len))
-				continue;
-			nr += t->nr;
-			fan_out(t, deliver, user);
+			if (glob_match(t->name, t->len, channel, len))
+				nr += publish_topic(t, deliver, user);
 		}
 	shard_unlock(s);
 	return nr;
+}
+
+bool topics_walk(unsigned int part, topics_changed fn)
+{
+	struct shard *s = &shards[part];
+
+	if (part > SHARDS)
+		return false;
+	shard_lock(s);
+	for (uint32_t b = 0; b < s->nr_buckets; b++)
+		for (uint32_t i = s->bucket[b]; i; i = topic_at(i)->next)
+			fn(part == SHARDS, topic_at(i)->name, topic_at(i)->len, true);
+	shard_unlock(s);
+	return true;
 }
 
 size_t topics_subscribers(const char *channel, uint32_t len)

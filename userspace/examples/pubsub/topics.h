@@ -32,6 +32,15 @@ struct subs {
 /** @subs_of finds a client's subs. -ENOMEM. Once, before anything else. */
 int topics_init(struct subs *(*subs_of)(uint32_t client));
 
+/**
+ * @fn is told of each channel and pattern that gets its first subscriber (@there) or loses its last,
+ * under its shard's lock: it must not call topics_*(). Once, before the first subscription.
+ */
+typedef void (*topics_changed)(bool pattern, const char *name, uint32_t len, bool there);
+void topics_watch(topics_changed fn);
+/** @fn for all channels and patterns of part @part, likewise. False when there is no such part. */
+bool topics_walk(unsigned int part, topics_changed fn);
+
 /** 1: subscribed now; 0: was already; -ENOMEM. May park. */
 int topics_subscribe(uint32_t client, bool pattern, const char *name, uint32_t len);
 /** 1: no longer subscribed; 0: was not. May park. */
@@ -49,10 +58,14 @@ uint32_t topics_count(uint32_t client, bool pattern);
 
 /**
  * Call @deliver for every subscriber of @channel (pattern NULL), then for those of each pattern
- * that matches it. Returns how often. @deliver must not park for long nor call topics_*().
+ * that matches it. Returns how often. @deliver must not park for long nor call topics_*(); NULL only
+ * counts.
  */
 typedef void (*topics_deliver)(void *user, uint32_t client, const char *pattern, uint32_t pattern_len);
 size_t topics_publish(const char *channel, uint32_t len, topics_deliver deliver, void *user);
+/** Those of the channel only, or of one pattern only. */
+size_t topics_publish_channel(const char *channel, uint32_t len, topics_deliver deliver, void *user);
+size_t topics_publish_pattern(const char *pattern, uint32_t len, topics_deliver deliver, void *user);
 
 /** Subscribers of a channel, patterns not counted. */
 size_t topics_subscribers(const char *channel, uint32_t len);

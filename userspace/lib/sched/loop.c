@@ -262,6 +262,15 @@ static uint32_t next_pinned(struct gstk__worker *w)
 	return i;
 }
 
+/* A task that is in no line, before all others. */
+static void pinned_first(struct gstk__worker *w, uint32_t i)
+{
+	gstk__task(i)->next = w->pinned;
+	if (!w->pinned)
+		w->pinned_tail = i;
+	w->pinned = i;
+}
+
 /* Timers, events, the sweep: nothing here waits. */
 static void poll_all(struct gstk__worker *w)
 {
@@ -399,9 +408,10 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 			if (__builtin_expect(w->watched != 0, 0)) {
 				uint32_t given = gstk__watch(w, !item);
 
-				if (given && item && given != item)
-					w->pending = item;
-				item = given ? given : item;
+				if (given && item) /* not into w->pending: who runs item sets that anew */
+					pinned_first(w, given);
+				else if (given)
+					item = given;
 			}
 			if (!item)
 				item = gstk__find_work(w);

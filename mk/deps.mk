@@ -10,6 +10,9 @@ endif
 ifneq ($(filter check check-valgrind check-asan check-tsan,$(goals)),)
 deps-groups += sanitizers
 endif
+ifneq ($(filter check aarch64 check-aarch64,$(goals)),)
+deps-groups += aarch64
+endif
 ifneq ($(filter demo,$(goals)),)
 deps-groups += demo
 endif
@@ -31,4 +34,4 @@ include $(deps-stamp)
 endif
 
 deps:           ## install every dependency (Debian, as root)
-	scripts/deps.sh build test sanitizers vm peers demo docs
+	scripts/deps.sh build test sanitizers aarch64 vm peers demo docs

@@ -29,6 +29,10 @@ test        mandoc           lint of man pages
 test        git              the cloned-tree test
 sanitizers  valgrind         memory checker
 sanitizers  libc6-dbg        valgrind reads it
+aarch64     gcc-aarch64-linux-gnu    cross compiler
+aarch64     g++-aarch64-linux-gnu    cross compiler
+aarch64     libc6-dev-arm64-cross    its C library
+aarch64     qemu-user-static         runs what it makes
 vm          xz-utils         unpacks linux-source
 vm          sparse           checks the module
 vm          dwarves          checks the ABI's layout

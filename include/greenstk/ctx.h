@@ -70,8 +70,12 @@ GSTK_API void gstk_ctx_leave(const struct gstk_ctx *to, uintptr_t word) __attrib
 
 GSTK_END_DECLS
 
-#if defined(__x86_64__) && defined(__LP64__)
+#if (defined(__x86_64__) || defined(__aarch64__)) && defined(__LP64__)
+#ifdef __x86_64__
 #include <greenstk/ctx-x86_64.h>
+#else
+#include <greenstk/ctx-aarch64.h>
+#endif
 #define GSTK_CTX_INLINE 1
 
 /**

@@ -249,8 +249,8 @@ TEST_F(arena, a_hundred_thousand_images_cost_their_size_and_one_and_a_half_perce
 {
 	static const uint32_t sizes[] = { 128, 200, 456, 900, 1256, 2248, 4000, 4424, 6000 };
 
-	if (slow_variant())
-		SKIP(return, "shadow memory is not the arena's");
+	if (slow_variant() || EMULATED())
+		SKIP(return, "shadow memory and an emulator's are not the arena's");
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
 		count_memory(_metadata, self->c, sizes[i], 100000);
 	count_memory(_metadata, self->c, 16200, 20000);
@@ -260,8 +260,8 @@ TEST_F(arena, a_hundred_thousand_images_cost_their_size_and_one_and_a_half_perce
 
 TEST_F(arena, a_million_images_cost_their_size_and_one_and_a_half_percent)
 {
-	if (slow_variant())
-		SKIP(return, "shadow memory is not the arena's");
+	if (slow_variant() || EMULATED())
+		SKIP(return, "shadow memory and an emulator's are not the arena's");
 	count_memory(_metadata, self->c, 128, 1000000);
 	count_memory(_metadata, self->c, 904, 1000000);
 }
@@ -439,8 +439,8 @@ TEST(under_a_limited_address_space_the_range_is_lowered)
 	struct rlimit l = { 2048 * MIB, 2048 * MIB };
 	struct gstk__arena_stats st;
 
-	if (slow_variant())
-		SKIP(return, "sanitizers reserve terabytes");
+	if (slow_variant() || EMULATED())
+		SKIP(return, "sanitizers reserve terabytes, emulators know no RLIMIT_AS");
 	ASSERT_EQ(0, setrlimit(RLIMIT_AS, &l));
 	ASSERT_EQ(0, gstk__arena_init(0));
 	gstk__arena_stats(&st);

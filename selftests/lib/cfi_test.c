@@ -27,13 +27,22 @@ static void find_stack_end(void)
 	stack_end = (uintptr_t)low + size;
 }
 
+/* libunwind's numbers of ours, and which of them a call keeps. */
+#ifdef __x86_64__
+static const int unw[] = { UNW_X86_64_RAX, UNW_X86_64_RDX, UNW_X86_64_RCX, UNW_X86_64_RBX, UNW_X86_64_RSI,
+	UNW_X86_64_RDI, UNW_X86_64_RBP, UNW_X86_64_RSP, UNW_X86_64_R8, UNW_X86_64_R9, UNW_X86_64_R10,
+	UNW_X86_64_R11, UNW_X86_64_R12, UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15, UNW_X86_64_RIP };
+static const int kept[] = { 3, 6, 7, 12, 13, 14, 15, 16 };
+#else
+static const int unw[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+	23, 24, 25, 26, 27, 28, 29, 30, UNW_AARCH64_SP, UNW_REG_IP };
+static const int kept[] = { 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32 };
+#endif
+
 __attribute__((no_sanitize("address"), noinline)) static void compare(void)
 {
-	static const int unw[] = { UNW_X86_64_RAX, UNW_X86_64_RDX, UNW_X86_64_RCX, UNW_X86_64_RBX, UNW_X86_64_RSI,
-		UNW_X86_64_RDI, UNW_X86_64_RBP, UNW_X86_64_RSP, UNW_X86_64_R8, UNW_X86_64_R9, UNW_X86_64_R10,
-		UNW_X86_64_R11, UNW_X86_64_R12, UNW_X86_64_R13, UNW_X86_64_R14, UNW_X86_64_R15, UNW_X86_64_RIP };
 	struct gstk__cfi_stack stack;
-	struct gstk__cfi f = { .known = (1u << GSTK__CFI_REGS) - 1, .exact = true };
+	struct gstk__cfi f = { .known = (1ull << GSTK__CFI_REGS) - 1, .exact = true };
 	unw_context_t context;
 	unw_cursor_t cursor;
 
@@ -51,7 +60,6 @@ __attribute__((no_sanitize("address"), noinline)) static void compare(void)
 	frames = differ = steps_failed = 0;
 	for (;;) {
 		int theirs = unw_step(&cursor), ours = gstk__cfi_step(&f, &stack);
-		static const int kept[] = { 3, 6, 7, 12, 13, 14, 15, 16 };
 
 		if ((theirs > 0) != (ours > 0))
 			steps_failed++;

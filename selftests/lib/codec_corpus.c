@@ -569,6 +569,12 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+#ifndef SYS_poll /* newer processors have only the calls that came last */
+#define SYS_poll       SYS_ppoll
+#define SYS_select     SYS_pselect6
+#define SYS_epoll_wait SYS_epoll_pwait
+#endif
+
 /* Stack pointer of a thread that blocks in a system call, 0 while it runs. */
 static uintptr_t blocked_sp(pid_t tid)
 {

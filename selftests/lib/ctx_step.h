@@ -15,6 +15,8 @@
 #include <ucontext.h>
 #include <unwind.h>
 
+#include "ctx_arch.h"
+
 #define STEP_ROW 6
 #define STEP_START 'S'
 
@@ -62,7 +64,7 @@ static void step_trap(int sig, siginfo_t *info, void *ucontext)
 	int i, ends;
 
 	if (step_now->stop)
-		uc->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+		ctx_stepping(uc, 0);
 	memset(&step_seen, 0, sizeof(step_seen));
 	_Unwind_Backtrace(step_frame, NULL);
 	step_now->steps++;
@@ -75,15 +77,15 @@ static void step_trap(int sig, siginfo_t *info, void *ucontext)
 		}
 	step_now->wrong++;
 	fprintf(stderr, "# at pc %p: \"%s\", %u frames\n",
-		(void *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], step_seen.row, step_seen.frames);
+		(void *)ctx_pc(uc), step_seen.row, step_seen.frames);
 }
 
-/* valgrind has no trap flag; what sanitizers call would be stepped through. */
+/* Other processors and valgrind have no trap flag; what sanitizers call would be stepped through. */
 static inline int step_possible(void)
 {
 	const char *variant = getenv("GREENSTK_TEST_VARIANT");
 
-	return !variant || !(strstr(variant, "san") || strstr(variant, "valgrind"));
+	return CTX_CAN_STEP && (!variant || !(strstr(variant, "san") || strstr(variant, "valgrind")));
 }
 
 static inline void step_prepare(struct step_test *test)
@@ -106,7 +108,7 @@ static inline void step_prepare(struct step_test *test)
 /* From the next instruction on, until test->stop is set. */
 static inline __attribute__((always_inline)) void step_on(void)
 {
-	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() | 0x100);
+	ctx_step_on();
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "know_stack.h"
 #include "kselftest_harness.h"
 #include "arch/arch.h"
+#include "ctx_arch.h"
 
 static char stack_a[1 << 16] __attribute__((aligned(64)));
 static struct gstk_ctx main_ctx, a;
@@ -57,6 +58,12 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *val, int
 	return 0;
 }
 
+#ifdef __x86_64__
+enum { PC = UNW_X86_64_RIP, SP = UNW_X86_64_RSP, FP = UNW_X86_64_RBP, BX = UNW_X86_64_RBX };
+#else
+enum { PC = UNW_AARCH64_PC, SP = UNW_AARCH64_SP, FP = UNW_AARCH64_X29, BX = UNW_AARCH64_X19 };
+#endif
+
 static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *val, int write, void *arg)
 {
 	const struct image *image = arg;
@@ -64,10 +71,10 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *val, in
 	if (write)
 		return -UNW_EREADONLYREG;
 	switch (reg) {
-	case UNW_X86_64_RIP: *val = image->regs.pc; return 0;
-	case UNW_X86_64_RSP: *val = image->regs.sp; return 0;
-	case UNW_X86_64_RBP: *val = image->regs.fp; return 0;
-	case UNW_X86_64_RBX: *val = image->regs.bx; return 0;
+	case PC: *val = image->regs.pc; return 0;
+	case SP: *val = image->regs.sp; return 0;
+	case FP: *val = image->regs.fp; return 0;
+	case BX: *val = image->regs.bx; return 0;
 	/* Not known here; whoever needs them has them spilled. */
 	default: *val = 0xbadbadbadbadull; return 0;
 	}
@@ -193,7 +200,7 @@ static int check_image(struct __test_metadata *_metadata, const void *start_fn, 
 			saw[2] = ++order;
 		if (in_fn(info.start_ip, entry) && order == 3)
 			saw[3] = ++order;
-		if (in_fn(info.start_ip, (const char *)start_fn - 1))
+		if (in_fn(info.start_ip, (const char *)start_fn - CTX_NOP))
 			saw[4] = frames + 1;
 		frames++;
 		step = unw_step(&cursor);

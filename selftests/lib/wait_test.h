@@ -87,7 +87,7 @@ static inline unsigned long scaled(unsigned long n)
 
 	if (!v || !strcmp(v, "plain"))
 		return n;
-	return n / (strstr(v, "valgrind") ? 50 : 10) + 1;
+	return n / (strstr(v, "valgrind") || EMULATED() ? 50 : 10) + 1;
 }
 
 static inline uint32_t rnd(uint32_t *s)

@@ -45,6 +45,7 @@ mirror() {
 
 # apt_in ROOT CMD...: apt with its own sources, lists and an empty package
 # data base: it resolves whole closures and never touches the machine's state.
+# Packages are those of APT_ARCH (amd64).
 apt_in() {
 	local root=$1 cmd=$2; shift 2
 	local d=$CACHE/apt-$root
@@ -52,7 +53,7 @@ apt_in() {
 		-o Dir::Etc::sourceparts="$d/etc/none.d" -o Dir::Etc::preferences="$d/etc/none" -o Dir::Etc::preferencesparts="$d/etc/none.d" \
 		-o Dir::Etc::trusted=/etc/apt/trusted.gpg -o Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d/ \
 		-o Dir::State="$d/state" -o Dir::State::status="$d/status" -o Dir::Cache="$d/cache" \
-		-o APT::Sandbox::User=root -o APT::Architecture=amd64 -o APT::Architectures=amd64 \
+		-o APT::Sandbox::User=root -o APT::Architecture="${APT_ARCH:-amd64}" -o APT::Architectures="${APT_ARCH:-amd64}" \
 		-o APT::Install-Recommends=false -o APT::Keep-Downloaded-Packages=true \
 		-o DPkg::Post-Invoke::= -o APT::Update::Post-Invoke::= -o Acquire::Languages=none \
 		-o Acquire::Retries=3 "$@"
@@ -60,7 +61,7 @@ apt_in() {
 
 # Lists of one root, fetched anew when older than a day (or on REFRESH=1).
 apt_setup() {
-	local root=$1 d=$CACHE/apt-$1 main security key=/usr/share/keyrings/debian-archive-keyring.gpg opt=
+	local root=$1 release=${1%%-*} d=$CACHE/apt-$1 main security key=/usr/share/keyrings/debian-archive-keyring.gpg opt=
 	[ -z "${REFRESH:-}" ] && [ -n "$(find "$d/stamp" -mtime -1 2>/dev/null)" ] && return
 	need apt-get apt
 	main=$(mirror main)
@@ -70,9 +71,9 @@ apt_setup() {
 	mkdir -p "$d"/{etc/none.d,state/lists/partial,cache/archives/partial}
 	: >"$d/status"
 	{
-		echo "deb $opt $main $root main"
-		echo "deb $opt $main $root-backports main"
-		[ -z "$security" ] || echo "deb $opt $security $root-security main"
+		echo "deb $opt $main $release main"
+		echo "deb $opt $main $release-backports main"
+		[ -z "$security" ] || echo "deb $opt $security $release-security main"
 	} >"$d/etc/sources.list"
 	say "package lists of $root from $main"
 	apt_in "$root" apt-get update >"$d/update.log" 2>&1 || { cat "$d/update.log" >&2; die "apt-get update for $root"; }

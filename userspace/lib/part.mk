@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # libgreenstk, static and shared, from every source below this folder (one CPU's arch/ only).
-lib-cpu  := $(patsubst i%86,i386,$(shell uname -m))
+# Of the compiler, which may be a cross compiler.
+lib-cpu  := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 lib-dir  := userspace/lib
 lib-src  := $(wildcard $(addsuffix /*.c,$(addprefix $(lib-dir)/,api wait sched park task window host debug arch))) \
 	$(wildcard $(lib-dir)/arch/$(lib-cpu)/*.c $(lib-dir)/arch/$(lib-cpu)/*.S)

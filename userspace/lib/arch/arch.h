@@ -63,6 +63,8 @@ int gstk__arch_check(const char **why);
 
 #if defined(__x86_64__) && defined(__LP64__)
 #include "x86_64/switch.h"
+#elif defined(__aarch64__) && defined(__LP64__) && defined(__AARCH64EL__)
+#include "aarch64/switch.h"
 #else
 #error "no context switch for this CPU: see arch/arch.h"
 #endif

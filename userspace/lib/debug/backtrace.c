@@ -2,7 +2,6 @@
 #include "debug/backtrace.h"
 
 #include <string.h>
-#include <ucontext.h>
 
 #define MAX_TAIL 16u
 #define MAX_FRAMES 10000000u
@@ -59,15 +58,7 @@ void gstk__backtrace(struct gstk__out *o, struct gstk__symbols *symbols, const s
 
 void gstk__cfi_interrupted(struct gstk__cfi *f, const void *context)
 {
-	/* Order of DWARF numbers: System V psABI, figure 3.36. */
-	static const uint8_t from[GSTK__CFI_REGS] = {
-		REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-		REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
-	};
-	const ucontext_t *uc = context;
-
-	for (int i = 0; i < GSTK__CFI_REGS; i++)
-		f->reg[i] = (uint64_t)uc->uc_mcontext.gregs[from[i]];
-	f->known = (1u << GSTK__CFI_REGS) - 1;
+	gstk__context_regs(context, f->reg);
+	f->known = (1ull << GSTK__CFI_REGS) - 1;
 	f->exact = true;
 }

@@ -10,10 +10,7 @@
 #include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
-
-#ifndef __x86_64__
-#error "register numbers: see the enum in debug/cfi.h"
-#endif
+#include "host/host.h"
 
 enum rule { SAME, UNDEFINED, OFFSET, VAL_OFFSET, REGISTER, EXPRESSION, VAL_EXPRESSION };
 
@@ -23,6 +20,7 @@ struct row {
 	uint64_t cfa_reg;
 	int64_t cfa_offset;
 	const uint8_t *cfa_expr; /* NULL: register + offset */
+	bool signed_ra;
 };
 
 struct entry {
@@ -270,6 +268,7 @@ static bool run(const struct entry *e, const uint8_t *p, const uint8_t *end, uin
 		case 0x14: reg = uleb(&p); set(r, reg, VAL_OFFSET, (int64_t)uleb(&p) * e->data_align); break;
 		case 0x15: reg = uleb(&p); set(r, reg, VAL_OFFSET, sleb(&p) * e->data_align); break;
 		case 0x16: reg = uleb(&p); set_block(r, reg, VAL_EXPRESSION, &p); break;
+		case 0x2d: r->signed_ra = !r->signed_ra; break; /* aarch64 */
 		case 0x2e: uleb(&p); break; /* size of pushed arguments */
 		case 0x2f: reg = uleb(&p); set(r, reg, OFFSET, -(int64_t)uleb(&p) * e->data_align); break;
 		default: return false;
@@ -385,6 +384,30 @@ static bool cfa_of(const struct row *r, const struct gstk__cfi *f, const struct 
 	return true;
 }
 
+#ifdef GSTK__SIGRETURN_CODE
+/* No tables: is it a signal frame? */
+static int step_signal(struct gstk__cfi *f, const struct gstk__cfi_stack *s)
+{
+	static const uint32_t code[] = GSTK__SIGRETURN_CODE;
+	uint64_t at = f->reg[GSTK__CFI_SP] + GSTK__SIGRETURN_CONTEXT;
+	uint32_t there[2];
+
+	if (f->exact || f->reg[GSTK__CFI_PC] % 4 || at < s->from || at > s->to || s->to - at < sizeof(ucontext_t) ||
+	    !gstk__mem_peek(there, (const void *)(uintptr_t)f->reg[GSTK__CFI_PC], sizeof(there)) ||
+	    memcmp(there, code, sizeof(code)))
+		return -1;
+	gstk__context_regs((const ucontext_t *)(s->bytes + (at - s->from)), f->reg);
+	f->known = (1ull << GSTK__CFI_REGS) - 1;
+	f->exact = true;
+	return 1;
+}
+#else
+static int step_signal(struct gstk__cfi *f, const struct gstk__cfi_stack *s)
+{
+	return -1;
+}
+#endif
+
 int gstk__cfi_step(struct gstk__cfi *f, const struct gstk__cfi_stack *stack)
 {
 	uintptr_t pc = f->reg[GSTK__CFI_PC] - !f->exact;
@@ -393,7 +416,9 @@ int gstk__cfi_step(struct gstk__cfi *f, const struct gstk__cfi_stack *stack)
 	struct entry e;
 	uint64_t cfa;
 
-	if (!find(&e, pc) || !run(&e, e.cie_begin, e.cie_end, UINTPTR_MAX, &first, NULL))
+	if (!find(&e, pc))
+		return step_signal(f, stack);
+	if (!run(&e, e.cie_begin, e.cie_end, UINTPTR_MAX, &first, NULL))
 		return -1;
 	row = first;
 	if (!run(&e, e.begin, e.end, pc, &row, &first))
@@ -424,14 +449,16 @@ int gstk__cfi_step(struct gstk__cfi *f, const struct gstk__cfi_stack *stack)
 		case EXPRESSION: known = evaluate(block, f, stack, &cfa, &at) && load(stack, at, &up.reg[i]); break;
 		case VAL_EXPRESSION: known = evaluate(block, f, stack, &cfa, &up.reg[i]); break;
 		}
-		up.known |= (uint32_t)known << i;
+		up.known |= (uint64_t)known << i;
 	}
 	if (row.rule[GSTK__CFI_SP] == SAME) {
 		up.reg[GSTK__CFI_SP] = cfa;
-		up.known |= 1u << GSTK__CFI_SP;
+		up.known |= 1ull << GSTK__CFI_SP;
 	}
-	if (e.ra != GSTK__CFI_PC || !(up.known >> GSTK__CFI_PC & 1))
+	if (!(up.known >> e.ra & 1))
 		return -1;
+	up.reg[GSTK__CFI_PC] = row.signed_ra ? gstk__return_address(up.reg[e.ra]) : up.reg[e.ra];
+	up.known |= 1ull << GSTK__CFI_PC;
 	up.exact = e.signal;
 	/* A frame that leads nowhere would be walked for ever. */
 	if (up.reg[GSTK__CFI_PC] == f->reg[GSTK__CFI_PC] && up.reg[GSTK__CFI_SP] == f->reg[GSTK__CFI_SP])

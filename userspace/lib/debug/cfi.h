@@ -14,12 +14,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GSTK__CFI_BX = 3, GSTK__CFI_BP = 6, GSTK__CFI_SP = 7, GSTK__CFI_PC = 16, GSTK__CFI_REGS = 17 };
+#include "arch/dwarf.h"
 
 /* Registers of a frame, by DWARF number. */
 struct gstk__cfi {
 	uint64_t reg[GSTK__CFI_REGS];
-	uint32_t known; /* bit i: reg[i] is known */
+	uint64_t known; /* bit i: reg[i] is known */
 	bool exact;	/* pc is where it stopped, not a return address */
 };
 

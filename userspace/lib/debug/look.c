@@ -96,7 +96,7 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 	out->top.reg[GSTK__CFI_SP] = regs.sp;
 	out->top.reg[GSTK__CFI_BP] = regs.fp;
 	out->top.reg[GSTK__CFI_BX] = regs.bx;
-	out->top.known = 1u << GSTK__CFI_PC | 1u << GSTK__CFI_SP | 1u << GSTK__CFI_BP | 1u << GSTK__CFI_BX;
+	out->top.known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_BP | 1ull << GSTK__CFI_BX;
 	out->top.exact = true;
 	out->has_stack = true;
 }

@@ -101,7 +101,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 
 	if (w && info->si_code > 0) {
 		uintptr_t address = (uintptr_t)info->si_addr;
-		uintptr_t sp = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RSP];
+		uintptr_t sp = gstk__context_sp(context);
 
 		if (overflowed(w->current, address, sp))
 			report(w->current, address, context);

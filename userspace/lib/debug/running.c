@@ -168,7 +168,7 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 		memset(&out->top, 0, sizeof(out->top));
 		out->top.reg[GSTK__CFI_PC] = at.pc;
 		out->top.reg[GSTK__CFI_SP] = at.sp;
-		out->top.known = 1u << GSTK__CFI_PC | 1u << GSTK__CFI_SP;
+		out->top.known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP;
 		out->top.exact = true;
 	} else {
 		if (!sig || !ask(l, v, t, sig, patience_ns))

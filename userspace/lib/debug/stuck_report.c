@@ -105,7 +105,7 @@ static bool in_call(const char *text, struct gstk__cfi *f)
 	memset(f, 0, sizeof(*f));
 	f->reg[GSTK__CFI_SP] = strtoull(end, (char **)&end, 16);
 	f->reg[GSTK__CFI_PC] = strtoull(end, NULL, 16);
-	f->known = 1u << GSTK__CFI_SP | 1u << GSTK__CFI_PC;
+	f->known = 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_PC;
 	f->exact = true;
 	return f->reg[GSTK__CFI_SP] && f->reg[GSTK__CFI_PC];
 }

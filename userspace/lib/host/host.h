@@ -58,6 +58,8 @@ void gstk__mem_release(void *p, size_t bytes);
 int gstk__mem_discard(void *p, size_t bytes);
 /* Many ranges, one call where the kernel can. Returns the number of system calls made. */
 int gstk__mem_discard_many(const struct iovec *ranges, int nr);
+/* Does the kernel have MADV_GUARD_INSTALL? */
+bool gstk__mem_has_guards(void);
 /* Make the range fault. 0, or -errno: -EINVAL when the kernel has no MADV_GUARD_INSTALL. */
 int gstk__mem_guard_install(void *p, size_t bytes);
 int gstk__mem_guard_remove(void *p, size_t bytes);

@@ -77,7 +77,6 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 {
 	struct gstk__windows *ws = &gstk__windows;
 	size_t want = nr;
-	void *probe;
 
 	ws->size = size;
 	ws->shift = (unsigned int)__builtin_ctzl(size);
@@ -91,9 +90,7 @@ int gstk__windows_init(size_t nr, size_t size, size_t nr_private, bool module)
 		nr /= 2;
 	if (!ws->region)
 		return -ENOMEM;
-	probe = gstk__mem_reserve(GUARD_BYTES, 4096);
-	ws->guard_install = probe && gstk__mem_guard_install(probe, GUARD_BYTES) == 0;
-	gstk__mem_release(probe, GUARD_BYTES);
+	ws->guard_install = gstk__mem_has_guards();
 	ws->nr = nr;
 	ws->region_bytes = region_bytes(ws, nr);
 	if (!ws->module && !ws->guard_install && nr > windows_by_vma_limit())

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a fresh stack begins, and where a callback is run on top of a suspended one.
+ */
+#include "layout.h"
+
+	.text
+
+/*
+ * stack_start:                 from any switch: x0 = word, x19 = entry, x29 = 0, sp = base
+ *	entry(word)
+ *	die
+ *
+ * Jumped to with a return address: a call would leave an entry in the return predictor that nothing
+ * matches. The nop gives stack_start a predecessor inside this FDE, with a name: unwinders look up
+ * pc - 1.
+ */
+	.p2align 4
+	.cfi_startproc
+	.cfi_undefined x30
+	.cfi_undefined x29
+	.type	gstk__stack_fresh, %function
+gstk__stack_fresh:
+	nop
+	.size	gstk__stack_fresh, 4
+	.globl	gstk__stack_start
+	.hidden	gstk__stack_start
+	.type	gstk__stack_start, %function
+gstk__stack_start:
+	hint	#36
+	adr	x30, 1f
+	mov	x16, x19
+	br	x16
+1:	brk	#1
+	.cfi_endproc
+	.size	gstk__stack_start, . - gstk__stack_start
+
+/*
+ * ontop_start:                 x2 = target sp, x3 = fn, x0 = arg; the left stack is saved
+ *	sp = target sp          the frame stays where it is, below it fn runs
+ *	fn(arg)
+ *	pop the frame, go on there with the word arg
+ */
+	.p2align 4
+	.globl	gstk__ontop_start
+	.hidden	gstk__ontop_start
+	.type	gstk__ontop_start, %function
+gstk__ontop_start:
+	.cfi_startproc
+	.cfi_def_cfa x2, GSTK__FRAME_SIZE
+	.cfi_offset x30, GSTK__FRAME_PC - GSTK__FRAME_SIZE
+	.cfi_offset x29, GSTK__FRAME_BP - GSTK__FRAME_SIZE
+	.cfi_offset x19, GSTK__FRAME_BX - GSTK__FRAME_SIZE
+	.irp	reg, x20, x21, x22, x23, x24, x25, x26, x27, x28
+	.cfi_undefined \reg
+	.endr
+	mov	sp, x2
+	mov	x19, x2
+	.cfi_def_cfa_register x19
+	mov	x20, x0
+	ldr	x29, [x19, #GSTK__FRAME_BP]     /* for those who walk frame pointers */
+	blr	x3
+	mov	x0, x20
+	ldr	x16, [x19, #GSTK__FRAME_PC]
+	add	x17, x19, #GSTK__FRAME_SIZE
+	.cfi_def_cfa x17, 0
+	.cfi_register x30, x16
+	ldr	x19, [x19, #GSTK__FRAME_BX]
+	.cfi_same_value x19
+	.cfi_same_value x29
+	mov	sp, x17
+	br	x16
+	.cfi_endproc
+	.size	gstk__ontop_start, . - gstk__ontop_start
+
+	.section .note.GNU-stack, "", %progbits
+
+/* Checked branch targets would be lost for the whole program without this note. */
+	.section .note.gnu.property, "a"
+	.p2align 3
+	.long	4, 16, 5
+	.asciz	"GNU"
+	.long	0xc0000000, 4, 1        /* GNU_PROPERTY_AARCH64_FEATURE_1_AND: BTI, not GCS */
+	.long	0

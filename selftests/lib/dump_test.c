@@ -87,8 +87,12 @@ static void sort_and_look(const char *tier)
 	CHECK_EQ(gstk_chan_create(&gate, sizeof(int), 0), 0);
 	t = named("sorter", sorter, NULL, 0);
 	s = named("sleepy", sleeper, NULL, 0);
-	settle();
-	dump(true);
+	for (int i = 0; i < 100; i++) { /* under load they get there late */
+		settle();
+		dump(true);
+		if (strstr(said_of("sorter"), "waiting for") && strstr(said_of("sleepy"), "waiting for"))
+			break;
+	}
 	says("sorter", "waiting for chan recv");
 	says("sorter", tier);
 	says("sleepy", "waiting for sleep");
@@ -177,6 +181,25 @@ static void *mover(void *arg)
 	return NULL;
 }
 
+/* A frame that does not unwind, though its task does not run or signals come when they are due. */
+static const char *broken_frame(void)
+{
+	const char *p = text;
+
+	while ((p = strstr(p, "no unwind"))) {
+		const char *task = p;
+
+		while (strncmp(task, "\ntask ", 6) && task > text)
+			task--;
+		if (!UNDER_TSAN || strncmp(strchr(task + 6, '"'), "\"mover\" running", 15)) {
+			fprintf(stderr, "# %.3000s\n", task);
+			return p;
+		}
+		p++;
+	}
+	return NULL;
+}
+
 static void dump_among_movers(void)
 {
 	static gstk_task *t[NR];
@@ -189,7 +212,7 @@ static void dump_among_movers(void)
 	for (i = 0; i < rounds || (frames <= rounds && !getenv("GREENSTK_WINDOWS")); i++) {
 		CHECK(i < 1000);
 		dump(true);
-		CHECK(!strstr(text, "no unwind"));
+		CHECK(!broken_frame());
 		for (const char *p = text; (p = strstr(p, " mover+0x")); p++)
 			frames++;
 		gstk_sleep(MS);

@@ -32,6 +32,12 @@ static struct {
 	uintptr_t sp, end;
 } question;
 
+/* 0: its thread has not begun. */
+static int worker_tid(const struct gstk__worker *v)
+{
+	return (int)__atomic_load_n(&v->tid, __ATOMIC_RELAXED);
+}
+
 static void thread_at(const struct gstk__worker *v, struct thread_at *at)
 {
 	char path[64], text[256];
@@ -40,7 +46,7 @@ static void thread_at(const struct gstk__worker *v, struct thread_at *at)
 	int fd;
 
 	memset(at, 0, sizeof(*at));
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", v->tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", worker_tid(v));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, text, sizeof(text) - 1);
@@ -68,7 +74,7 @@ static GSTK__RACY struct gstk_task *running(const struct gstk__worker *v)
 /* The end of the stack that @sp is on, if that is @t's. */
 static GSTK__RACY uintptr_t stack_end(const struct gstk_task *t, uintptr_t sp)
 {
-	uint32_t window = *(volatile uint32_t *)&t->window;
+	uint32_t window = gstk__peek(&t->window);
 
 	if (!window || sp < (uintptr_t)gstk__win_limit(window) || sp >= (uintptr_t)gstk__win_base(window))
 		return 0;
@@ -121,7 +127,7 @@ static bool ask(struct gstk__looker *l, struct gstk__worker *v, struct gstk_task
 	question.to = l->scratch;
 	question.room = l->bytes;
 	atomic_store(&question.state, ASKED);
-	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), v->tid, sig, &info)) {
+	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), worker_tid(v), sig, &info)) {
 		atomic_store(&question.state, NOTHING);
 		return false;
 	}
@@ -179,7 +185,7 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 	}
 	out->index = gstk__task_index(t);
 	out->stack = (struct gstk__cfi_stack){ from, to, l->scratch };
-	out->used = (uintptr_t)gstk__win_base(*(volatile uint32_t *)&t->window) - from;
+	out->used = (uintptr_t)gstk__win_base(gstk__peek(&t->window)) - from;
 	out->has_stack = true;
 	return true;
 }

@@ -137,12 +137,12 @@ uint32_t gstk__win_get_private(size_t stack_size)
 	w = gstk__win(i);
 	if (w->map && w->map_size != size) {
 		gstk__mem_release(w->map, w->map_size);
-		w->map = NULL;
+		__atomic_store_n(&w->map, NULL, __ATOMIC_RELAXED);
 		w->flags = 0;
 	}
 	if (!w->map) {
-		w->map = gstk__mem_reserve(size, 4096);
-		w->map_size = size;
+		__atomic_store_n(&w->map_size, size, __ATOMIC_RELAXED);
+		__atomic_store_n(&w->map, gstk__mem_reserve(size, 4096), __ATOMIC_RELAXED);
 		w->flags = GSTK__WIN_PRIVATE;
 		if (!w->map) {
 			gstk__win_put_private(i);

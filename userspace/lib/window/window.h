@@ -146,7 +146,8 @@ static inline char *gstk__win_base(uint32_t index)
 	if (__builtin_expect(index <= ws->nr, 1))
 		return gstk__win_start(index) + ws->stride - (size_t)((h >> 8) % 24) * 64 -
 		       (size_t)(h >> 29 & ws->drop_mask) * 4096;
-	return (char *)ws->win[index].map + ws->win[index].map_size;
+	return (char *)__atomic_load_n(&ws->win[index].map, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&ws->win[index].map_size, __ATOMIC_RELAXED); /* a dump may look at it early */
 }
 
 /* Lowest usable byte: the guard is below. */
@@ -156,7 +157,7 @@ static inline char *gstk__win_limit(uint32_t index)
 
 	if (__builtin_expect(index <= ws->nr, 1))
 		return gstk__win_start(index) + ws->guard;
-	return (char *)ws->win[index].map + ws->guard;
+	return (char *)__atomic_load_n(&ws->win[index].map, __ATOMIC_RELAXED) + ws->guard;
 }
 
 /* True for an address inside the shared windows: such an object may move away under others. */

@@ -10,6 +10,14 @@ for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc; do
 	[ -e "$lib/$f" ] || { echo "not installed: $f"; exit 1; }
 done
 share=$dir/root/opt/gstk/share/man
+# gdb takes the script by itself, from below the folder that it is told, at the library's own path.
+auto=$dir/root/opt/gstk/share/gdb/auto-load/opt/gstk/lib/libgreenstk.so.0-gdb.py
+mkdir -p "$dir/auto$lib" && ln -s "$auto" "$dir/auto$lib/"
+if command -v gdb >/dev/null; then
+	gdb -nx -batch -iex "set debuginfod enabled off" -iex "add-auto-load-scripts-directory $dir/auto" \
+		-iex "add-auto-load-safe-path $dir" -ex "info gstk-tasks" "$lib/libgreenstk.so.0" >"$dir/out" 2>&1 || true
+	grep "greenstk: the runtime is not started" "$dir/out" >/dev/null || { echo "gdb does not load the script:"; cat "$dir/out"; exit 1; }
+fi
 for f in "$dir/root/opt/gstk/bin/gstk-info" "$dir/root/opt/gstk/include/linux/greenstk.h" "$share"/man1/gstk-info.1* \
 	"$share"/man3/gstk_chan_send.3* "$share"/man4/greenstk.4* "$share"/man7/greenstk.7*; do
 	[ -e "$f" ] || { echo "not installed: ${f#"$dir/root"}"; exit 1; }

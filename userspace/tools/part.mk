@@ -13,3 +13,18 @@ $(tools-prog): $(O)/bin/%: $(tools-dir)/%.c $(LIB_A)
 .PHONY: tools
 tools: $(tools-prog)
 all: tools
+
+# The gdb script and its modules. Where the library is installed gdb finds it by itself (auto-load);
+# programs that are linked statically source it.
+gdb-script  := $(tools-dir)/greenstk-gdb.py
+gdb-modules := $(wildcard $(tools-dir)/greenstk_gdb/*.py)
+$(O)/test/lib/gdb_tasks_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
+
+.PHONY: install-gdb
+install: install-gdb
+install-gdb: $(gdb-script) $(gdb-modules)
+	install -d $(DESTDIR)$(PREFIX)/share/greenstk/greenstk_gdb $(DESTDIR)$(PREFIX)/share/gdb/auto-load$(LIBDIR)
+	install -m 644 $(gdb-script) $(DESTDIR)$(PREFIX)/share/greenstk/
+	install -m 644 $(gdb-modules) $(DESTDIR)$(PREFIX)/share/greenstk/greenstk_gdb/
+	ln -sfr $(DESTDIR)$(PREFIX)/share/greenstk/$(notdir $(gdb-script)) \
+		$(DESTDIR)$(PREFIX)/share/gdb/auto-load$(LIBDIR)/$(notdir $(LIB_SO))-gdb.py

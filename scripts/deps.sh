@@ -15,6 +15,7 @@ build       binutils         nm, for the check of exported symbols
 build       pkg-config|pkgconf   finds libraries
 build       liblz4-dev       the benchmarks of the codec compare with it
 build       libzstd-dev      packed images of long stacks
+build       systemtap-sdt-dev   USDT probes
 build       libunwind-dev    the tests compare our unwinder with it
 test        clang            headers must compile there too
 test        xz-utils         unpacks linux-source

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "debug/probe.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/start.h"
@@ -97,6 +98,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	if (detached)
 		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_spawn(t);
+	GSTK__PROBE2(spawn, t, fn);
 	if (task)
 		*task = detached ? NULL : t;
 	gstk__spawn_queue(t);

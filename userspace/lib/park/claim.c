@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "debug/annotate.h"
+#include "debug/probe.h"
 #include "park/copy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
@@ -62,6 +63,7 @@ static inline int evict_copied(struct gstk__park *p, struct gstk_task *t, bool m
 	gstk__gauge(&p->n.copied, 1);
 	gstk__gauge(&p->n.bytes_copied, used);
 	gstk__gauge(&p->n.resident, -1);
+	GSTK__PROBE3(evict, t, used, GSTK__TIER_COPIED);
 	return 0;
 }
 
@@ -117,14 +119,15 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 {
 	char *base = gstk__win_base(t->window);
 	char *sp = base - t->used;
+	enum gstk__tier from = t->tier;
 
 	gstk__win_guard(t->window);
-	if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0)) {
+	if (__builtin_expect(from == GSTK__TIER_REMAPPED, 0)) {
 		gstk__remap_move(p, NULL, t);
 		return;
 	}
 	gstk__annotate_clean(t);
-	if (t->tier == GSTK__TIER_PACKED) {
+	if (from == GSTK__TIER_PACKED) {
 		int err = gstk__unpack_image(sp, t->used, t->image, (uintptr_t)sp);
 
 		if (err) {
@@ -142,6 +145,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__count(&p->n.restores);
 	gstk__gauge(&p->n.resident, 1);
+	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), from);
 }
 
 int gstk__pack(struct gstk__park *p, struct gstk_task *t)
@@ -165,6 +169,7 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 	gstk__gauge(&p->n.packed, 1);
 	gstk__gauge(&p->n.bytes_packed, bytes);
 	gstk__gauge(&p->n.bytes_unpacked, t->used);
+	GSTK__PROBE3(pack, t, t->used, bytes);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 #include "debug/annotate.h"
+#include "debug/probe.h"
 #include "host/module.h"
 #include "park/tier_pack.h"
 
@@ -76,6 +77,7 @@ static void left(struct gstk__park *p, struct gstk_task *t, uint32_t place, cons
 	gstk__gauge(&p->n.remapped, 1);
 	gstk__gauge(&p->n.bytes_remapped, used);
 	gstk__gauge(&p->n.resident, -1);
+	GSTK__PROBE3(evict, t, used, GSTK__TIER_REMAPPED);
 }
 
 static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
@@ -91,6 +93,7 @@ static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
 	gstk__count(&p->n.remap_returns);
 	gstk__count(&p->n.restores);
 	gstk__gauge(&p->n.resident, 1);
+	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), GSTK__TIER_REMAPPED);
 }
 
 /* By hand, and cannot fail: the bytes from the slot, and its pages go. */
@@ -207,7 +210,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 	gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_populate(e, nr));
 	for (uint32_t i = 0; i < nr; i++) {
 		struct gstk_task *t = m[i].out;
-		uint32_t packed;
+		uint32_t packed, bytes;
 
 		m[i].err = e[i].result ? -ENOMEM
 			 : gstk__pack_bytes(p->arena, slot_sp(t), t->used,
@@ -218,10 +221,12 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 		gstk__remap_forget(p, t);
 		t->image = packed;
 		t->tier = GSTK__TIER_PACKED;
+		bytes = gstk__packed_bytes(packed);
 		gstk__count(&p->n.packs);
 		gstk__gauge(&p->n.packed, 1);
-		gstk__gauge(&p->n.bytes_packed, gstk__packed_bytes(packed));
+		gstk__gauge(&p->n.bytes_packed, bytes);
 		gstk__gauge(&p->n.bytes_unpacked, t->used);
+		GSTK__PROBE3(pack, t, t->used, bytes);
 	}
 	if (nr_drops)
 		gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_drop(d, nr_drops));

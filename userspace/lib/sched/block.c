@@ -18,6 +18,7 @@
 #include "arch/far.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/probe.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 #include "sched/site.h"
@@ -334,6 +335,7 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 				w->current = n;
 				gstk__state_run(n);
 				gstk__count(&w->park.n.switches);
+				GSTK__PROBE2(run, n, w->index);
 				return sp;
 			}
 		} else if (__builtin_expect(n->tier == GSTK__TIER_RESIDENT, 1)) {
@@ -341,6 +343,7 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 			w->current = n;
 			gstk__state_run(n);
 			gstk__count(&w->park.n.switches);
+			GSTK__PROBE2(run, n, w->index);
 			return n->sp;
 		} else if (n->tier == GSTK__TIER_NONE && !(n->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) &&
 		    w->wins.head) {
@@ -349,6 +352,7 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 			w->current = n;
 			gstk__state_run(n);
 			gstk__count(&w->park.n.switches);
+			GSTK__PROBE2(run, n, w->index);
 			return n->sp;
 		}
 	}
@@ -399,6 +403,7 @@ static inline void *next_of_pinned(struct gstk__worker *w, struct gstk_task *t)
 static __attribute__((noinline)) enum gstk__code block_pinned(struct gstk__worker *w, struct gstk_task *t,
 							      _Atomic uint32_t *lock, enum gstk__why why)
 {
+	GSTK__PROBE2(block, t, why);
 	t->why = why;
 	w->after = GSTK__AFTER_UNLOCK;
 	w->after_lock = lock;
@@ -436,6 +441,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 	if (__builtin_expect(t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED), 0))
 		return t->flags & GSTK__T_DEADLINE ? gstk__block(commit_unlock, lock, why, deadline_ns, true)
 						   : block_pinned(w, t, lock, why);
+	GSTK__PROBE2(block, t, why);
 	t->why = why;
 	w->after = GSTK__AFTER_UNLOCK;
 	w->after_lock = lock;
@@ -475,6 +481,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 		timer->fn = timed_out;
 		timer->task = t;
 	}
+	GSTK__PROBE2(block, t, why);
 	t->why = why;
 	w->after = GSTK__AFTER_COMMIT;
 	w->after_commit = commit;
@@ -533,6 +540,8 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 		gstk__count(&w->park.n.switches);
 		w->current = n;
 		gstk__state_run(n);
+		GSTK__PROBE1(wake, n);
+		GSTK__PROBE2(run, n, w->index);
 		sp = n->sp;
 	} else {
 		sp = next_stack(w);
@@ -549,6 +558,7 @@ void gstk__run(struct gstk__worker *w, struct gstk_task *t)
 	w->current = t;
 	gstk__state_run(t);
 	gstk__count(&w->park.n.switches);
+	GSTK__PROBE2(run, t, w->index);
 	gstk__annotate_before_switch(&token, t);
 	gstk__switch(&w->loop_sp, t->sp, (uintptr_t)w);
 	gstk__annotate_after_switch(token);

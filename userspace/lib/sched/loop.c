@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/probe.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/stuck.h"
@@ -349,8 +350,10 @@ static uint32_t steal_from(struct gstk__worker *w, struct gstk__worker *v)
 		item = gstk__deque_steal(&v->fresh);
 	if (!item)
 		item = steal_next(w, v);
-	if (item)
+	if (item) {
 		gstk__count(&w->park.n.steals);
+		GSTK__PROBE3(steal, w->index, v->index, item);
+	}
 	return item;
 }
 

@@ -4,6 +4,7 @@
 
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/probe.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 
@@ -133,6 +134,7 @@ static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__work
 void gstk__enqueue(struct gstk_task *t)
 {
 	GSTK__INJECT(won);
+	GSTK__PROBE1(wake, t);
 	if (!enqueue_next(gstk__self(), t))
 		enqueue_slow(t);
 }
@@ -146,6 +148,7 @@ void gstk__handoff(struct gstk_task *t)
 {
 	struct gstk__worker *w = gstk__self();
 
+	GSTK__PROBE1(wake, t);
 	if (enqueue_next(w, t))
 		gstk__count(&w->park.n.handoffs);
 	else

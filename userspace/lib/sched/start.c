@@ -10,6 +10,7 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/probe.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/worker.h"
@@ -163,6 +164,7 @@ void gstk__task_exit(void *result)
 	if (__builtin_expect(atomic_load_explicit(&t->peer, memory_order_relaxed) & GSTK__PEER_EXT, 0))
 		run_cleanups(t);
 	w = gstk__self();
+	GSTK__PROBE2(exit, t, result);
 	t->msg[0] = (uintptr_t)result;
 	peer = atomic_load_explicit(gstk__peer(t), memory_order_relaxed);
 	w->exit_wake = 0;

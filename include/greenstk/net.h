@@ -57,6 +57,14 @@ GSTK_API ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags,
 GSTK_API int gstk_poll(int fd, short events, uint64_t deadline_ns);
 
 /**
+ * The same for a descriptor that somebody else owns: it is left as it is, blocking or not, and may have
+ * been closed and its number given to another since it was last waited for. Costs one more system call.
+ * Parks until one of @events may be there: try then, and come back. Returns 0, -EPERM for what is always
+ * ready (a regular file), else as gstk_poll().
+ */
+GSTK_API int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns);
+
+/**
  * Close a descriptor that was used here. Tasks parked on it get -EBADF first. A descriptor closed
  * with plain close(2) is noticed when its number is used again.
  */

@@ -24,6 +24,10 @@ enum gstk_config_flag {
 	/** With the module: move the pages of every stack that leaves its window, however small (tests).
 	    Environment: GREENSTK_FORCE_REMAP=1. */
 	GSTK_FORCE_REMAP = 1u << 6,
+	/** For tasks that run libraries which know nothing of tasks: every task is private, and pinned to a
+	    worker in turn, unless its spawn says GSTK_SHARED. Environment: GREENSTK_PRIVATE_TASKS=1, which
+	    libgreenstk-preload sets. */
+	GSTK_PRIVATE_TASKS = 1u << 7,
 };
 
 /** What moves stacks besides copying: gstk_config.backend. */

@@ -25,6 +25,8 @@ enum gstk_task_flag {
 	GSTK_PINNED = 1u << 2,
 	/** Changes rounding or exception modes: FP control words are kept across its parks. */
 	GSTK_FPMODE = 1u << 3,
+	/** May share a window and change workers, although GSTK_PRIVATE_TASKS says otherwise for all others. */
+	GSTK_SHARED = 1u << 4,
 };
 
 struct gstk_spawn_opts {

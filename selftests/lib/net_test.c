@@ -381,6 +381,76 @@ WAIT_TEST(poll_waits_for_the_events_that_it_was_asked_for)
 	CHECK_EQ(gstk_poll(p[0], POLLIN, GSTK_NEVER), -EBADF);
 }
 
+static void *write_soon(void *arg)
+{
+	gstk_sleep(2 * MS);
+	CHECK_EQ(write((int)(long)arg, "x", 1), 1);
+	return NULL;
+}
+
+static void await_foreign(int *p)
+{
+	gstk_task *t = start(write_soon, (void *)(long)p[1]);
+	char c;
+
+	while (recv(p[0], &c, 1, MSG_DONTWAIT) < 0) {
+		CHECK_EQ(errno, EAGAIN);
+		CHECK_EQ(gstk_poll_foreign(p[0], POLLIN, GSTK_NEVER), 0);
+	}
+	CHECK_EQ(c, 'x');
+	finish(t);
+}
+
+WAIT_TEST(a_foreign_descriptor_stays_blocking_and_its_number_may_come_again)
+{
+	int p[2], q[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	CHECK_EQ(gstk_poll_foreign(p[0], POLLIN, gstk_now() + 2 * MS), -ETIMEDOUT);
+	CHECK_EQ(gstk_poll_foreign(p[0], POLLIN | POLLOUT, GSTK_NEVER), 0);
+	CHECK_EQ(gstk_poll_foreign(p[0], POLLIN | POLLOUT, GSTK_NEVER), 0); /* told again */
+	await_foreign(p);
+	CHECK_EQ(fcntl(p[0], F_GETFL) & O_NONBLOCK, 0);
+	/* Closed and opened with nobody told: the same numbers, another file. */
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, q), 0);
+	CHECK_EQ(dup2(q[0], p[0]), p[0]);
+	CHECK_EQ(dup2(q[1], p[1]), p[1]);
+	close(q[0]);
+	close(q[1]);
+	await_foreign(p);
+	/* And used as one of ours, afterwards. */
+	CHECK_EQ(gstk_write(p[1], "y", 1), 1);
+	CHECK_EQ(gstk_read(p[0], &(char){ 0 }, 1), 1);
+	await_foreign(p);
+	gstk_close(p[0]);
+	gstk_close(p[1]);
+	CHECK_EQ(gstk_poll_foreign(p[0], POLLIN, GSTK_NEVER), -EBADF);
+	CHECK_EQ(gstk_poll_foreign(-1, POLLIN, GSTK_NEVER), -EBADF);
+}
+
+/* One waits for a foreign descriptor while another makes it one of ours. */
+static void *wait_foreign(void *arg)
+{
+	CHECK_EQ(gstk_poll_foreign((int)(long)arg, POLLIN, GSTK_NEVER), 0);
+	return NULL;
+}
+
+WAIT_TEST(who_waits_for_a_foreign_descriptor_is_not_forgotten_when_it_is_adopted)
+{
+	gstk_task *t;
+	int p[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	t = start(wait_foreign, (void *)(long)p[0]);
+	settle();
+	CHECK_EQ(gstk_write(p[0], "x", 1), 1); /* makes it known */
+	settle();
+	CHECK_EQ(write(p[1], "y", 1), 1);
+	finish(t);
+	gstk_close(p[0]);
+	gstk_close(p[1]);
+}
+
 WAIT_TEST(accept_waits_out_a_full_descriptor_table)
 {
 	struct rlimit old, low;

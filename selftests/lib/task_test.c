@@ -56,6 +56,14 @@ static void *spawn_with_local(void *arg)
 	return (void *)(long)err;
 }
 
+WAIT_TEST(private_and_shared_at_once_is_nonsense)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, spawn_with_local, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_PRIVATE | GSTK_SHARED)),
+		 -EINVAL);
+}
+
 WAIT_TEST(an_argument_on_a_shared_stack_is_refused_and_on_a_private_one_is_not)
 {
 	gstk_task *t;
@@ -398,6 +406,61 @@ static __attribute__((noinline)) long deep(int n)
 static void *use_big_stack(void *arg)
 {
 	return (void *)deep(500);
+}
+
+static void *take_local(void *arg)
+{
+	return (void *)(long)++*(int *)arg;
+}
+
+/* Private, so its local may be passed on; pinned, so the worker is the same after every park. */
+static void *privately(void *arg)
+{
+	int local = (int)(long)arg, on = gstk_worker();
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, take_local, &local, NULL), 0);
+	CHECK_EQ(finish(t), (long)arg + 1);
+	CHECK_EQ(local, (long)arg + 1);
+	for (int i = 0; i < 50; i++) {
+		gstk_yield();
+		CHECK_EQ(gstk_worker(), on);
+	}
+	return (void *)(long)on;
+}
+
+static void *refused_local(void *arg)
+{
+	int local = 0;
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, take_local, &local, NULL), -EINVAL);
+	return NULL;
+}
+
+static void *private_tasks(void *arg)
+{
+	long ran_on[2] = { 0 };
+	gstk_task *t[10];
+
+	for (int i = 0; i < 10; i++)
+		t[i] = start(privately, (void *)(long)i);
+	for (int i = 0; i < 10; i++)
+		ran_on[finish(t[i])]++;
+	CHECK(ran_on[0] && ran_on[1]); /* dealt out */
+	CHECK_EQ(gstk_spawn(&t[0], refused_local, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_SHARED)), 0);
+	finish(t[0]);
+	CHECK_EQ(gstk_spawn(&t[0], privately, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_PINNED, .worker = 1)), 0);
+	CHECK_EQ(finish(t[0]), 1);
+	return NULL;
+}
+
+TEST(tasks_are_private_and_stay_on_their_worker_where_the_configuration_says_so)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .flags = GSTK_PRIVATE_TASKS };
+
+	alarm(120);
+	ASSERT_EQ(0, gstk_main(private_tasks, NULL, NULL, &config));
 }
 
 WAIT_TEST(a_bigger_stack_gets_a_window_of_its_own_size)

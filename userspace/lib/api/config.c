@@ -12,7 +12,7 @@
 
 #define MAX_WORKERS 256u
 #define KNOWN_FLAGS (GSTK_EMBEDDED | GSTK_NO_SEGV_HANDLER | GSTK_FORCE_EVICT | GSTK_FORCE_PACK | \
-			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE | GSTK_FORCE_REMAP)
+			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE | GSTK_FORCE_REMAP | GSTK_PRIVATE_TASKS)
 
 struct gstk_config gstk__config;
 
@@ -154,6 +154,7 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	if (env_flag(c, "GREENSTK_FORCE_EVICT", GSTK_FORCE_EVICT) ||
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
 	    env_flag(c, "GREENSTK_FORCE_REMAP", GSTK_FORCE_REMAP) ||
+	    env_flag(c, "GREENSTK_PRIVATE_TASKS", GSTK_PRIVATE_TASKS) ||
 	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c))
 		return -EINVAL;
 	if (c->flags & GSTK_EMBEDDED)

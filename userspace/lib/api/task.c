@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/config.h"
 #include "debug/probe.h"
 #include "host/host.h"
 #include "sched/site.h"
@@ -19,7 +20,9 @@ static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *
 	if (in->size < offsetof(struct gstk_spawn_opts, stack_size) || in->size > 4096)
 		return -EINVAL;
 	memcpy(o, in, in->size < sizeof(*o) ? in->size : sizeof(*o));
-	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE))
+	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED))
+		return -EINVAL;
+	if ((o->flags & GSTK_PRIVATE) && (o->flags & GSTK_SHARED))
 		return -EINVAL;
 	if ((o->flags & GSTK_PINNED) && o->worker >= gstk__sched.nr)
 		return -EINVAL;
@@ -60,11 +63,25 @@ static int set_opts(struct gstk_task *t, const struct gstk_spawn_opts *o)
 	return 0;
 }
 
+/* GSTK_PRIVATE_TASKS: what the caller did not say. Pinned ones are dealt out to the workers. */
+static void private_by_default(struct gstk_spawn_opts *o)
+{
+	static _Atomic uint32_t turn;
+
+	if (o->flags & GSTK_SHARED)
+		return;
+	o->flags |= GSTK_PRIVATE;
+	if (o->flags & GSTK_PINNED)
+		return;
+	o->flags |= GSTK_PINNED;
+	o->worker = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % gstk__sched.nr;
+}
+
 int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
 {
 	struct gstk_spawn_opts o;
 	struct gstk_task *t;
-	bool detached = !task;
+	bool detached = !task, private = gstk__config.flags & GSTK_PRIVATE_TASKS;
 	int err;
 
 	if (__builtin_expect(!fn, 0))
@@ -82,13 +99,18 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 			return err;
 		detached |= !!(o.flags & GSTK_DETACHED);
 	}
+	if (__builtin_expect(private, 0)) {
+		if (!opts)
+			memset(&o, 0, sizeof(o));
+		private_by_default(&o);
+	}
 	t = gstk__task_new();
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;
 	t->obj = (void *)fn;
 	atomic_store_explicit(&t->poke, gstk__site_poke((void *)fn), memory_order_relaxed);
 	t->msg[0] = (uintptr_t)arg;
-	if (opts) {
+	if (opts || private) {
 		err = set_opts(t, &o);
 		if (err) {
 			gstk__task_reap(t);

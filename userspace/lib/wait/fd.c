@@ -83,13 +83,17 @@ int gstk__fd_get(int fd, struct gstk__fd **out)
 void gstk__fd_adopt(int fd, bool stream)
 {
 	struct gstk__fd *f = &table.fd[fd];
+	bool again;
 
 	if ((unsigned int)fd >= table.nr)
 		return;
 	note_high((uint32_t)fd);
 	gstk__lock(&f->lock);
-	f->flags = GSTK__FD_KNOWN | (stream ? GSTK__FD_STREAM : 0);
+	/* Somebody may wait for it already, in gstk__fd_wait_anew(): tell of its readiness under the new number. */
+	again = f->flags & GSTK__FD_REGISTERED;
 	f->gen++;
+	again = again && !gstk__netpoll_again(fd, f->gen);
+	f->flags = GSTK__FD_KNOWN | (stream ? GSTK__FD_STREAM : 0) | (again ? GSTK__FD_REGISTERED : 0);
 	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
 	gstk__unlock(&f->lock);
@@ -122,7 +126,8 @@ static void unlink_waiter(struct gstk__fd *f, struct gstk_task *t)
 	t->wnext = t->wprev = 0;
 }
 
-int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd *f, uint32_t want, uint32_t why,
+							 uint64_t deadline_ns, bool anew)
 {
 	struct gstk_task *t = gstk__current();
 	enum gstk__code code;
@@ -132,8 +137,11 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
 	if (gstk__cancel_pending(t))
 		return -ECANCELED;
 	gstk__lock(&f->lock);
-	if (!(f->flags & GSTK__FD_REGISTERED)) {
-		int err = gstk__netpoll_add(fd, f->gen);
+	if (anew)
+		atomic_fetch_and_explicit(&f->events, ~(want | GSTK__FD_FAIL), memory_order_relaxed);
+	if (anew || !(f->flags & GSTK__FD_REGISTERED)) {
+		int err = f->flags & GSTK__FD_REGISTERED ? gstk__netpoll_again(fd, f->gen)
+							 : gstk__netpoll_add(fd, f->gen);
 
 		if (err) {
 			gstk__unlock(&f->lock);
@@ -164,6 +172,19 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
 	unlink_waiter(f, t);
 	gstk__unlock(&f->lock);
 	return gstk__code_errno(code);
+}
+
+int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
+{
+	return wait_on(fd, f, want, why, deadline_ns, false);
+}
+
+int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)
+{
+	if ((unsigned int)fd >= table.nr)
+		return table.fd ? -EBADF : -ESRCH;
+	note_high((uint32_t)fd);
+	return wait_on(fd, &table.fd[fd], want, why, deadline_ns, true);
 }
 
 int gstk__fd_event(int fd, uint32_t gen, uint32_t bits)

@@ -53,6 +53,11 @@ void gstk__fd_adopt(int fd, bool stream);
  * -EBADF when it is closed meanwhile, or what registering failed with (-EPERM: always ready).
  */
 int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns);
+/*
+ * The same where the number may have been closed and used again, with no one telling: registered anew
+ * each time, so that what is ready already is an event. @fd may be unknown, and stays so.
+ */
+int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns);
 /* Before a system call: forget @bits and FAIL. */
 static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
 {
@@ -71,6 +76,8 @@ size_t gstk__fd_bytes(void);
 
 /* netpoll.c */
 int gstk__netpoll_add(int fd, uint32_t gen);
+/* For what was registered, if the number is still the same file's: then readiness is told once more. */
+int gstk__netpoll_again(int fd, uint32_t gen);
 int gstk__netpoll_register(void);
 
 #endif

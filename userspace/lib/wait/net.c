@@ -247,6 +247,22 @@ int gstk_poll(int fd, short events, uint64_t deadline_ns)
 	}
 }
 
+int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns)
+{
+	uint32_t want = 0;
+	int err = gstk__may_go_on();
+
+	if (err)
+		return err;
+	if (events & (POLLIN | POLLRDHUP))
+		want |= GSTK__FD_READ;
+	if (events & POLLOUT)
+		want |= GSTK__FD_WRITE;
+	if (events & POLLPRI)
+		want |= GSTK__FD_PRI;
+	return gstk__fd_wait_anew(fd, want, events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
+}
+
 int gstk_socket(int domain, int type, int protocol)
 {
 	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);

@@ -19,12 +19,26 @@
 static int epfd = -1, wakefd = -1, timerfd = -1; /* the last: of an embedded runtime only */
 static _Atomic uint32_t registered;
 
-int gstk__netpoll_add(int fd, uint32_t gen)
+static struct epoll_event all_of(int fd, uint32_t gen)
 {
-	struct epoll_event ev = {
+	return (struct epoll_event){
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
 		.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd,
 	};
+}
+
+int gstk__netpoll_again(int fd, uint32_t gen)
+{
+	struct epoll_event ev = all_of(fd, gen);
+
+	if (!epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &ev))
+		return 0;
+	return errno == ENOENT ? gstk__netpoll_add(fd, gen) : -errno;
+}
+
+int gstk__netpoll_add(int fd, uint32_t gen)
+{
+	struct epoll_event ev = all_of(fd, gen);
 
 	if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev)) {
 		if (errno != EEXIST || epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &ev))

@@ -5,6 +5,9 @@
 # (an object that needs generated or installed headers takes them by -MMD, as elsewhere)
 LIB_A   := $(O)/lib/libgreenstk.a
 LIB_SO  := $(O)/lib/libgreenstk.so.0
+# The interposed libc over it; the rules are in userspace/preload/part.mk.
+PRELOAD_SO := $(O)/lib/libgreenstk-preload.so
+PRELOAD_A  := $(O)/lib/libgreenstk-preload.a
 
 # A library that no source includes is not linked.
 lib-includes := $(shell cat $(wildcard userspace/lib/*/*.[ch] userspace/lib/*/*/*.[ch]) /dev/null | \

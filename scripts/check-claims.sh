@@ -35,13 +35,14 @@ caught() { # check what command-that-plants
 	if scripts/check-"$1".sh >out 2>&1; then echo "not ok $n $1 overlooks $2"; bad=1
 	else echo "ok $n $1 catches $2"; fi
 }
-echo "TAP version 13"; echo "1..24"
+echo "TAP version 13"; echo "1..25"
 L=userspace/lib
 caught layers "a call upwards"             'echo "#include \"wait/w.h\"" >>$L/sched/s.c'
 caught layers "wait including park"        'echo "#include \"park/p.h\"" >>$L/wait/w.c'
 caught layers "wait seeing park through another header" 'echo "#include \"park/p.h\"" >>$L/sched/s.h'
 caught layers "a .c that includes a .c"    'echo "#include \"h.c\"" >>$L/host/h.c'
 caught layers "an example that includes internals" 'echo "#include \"../lib/task/state.h\"" >userspace/examples/e.c; echo "#include <task/state.h>" >>userspace/examples/e.c'
+caught layers "an interposed call that includes internals" 'mkdir userspace/preload; echo "#include \"sched/s.h\"" >userspace/preload/e.c'
 caught layers "a benchmark that does not say why" 'echo "#include \"task/state.h\"" >userspace/bench/e.c'
 caught layers "a module that includes user space" 'echo "#include \"../userspace/lib/park/policy.h\"" >>kmod/plan.c'
 caught layers "a system header in a pure file" 'echo "#include <stdio.h>" >>$L/park/policy.c'

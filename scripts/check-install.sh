@@ -6,7 +6,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 make -s -C "$root" install DESTDIR="$dir/root" PREFIX=/opt/gstk >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
 lib=$dir/root/opt/gstk/lib
-for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc; do
+for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc \
+	libgreenstk-preload.so libgreenstk-preload.a pkgconfig/greenstk-preload.pc; do
 	[ -e "$lib/$f" ] || { echo "not installed: $f"; exit 1; }
 done
 share=$dir/root/opt/gstk/share/man
@@ -38,8 +39,11 @@ g++ -Wall -Werror -xc++ -o "$dir/cxx-shared" "$src" -xnone "${shared[@]}"
 gcc -Wall -Werror -o "$dir/c-static" "$src" "${static[@]}"
 # What is left of a library compiled for LTO by the application must work too.
 gcc -O2 -flto -Wall -Werror -o "$dir/c-lto" "$src" "${static[@]}"
-for p in c-shared cxx-shared c-static c-lto; do
+read -ra preload < <(pkg-config --cflags --libs greenstk-preload)
+gcc -Wall -Werror -o "$dir/c-preload" "$src" "${preload[@]}"
+for p in c-shared cxx-shared c-static c-lto c-preload; do
 	timeout 20 "$dir/$p" >"$dir/out" || { echo "$p fails:"; cat "$dir/out"; exit 1; }
 done
 ldd "$dir/c-shared" | grep libgreenstk.so.0 >/dev/null || { echo "c-shared does not use the shared library"; exit 1; }
 ! ldd "$dir/c-static" | grep libgreenstk >/dev/null || { echo "c-static uses the shared library"; exit 1; }
+ldd "$dir/c-preload" | grep libgreenstk-preload.so >/dev/null || { echo "c-preload is not linked with the interposed libc"; exit 1; }

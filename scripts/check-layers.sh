@@ -3,7 +3,7 @@
 # usage: scripts/check-layers.sh [OBJECT-DIR]
 # Calls go down: api -> wait -> sched -> park -> task -> window -> {arch, host}. Checked twice: by
 # what files include, and by what symbols the objects of a layer take from the objects of another.
-# debug/ serves every layer and may look at every layer.
+# debug/ serves every layer and may look at every layer. userspace/preload is above them all: public headers only.
 set -u
 perl - "${1:-build/obj/lib}" <<'PERL'
 use strict; use warnings;
@@ -84,13 +84,18 @@ if (-d $objdir) {
 	}
 }
 # Outside the library: public headers only. A line of bench/ may say why not: /* internal: ... */
-for my $f (split /\n/, `find userspace/tools userspace/examples userspace/bench -name '*.[ch]' -o -name '*.cc' 2>/dev/null`) {
+for my $f (split /\n/, `find userspace/preload userspace/tools userspace/examples userspace/bench -name '*.[ch]' -o -name '*.cc' 2>/dev/null`) {
 	for (includes($f)) {
 		my ($line, $q, $name, $text) = @$_;
 		(my $dir = $f) =~ s{/[^/]*$}{};
 		next if $q eq '"' && -e "$dir/$name";
 		complain("$f:$line: includes $name, which is internal")
 			if (-e "$lib/$name" || $name =~ m{userspace/lib}) && !($f =~ m{/bench/} && $text =~ m{/\* internal: });
+	}
+}
+if (-d (my $above = $objdir =~ s{lib$}{preload}r)) {
+	for my $o (split /\n/, `find $above -name '*.o'`) {
+		for (split /\n/, `nm -u $o`) { complain("$o: takes $1, which is internal") if /\b(gstk__\w+)/ }
 	}
 }
 # The module knows nothing of user space.

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* The functions behind ours, found when first needed: real(read)(fd, buf, len). */
+#ifndef GREENSTK_PRELOAD_ORIGINALS_H
+#define GREENSTK_PRELOAD_ORIGINALS_H
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Declared in no header: what -D_FORTIFY_SOURCE calls. */
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags, __SOCKADDR_ARG addr, socklen_t *alen);
+
+#define PRELOAD_ORIGINALS(X) \
+	X(read) X(write) X(readv) X(writev) \
+	X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto) X(sendmsg) X(sendmmsg) \
+	X(connect) X(accept) X(accept4) X(close) X(dup2) X(dup3) X(sigaltstack) X(poll) \
+	X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep) \
+	X(__read_chk) X(__recv_chk) X(__recvfrom_chk)
+
+struct preload_originals {
+#define X(name) __typeof__(name) *name;
+	PRELOAD_ORIGINALS(X)
+#undef X
+};
+
+extern struct preload_originals preload_originals;
+/* Fills the table; also before our constructor ran, when another library's calls us. */
+void preload_find_originals(void);
+
+#define real(name) (*({ \
+	if (__builtin_expect(!preload_originals.name, 0)) \
+		preload_find_originals(); \
+	preload_originals.name; }))
+
+#endif

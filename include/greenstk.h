@@ -17,6 +17,7 @@
 #include <greenstk/time.h>
 #include <greenstk/net.h>
 #include <greenstk/event.h>
+#include <greenstk/call.h>
 #include <greenstk/stats.h>
 #include <greenstk/ctx.h>
 

@@ -56,6 +56,7 @@ struct gstk_config {
 	size_t main_stack;	 /**< stack of the main task; default 1 MiB */
 	uint64_t stuck_report_ns;/**< print a worker that gets back from no task for so long; 0: do not */
 	uint32_t backend;	 /**< enum gstk_backend; environment: GREENSTK_BACKEND=auto, module or copy */
+	uint32_t blocking_threads; /**< gstk_blocking() calls that run at a time; default 512 */
 };
 
 /**
@@ -80,7 +81,7 @@ enum gstk_shutdown_mode {
  * Progress goes to stderr when it takes longer than two seconds.
  *
  * Returns 0, -ETIMEDOUT when tasks were left at @deadline_ns (the runtime goes on), -EINVAL
- * without a runtime, -EDEADLK from inside a task.
+ * without a runtime, -EDEADLK from inside a task or a function of gstk_blocking().
  */
 GSTK_API int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns);
 

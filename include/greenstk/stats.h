@@ -74,6 +74,9 @@ struct gstk_stats {
 	uint64_t remap_refused;	    /**< the same: anything else */
 	uint64_t bytes_resident;    /**< gauge: pages of stacks in their windows, estimated by the last pass of the sweep */
 	uint64_t windows_earned;    /**< tasks that got a window of their own because others of their function hog */
+	uint64_t blocking_calls;    /**< functions of gstk_blocking() that began */
+	uint64_t blocking_threads;  /**< gauge: threads that run them */
+	uint64_t blocking_queued_max; /**< most of them that waited for a thread at a time */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

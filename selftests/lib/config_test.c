@@ -41,6 +41,7 @@ TEST(absurd_values_are_refused_by_name)
 	REFUSED(window_size, 128 << 10, "window_size");
 	REFUSED(max_tasks, (size_t)1 << 40, "max_tasks");
 	REFUSED(main_stack, (size_t)1 << 40, "main_stack");
+	REFUSED(blocking_threads, 1u << 20, "blocking_threads");
 	REFUSED(dump_signal, SIGKILL, "dump_signal");
 	REFUSED(dump_signal, SIGSEGV, "dump_signal");
 	REFUSED(dump_signal, 1000, "dump_signal");

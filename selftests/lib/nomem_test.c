@@ -436,6 +436,31 @@ static long each_allocation(void (*fn)(void))
 	return -1;
 }
 
+static void *one_more(void *arg)
+{
+	++*(int *)arg;
+	return NULL;
+}
+
+static void *block_on_its_stack(void *arg)
+{
+	int n = 1, err = gstk_blocking_copy(one_more, &n, sizeof(n), NULL);
+
+	CHECK(memory_or_fine(err));
+	CHECK_EQ(n, err ? 1 : 2);
+	return NULL;
+}
+
+static void blocking_calls(void)
+{
+	gstk_task *t;
+	int err = gstk_spawn(&t, block_on_its_stack, NULL, NULL);
+
+	CHECK(memory_or_fine(err));
+	if (!err)
+		CHECK_EQ(gstk_join(t, NULL), 0);
+}
+
 #define NOMEM_TEST(name, fn, least, moves) \
 	TEST(name) \
 	{ \
@@ -452,6 +477,7 @@ NOMEM_TEST(spawn_with_options_succeeds_or_says_enomem, options, 1, false)
 NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1, false)
 NOMEM_TEST(sockets_work_without_memory, sockets, 0, false)
 NOMEM_TEST(timers_and_deadlines_are_set_or_say_enomem, timers, 1, false)
+NOMEM_TEST(blocking_calls_copy_their_block_or_say_enomem, blocking_calls, 1, false)
 TEST(stacks_are_packed_or_stay_as_they_are)
 {
 	long n;

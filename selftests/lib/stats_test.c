@@ -225,6 +225,26 @@ static void sharing(void)
 	BECOMES(now_().windows_shared == before.windows_shared);
 }
 
+static void *blocks(void *arg)
+{
+	CHECK_EQ(gstk_blocking(ends, NULL, NULL), 0);
+	return NULL;
+}
+
+static void blocking(void)
+{
+	struct gstk_stats before = now_();
+	gstk_task *t[20];
+
+	for (int i = 0; i < 20; i++)
+		t[i] = start(blocks, NULL);
+	for (int i = 0; i < 20; i++)
+		finish(t[i]);
+	ROSE_BY(blocking_calls, 20);
+	CHECK(now_().blocking_threads >= 1 && now_().blocking_threads <= 20);
+	CHECK(now_().blocking_queued_max >= 1 && now_().blocking_queued_max <= 20);
+}
+
 static void all(void)
 {
 	go = (gstk_sem)GSTK_SEM_INIT(0);
@@ -232,6 +252,7 @@ static void all(void)
 	wakes();
 	time_and_descriptors();
 	moves();
+	blocking();
 }
 
 static bool variant(void)

@@ -445,6 +445,63 @@ static void backlog_free(void)
 	listener_free();
 }
 
+/* The only thread of the pool is in a function of another task. */
+static _Atomic bool thread_held;
+
+static void *holds_the_thread(void *arg)
+{
+	thread_held = true;
+	while (thread_held)
+		usleep(100);
+	return NULL;
+}
+
+static void *holds(void *arg)
+{
+	return (void *)(long)gstk_blocking(holds_the_thread, NULL, NULL);
+}
+
+static void thread_hold(void)
+{
+	other = start(holds, NULL);
+	while (!thread_held)
+		gstk_yield();
+}
+
+static void *not_reached(void *arg)
+{
+	abort();
+}
+
+static long blocking(uint64_t d)
+{
+	return d == GSTK_NEVER ? gstk_blocking(not_reached, NULL, NULL) :
+				 gstk_blocking_until(not_reached, NULL, NULL, d);
+}
+
+static long blocking_copy(uint64_t d)
+{
+	long block[4] = { 1 };
+
+	return d == GSTK_NEVER ? gstk_blocking_copy(not_reached, block, sizeof(block), NULL) :
+				 gstk_blocking_copy_until(not_reached, block, sizeof(block), NULL, d);
+}
+
+static void *seven(void *arg)
+{
+	return (void *)7L;
+}
+
+static void thread_free(void)
+{
+	void *r;
+
+	thread_held = false;
+	CHECK_EQ(finish(other), 0);
+	CHECK_EQ(gstk_blocking(seven, NULL, &r), 0);
+	CHECK_EQ((long)r, 7);
+}
+
 static void nothing(void)
 {
 }
@@ -486,6 +543,8 @@ static const struct row {
 	{ "gstk_accept", listener_new, fd_accept, listener_free, 0 },
 	{ "gstk_connect", backlog_full, fd_connect, backlog_free, 0 },
 	{ "gstk_dial", backlog_full, fd_dial, backlog_free, 0 },
+	{ "gstk_blocking", thread_hold, blocking, thread_free, 0 },
+	{ "gstk_blocking_copy", thread_hold, blocking_copy, thread_free, 0 },
 };
 
 static const struct row *row; /* one at a time */
@@ -600,6 +659,12 @@ WAIT_TEST(the_tasks_own_deadline_ends_every_wait)
 WAIT_TEST(its_deadline_ends_every_timed_wait)
 {
 	each(call_deadline);
+}
+
+/* Before any runtime begins. */
+static __attribute__((constructor)) void one_thread_for_blocking_calls(void)
+{
+	setenv("GREENSTK_BLOCKING_THREADS", "1", 1);
 }
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,7 @@
 #include "host/host.h"
 
 #define MAX_WORKERS 256u
+#define MAX_BLOCKING_THREADS 32768u
 #define KNOWN_FLAGS (GSTK_EMBEDDED | GSTK_NO_SEGV_HANDLER | GSTK_FORCE_EVICT | GSTK_FORCE_PACK | \
 			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE | GSTK_FORCE_REMAP | GSTK_PRIVATE_TASKS)
 
@@ -148,6 +149,7 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	ENV("GREENSTK_PACK_IDLE_NS", pack_idle_ns);
 	ENV("GREENSTK_MAIN_STACK", main_stack);
 	ENV("GREENSTK_STUCK_REPORT_NS", stuck_report_ns);
+	ENV("GREENSTK_BLOCKING_THREADS", blocking_threads);
 #undef ENV
 	if (signal_from_env(&c->dump_signal))
 		return -EINVAL;
@@ -179,10 +181,14 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		c->dump_signal = SIGQUIT;
 	if (!c->main_stack)
 		c->main_stack = 1u << 20;
+	if (!c->blocking_threads)
+		c->blocking_threads = 512;
 	if (c->backend > GSTK_BACKEND_COPY)
 		return absurd("backend", c->backend, "one of enum gstk_backend");
 	if (c->workers > MAX_WORKERS)
 		return absurd("workers", c->workers, "1 .. 256");
+	if (c->blocking_threads > MAX_BLOCKING_THREADS)
+		return absurd("blocking_threads", c->blocking_threads, "1 .. 32768");
 	if (c->windows > 1u << 22)
 		return absurd("windows", c->windows, "1 .. 4194304");
 	if (c->window_size & (c->window_size - 1) || c->window_size < 256u << 10 || c->window_size > 1u << 30)

@@ -15,6 +15,7 @@
 #include "sched/site.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
+#include "wait/blocking.h"
 #include "wait/fd.h"
 
 static __thread struct gstk__sigstack thread_sigstack;
@@ -32,6 +33,7 @@ static void in_child(void)
 	atomic_fetch_add(&gstk__sched.generation, 1); /* threads' stand-ins end with it */
 	gstk__tls_worker = NULL;
 	gstk__dump_signal_forked();
+	gstk__blocking_forked();
 }
 
 static void watch_forks(void)
@@ -49,7 +51,7 @@ int gstk__life_init(void)
 	int err;
 
 	gstk__sites_reset();
-
+	gstk__blocking_init(gstk__config.blocking_threads);
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();
 	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
@@ -69,6 +71,7 @@ int gstk__life_init(void)
 
 void gstk__life_fini(void)
 {
+	gstk__blocking_fini();
 	gstk__dump_signal_fini();
 	gstk__deadlock_report_fini();
 	gstk__stuck_report_fini();

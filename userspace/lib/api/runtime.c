@@ -22,6 +22,7 @@
 #include "sched/start.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
+#include "wait/blocking.h"
 
 #define NR_PRIVATE 65536u
 #define CANCEL_BATCH 4096u
@@ -310,7 +311,7 @@ int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 
 	if (!s->nr)
 		return -EINVAL;
-	if (w && w->current)
+	if ((w && w->current) || gstk__blocking_inside())
 		return -EDEADLK;
 	s->owned_main = true;
 	err = drain(mode, deadline_ns);

@@ -17,6 +17,7 @@
 #include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
+#include "wait/blocking.h"
 #include "wait/fd.h"
 
 static uint64_t load(const uint64_t *p)
@@ -37,6 +38,7 @@ static uint64_t gauge_sum(size_t offset)
 int gstk_stats(struct gstk_stats *out)
 {
 	struct gstk__sched *s = &gstk__sched;
+	struct gstk__blocking_counts blocking;
 	struct gstk__arena_stats arena;
 	struct gstk_stats st = { 0 };
 	uint64_t ends = 0;
@@ -79,6 +81,10 @@ int gstk_stats(struct gstk_stats *out)
 	st.window_wait_p50_ns = gstk__waits_percentile_ns(50);
 	st.window_wait_p99_ns = gstk__waits_percentile_ns(99);
 	gstk__stuck_counts(&st.stuck_workers, &st.stuck_max_ns);
+	gstk__blocking_counts(&blocking);
+	st.blocking_calls = blocking.calls;
+	st.blocking_threads = blocking.threads;
+	st.blocking_queued_max = blocking.queued_most;
 	gstk__arena_stats(&arena);
 	st.size = out->size;
 	st.workers = s->nr;
@@ -140,6 +146,7 @@ int gstk_info(int fd)
 	if (err)
 		return err;
 	LINE("config.workers", gstk__config.workers);
+	LINE("config.blocking_threads", gstk__config.blocking_threads);
 	LINE("config.windows", gstk__windows.nr);
 	LINE("config.window_size", gstk__windows.size);
 	LINE("config.guard_bytes", gstk__windows.guard);
@@ -177,6 +184,7 @@ int gstk_info(int fd)
 	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
 	STAT(windows_earned); STAT(bytes_resident);
+	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);
 #undef STAT

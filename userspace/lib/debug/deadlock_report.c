@@ -12,6 +12,7 @@
 #include "debug/dump_signal.h"
 #include "debug/look.h"
 #include "sched/worker.h"
+#include "wait/blocking.h"
 
 #define ALL_SHOWN	100u /* up to so many tasks are shown one by one */
 #define OF_GROUP	20u
@@ -31,7 +32,7 @@ struct group {
 /* Threads of the process that are neither ours nor waiting in the runtime. */
 static bool others_may_wake(void)
 {
-	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() +
+	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__blocking_threads() +
 				    atomic_load(&gstk__sched.foreign_blocked);
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
@@ -115,7 +116,8 @@ static void report(uint32_t wakings)
 	struct gstk__looker *l;
 	uint64_t now = activity(), nr, sum = 0, again = 0;
 
-	if (now == reported_at || others_may_wake())
+	/* A call that ends has woken its task before it is no longer seen here. */
+	if (now == reported_at || gstk__blocking_busy() || others_may_wake())
 		return;
 	/* Twice the same: a thread that woke somebody already looked at, and then waits, changes the sum. */
 	nr = all_wait(&sum);

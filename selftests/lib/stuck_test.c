@@ -138,6 +138,58 @@ TEST(a_busy_worker_takes_over_queues_timers_and_sockets)
 	ASSERT_TRUE(reported("\"culprit\" for "));
 }
 
+/* ---- after all have slept, and nobody looked ---- */
+
+static void *spawns_and_sticks(void *arg)
+{
+	CHECK_EQ(gstk_go(child, arg), 0); /* alone in its worker's line: mostly that wakes nobody */
+	sleep_with_the_worker();
+	return NULL;
+}
+
+static void *from_outside(void *arg)
+{
+	usleep(200000); /* both workers sleep for as long as nothing happens */
+	CHECK_EQ(gstk_go(spawns_and_sticks, NULL), 0);
+	return NULL;
+}
+
+static void *waits_for_child(void *arg)
+{
+	pthread_t thread;
+	uint64_t v;
+
+	CHECK_EQ(gstk_chan_create(&ran, sizeof(uint64_t), 1), 0);
+	for (int i = 0; i < 4; i++) {
+		atomic_store(&back, false);
+		CHECK_EQ(pthread_create(&thread, NULL, from_outside, NULL), 0);
+		CHECK_EQ(gstk_chan_recv(ran, &v), 0);
+		CHECK(!atomic_load(&back));
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		while (!atomic_load(&back))
+			gstk_sleep(10 * MS);
+	}
+	return NULL;
+}
+
+static void run_asleep(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .stuck_report_ns = 100 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(waits_for_child, NULL, NULL, &config), 0);
+}
+
+TEST(a_worker_that_is_woken_when_all_slept_is_noticed)
+{
+	const char *windows = getenv("GREENSTK_WINDOWS");
+
+	if (windows && atoi(windows) == 1)
+		SKIP(return, "who shares the window of the stuck one has to wait");
+	ASSERT_EQ(in_child(run_asleep), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported(" for "));
+}
+
 /* ---- where it is ---- */
 
 static _Atomic bool enough;

@@ -6,6 +6,10 @@
  * No lost wake: a sleeper announces itself (sleeping, seq_cst), then looks at all queues again; a
  * pusher makes its item visible, fences, then looks at sleeping. No stampede: while somebody
  * searches nobody is woken; a searcher that finds work wakes the next if there is more.
+ *
+ * Nobody is stuck unseen: who is awake may get stuck in a task, and then somebody has to be there who
+ * looks. A sleeper in the poller looks every millisecond while others are awake. After all have slept
+ * for as long as nothing happens, the first that gets something to do rouses another for that.
  */
 #include <greenstk/base.h>
 
@@ -18,7 +22,7 @@
 #define SPIN_MIN_NS 2000u
 #define LONE_MAX    1023u
 #define WATCH_NS    1000000u /* a sleeper looks this often while others are busy */
-
+#define ROUSE_NS    20000000u /* one is woken for that not more often; who goes to sleep meanwhile looks then */
 
 void gstk__wake_worker(uint32_t index)
 {
@@ -72,14 +76,32 @@ void gstk__injected(void)
 		gstk__wake_idle(NULL);
 }
 
-static void wake_poller(void)
+/* False: there is nobody. */
+static bool wake_poller(void)
 {
 	for (uint32_t i = 0; i < gstk__sched.nr; i++) {
 		uint32_t two = 2;
 
-		if (atomic_compare_exchange_strong(&gstk__sched.worker[i]->futex, &two, 0) && gstk__poller)
-			gstk__poller->wake();
+		if (atomic_compare_exchange_strong(&gstk__sched.worker[i]->futex, &two, 0)) {
+			if (gstk__poller)
+				gstk__poller->wake();
+			return true;
+		}
 	}
+	return false;
+}
+
+/* This worker goes to run something: somebody who sleeps may have to look at it. */
+static void rouse(struct gstk__worker *w, uint64_t now)
+{
+	struct gstk__sched *s = &gstk__sched;
+	uint64_t last = atomic_load_explicit(&s->roused_ns, memory_order_relaxed);
+
+	if (s->alone || !atomic_load(&s->sleeping) || now - last < ROUSE_NS ||
+	    !atomic_compare_exchange_strong(&s->roused_ns, &last, now))
+		return;
+	if (!wake_poller())
+		gstk__wake_idle(w);
 }
 
 static uint64_t next_timer(void)
@@ -150,7 +172,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	struct gstk__sched *s = &gstk__sched;
 	uint64_t now, wake_at, limit;
 	uint32_t zero = 0, wakings;
-	bool poller, watch;
+	bool poller, watch, busy;
+	int events = 0;
 
 	if (gstk__poller && gstk__poll_events(w, 0) > 0)
 		return true;
@@ -197,12 +220,15 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		wake_at = wake_at == GSTK_NEVER ? GSTK_NEVER : wake_at > now ? wake_at - now : 0;
 		if (wake_at > WATCH_NS && watch)
 			wake_at = WATCH_NS;
+		else if (wake_at > ROUSE_NS && !s->alone &&
+			 now - atomic_load_explicit(&s->roused_ns, memory_order_relaxed) < ROUSE_NS)
+			wake_at = ROUSE_NS;
 		if (poller && gstk__poller)
-			gstk__poll_events(w, wake_at);
+			events = gstk__poll_events(w, wake_at);
 		else
 			gstk__futex_wait(&w->futex, 1, wake_at);
 	}
-	atomic_store(&w->futex, 0);
+	busy = !atomic_exchange(&w->futex, 0) || events > 0; /* woken by somebody */
 	atomic_fetch_sub(&s->sleeping, 1);
 	atomic_fetch_add(&s->wakings, 1); /* after it: see gstk__all_slept_since() */
 	if (poller) {
@@ -216,6 +242,8 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	/* Whoever leaves the poller hands its timers and events to another sleeper. */
 	if (poller && !s->alone && atomic_load(&s->sleeping) && gstk__work_visible(w))
 		gstk__wake_idle(w);
+	if (busy || gstk__work_visible(w)) /* that of a timer, too */
+		rouse(w, now);
 	return zero || limit == GSTK_NEVER || now < limit;
 }
 

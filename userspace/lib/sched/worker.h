@@ -105,6 +105,7 @@ struct gstk__sched {
 	_Atomic uint32_t wakings;     /* how often one of them ended its sleep */
 	_Atomic uint32_t polling;     /* one of them waits in the poller */
 	_Atomic uint64_t poll_until;  /* when the one in the poller wakes by itself */
+	_Atomic uint64_t roused_ns;   /* when one was last woken only to look */
 	_Atomic uint64_t foreign_spawns, foreign_ends;
 	_Atomic uint32_t foreigners;  /* threads that have a stand-in */
 	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */

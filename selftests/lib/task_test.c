@@ -429,6 +429,11 @@ static void *privately(void *arg)
 	return (void *)(long)on;
 }
 
+static void *where(void *arg)
+{
+	return (void *)(long)gstk_worker();
+}
+
 static void *refused_local(void *arg)
 {
 	int local = 0;
@@ -446,8 +451,12 @@ static void *private_tasks(void *arg)
 	for (int i = 0; i < 10; i++)
 		t[i] = start(privately, (void *)(long)i);
 	for (int i = 0; i < 10; i++)
+		finish(t[i]);
+	for (int i = 0; i < 10; i++)
+		t[i] = start(where, NULL);
+	for (int i = 0; i < 10; i++)
 		ran_on[finish(t[i])]++;
-	CHECK(ran_on[0] && ran_on[1]); /* dealt out */
+	CHECK(ran_on[0] == 5 && ran_on[1] == 5); /* dealt out */
 	CHECK_EQ(gstk_spawn(&t[0], refused_local, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_SHARED)), 0);
 	finish(t[0]);
 	CHECK_EQ(gstk_spawn(&t[0], privately, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_PINNED, .worker = 1)), 0);

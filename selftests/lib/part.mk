@@ -21,6 +21,8 @@ $(O)/test/lib/%_test: selftests/lib/%_test.cc $(LIB_A) | $(KSELFTEST)
 	$(Q)$(CXX) $(unit-flags) $(OPT) -Wall -Wextra $(SANFLAGS) -std=gnu++17 -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
 # A test with further sources: they are compiled with it.
 $(O)/test/lib/codec_test $(O)/test/lib/codec_tier_test: selftests/lib/codec_corpus.c
+# What a trace is checked with.
+$(O)/test/lib/trace_test: CPPFLAGS_COMMON += -DGSTK_TRACE_CHECK='"$(abspath selftests/lib/trace_check.py)"'
 -include $(addsuffix .d,$(unit-prog))
 # Fragments of single suites.
 include $(wildcard selftests/lib/*_matrix.mk)

@@ -14,6 +14,7 @@
 #include "api/life.h"
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "host/module.h"
 #include "park/copy.h"
@@ -93,6 +94,7 @@ static void teardown(void)
 	struct gstk__sched *s = &gstk__sched;
 	uint32_t generation = atomic_load(&s->generation);
 
+	gstk__trace_end();
 	gstk__life_fini();
 	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
 		worker_free(s->worker[i]);
@@ -195,6 +197,8 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	s->cpus = gstk__cpu_count();
 	s->nr = c.workers;
 	s->alone = c.workers == 1;
+	gstk__leave_long = gstk__forced_evict;
+	gstk__trace_begin(c.max_tasks);
 	if (caller_is_worker)
 		worker_attach(s->worker[0]);
 	for (uint32_t i = caller_is_worker; i < c.workers; i++) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include "debug/annotate.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "park/copy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
@@ -64,6 +65,7 @@ static inline int evict_copied(struct gstk__park *p, struct gstk_task *t, bool m
 	gstk__gauge(&p->n.bytes_copied, used);
 	gstk__gauge(&p->n.resident, -1);
 	GSTK__PROBE3(evict, t, used, GSTK__TIER_COPIED);
+	GSTK__TRACE(moved(GSTK__TRACE_EVICT, t, used, GSTK__TIER_COPIED));
 	return 0;
 }
 
@@ -146,6 +148,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 	gstk__count(&p->n.restores);
 	gstk__gauge(&p->n.resident, 1);
 	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), from);
+	GSTK__TRACE(moved(GSTK__TRACE_RESTORE, t, (uint64_t)(base - sp), from));
 }
 
 int gstk__pack(struct gstk__park *p, struct gstk_task *t)
@@ -170,6 +173,7 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 	gstk__gauge(&p->n.bytes_packed, bytes);
 	gstk__gauge(&p->n.bytes_unpacked, t->used);
 	GSTK__PROBE3(pack, t, t->used, bytes);
+	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_PACKED));
 	return 0;
 }
 

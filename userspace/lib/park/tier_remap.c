@@ -15,6 +15,7 @@
 #include <string.h>
 #include "debug/annotate.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "host/module.h"
 #include "park/tier_pack.h"
 
@@ -78,6 +79,7 @@ static void left(struct gstk__park *p, struct gstk_task *t, uint32_t place, cons
 	gstk__gauge(&p->n.bytes_remapped, used);
 	gstk__gauge(&p->n.resident, -1);
 	GSTK__PROBE3(evict, t, used, GSTK__TIER_REMAPPED);
+	GSTK__TRACE(moved(GSTK__TRACE_EVICT, t, used, GSTK__TIER_REMAPPED));
 }
 
 static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
@@ -94,6 +96,7 @@ static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
 	gstk__count(&p->n.restores);
 	gstk__gauge(&p->n.resident, 1);
 	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), GSTK__TIER_REMAPPED);
+	GSTK__TRACE(moved(GSTK__TRACE_RESTORE, t, (uint64_t)(base - sp), GSTK__TIER_REMAPPED));
 }
 
 /* By hand, and cannot fail: the bytes from the slot, and its pages go. */
@@ -227,6 +230,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 		gstk__gauge(&p->n.bytes_packed, bytes);
 		gstk__gauge(&p->n.bytes_unpacked, t->used);
 		GSTK__PROBE3(pack, t, t->used, bytes);
+		GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_PACKED));
 	}
 	if (nr_drops)
 		gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_drop(d, nr_drops));

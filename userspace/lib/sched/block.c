@@ -19,13 +19,14 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 #include "sched/site.h"
 #include "sched/timer_pool.h"
 #include "sched/worker.h"
 
-bool gstk__forced_evict, gstk__forced_pack;
+bool gstk__forced_evict, gstk__forced_pack, gstk__leave_long;
 struct gstk__fp gstk__fp_default;
 
 #define HANDOFF_BUDGET 64u /* hand-offs before the queue gets its turn */
@@ -198,6 +199,7 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 	struct gstk_task *t = w->left;
 	enum gstk__after after = (enum gstk__after)w->after;
 
+	GSTK__TRACE(switch(w));
 	w->after = GSTK__AFTER_NOTHING;
 	t->tick = w->tick;
 	if (after != GSTK__AFTER_EXIT &&
@@ -211,11 +213,13 @@ static void __attribute__((noinline)) after_slow(struct gstk__worker *w)
 		after_yield(w, t);
 		break;
 	case GSTK__AFTER_UNLOCK:
-		if ((gstk__word(t) & GSTK__SHARED) && !gstk__forced_evict) {
+		if (!gstk__forced_evict) {
+			bool shared = gstk__word(t) & GSTK__SHARED;
 			uint32_t window = t->window;
 
-			park_unlock(w, t); /* it cannot run before we let go of the window */
-			window_release(w, window);
+			park_unlock(w, t); /* a mate cannot run before we let go of the window */
+			if (shared)
+				window_release(w, window);
 		} else {
 			after_owned(w, t, commit_unlock, w->after_lock);
 		}
@@ -244,7 +248,7 @@ static inline __attribute__((always_inline)) void after(struct gstk__worker *w)
 
 	if (__builtin_expect(what == GSTK__AFTER_NOTHING, 0))
 		return;
-	if (__builtin_expect(what > GSTK__AFTER_SHORT || gstk__forced_evict ||
+	if (__builtin_expect(what > GSTK__AFTER_SHORT || gstk__leave_long ||
 			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) ||
 			     (atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_REQUESTS), 0)) {
 		after_slow(w);
@@ -559,6 +563,7 @@ void gstk__run(struct gstk__worker *w, struct gstk_task *t)
 	gstk__state_run(t);
 	gstk__count(&w->park.n.switches);
 	GSTK__PROBE2(run, t, w->index);
+	GSTK__TRACE(run(w));
 	gstk__annotate_before_switch(&token, t);
 	gstk__switch(&w->loop_sp, t->sp, (uintptr_t)w);
 	gstk__annotate_after_switch(token);

@@ -10,6 +10,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/stuck.h"
@@ -353,6 +354,7 @@ static uint32_t steal_from(struct gstk__worker *w, struct gstk__worker *v)
 	if (item) {
 		gstk__count(&w->park.n.steals);
 		GSTK__PROBE3(steal, w->index, v->index, item);
+		GSTK__TRACE(steal(w, v->index, item));
 	}
 	return item;
 }

@@ -5,6 +5,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "sched/foreign.h"
 
@@ -22,6 +23,12 @@ __attribute__((noinline)) struct gstk__worker *gstk__self_slow(void)
 }
 #endif
 
+/* Of a batch; a trace only takes the short way. */
+static inline bool batching(const struct gstk__worker *w)
+{
+	return w->batch & ~GSTK__BATCH_TRACED;
+}
+
 /*
  * New work became visible: does an idle worker have to look? For the only item in a queue rarely:
  * its own worker comes to it soon, and to wake another CPU costs 66 us. How rarely depends on how
@@ -31,7 +38,7 @@ static inline void pushed(struct gstk__worker *w, int64_t len)
 {
 	if (gstk__sched.alone)
 		return;
-	if (w->batch) {
+	if (batching(w)) {
 		w->batch_wakes += 2;
 		return;
 	}
@@ -89,10 +96,12 @@ static void enqueue_pinned(struct gstk_task *t)
 		gstk__wake_worker(w->index);
 }
 
-static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
+/* True: it runs next. */
+static __attribute__((noinline)) bool enqueue_slow(struct gstk_task *t)
 {
 	struct gstk__worker *w = gstk__self();
 
+	GSTK__TRACE(wake(t));
 	if (w)
 		gstk__count(&w->park.n.wakes);
 	if (__builtin_expect(t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED), 0)) {
@@ -103,11 +112,13 @@ static __attribute__((noinline)) void enqueue_slow(struct gstk_task *t)
 	} else if (!w) {
 		gstk__inject(gstk__task_index(t));
 		gstk__injected();
-	} else if (w->batch || atomic_load_explicit(&w->next, memory_order_relaxed)) {
+	} else if (batching(w) || atomic_load_explicit(&w->next, memory_order_relaxed)) {
 		gstk__push_ready(w, gstk__task_index(t));
 	} else {
 		gstk__push_next(w, gstk__task_index(t));
+		return true;
 	}
+	return false;
 }
 
 /* The short way: into the empty next-to-run slot of this worker. */
@@ -149,10 +160,8 @@ void gstk__handoff(struct gstk_task *t)
 	struct gstk__worker *w = gstk__self();
 
 	GSTK__PROBE1(wake, t);
-	if (enqueue_next(w, t))
+	if (enqueue_next(w, t) || enqueue_slow(t))
 		gstk__count(&w->park.n.handoffs);
-	else
-		enqueue_slow(t);
 }
 
 void gstk__wake_batch_begin(void)
@@ -167,7 +176,10 @@ void gstk__wake_batch_end(void)
 {
 	struct gstk__worker *w = gstk__self();
 
-	if (w && --w->batch == 0 && w->batch_wakes) {
+	if (!w)
+		return;
+	w->batch--;
+	if (!batching(w) && w->batch_wakes) {
 		w->batch_wakes = 0;
 		pushed(w, 2);
 	}

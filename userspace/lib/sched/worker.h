@@ -30,6 +30,8 @@ enum gstk__after {
 	GSTK__AFTER_EXIT,
 };
 
+#define GSTK__BATCH_TRACED (1u << 31) /* there is a trace: no short way for what is woken */
+
 struct gstk__worker {
 	struct gstk_task *current;
 	void *loop_sp;		  /* the loop's frame, while a task runs */
@@ -46,7 +48,7 @@ struct gstk__worker {
 	uint32_t poll_at;	  /* at so many picks the loop looks at poller, timers and injected work */
 	uint32_t handoff_budget;
 	uint32_t tick;		  /* milliseconds, refreshed by the loop */
-	uint32_t batch;		  /* depth of wake batches */
+	uint32_t batch;		  /* depth of wake batches, and BATCH_TRACED */
 	uint32_t batch_wakes;
 	uint32_t lone_pushes;
 	uint32_t ready_ops;	  /* operations that did not have to wait */
@@ -138,6 +140,7 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
 void gstk__window_release(struct gstk__worker *w, uint32_t index);
 extern bool gstk__forced_evict, gstk__forced_pack;
+extern bool gstk__leave_long; /* forced eviction or a trace: no short ways when a task is left */
 extern struct gstk__fp gstk__fp_default; /* modes of the thread that called gstk_init() */
 /* loop.c */
 uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns);

@@ -26,6 +26,7 @@ test        redis-tools      redis-cli and redis-benchmark talk to the example s
 test        redis-server     two example servers share its messages
 test        libhiredis-dev   so does a client library
 test        python3-redis    and another
+test        libcurl4-openssl-dev|libcurl4-gnutls-dev   a library that runs inside tasks, unmodified
 test        spin             the protocol's model
 test        mandoc           lint of man pages
 test        git              the cloned-tree test

@@ -2,8 +2,16 @@
 # Each selftests/preload/*_test.c in three ways: the preloaded library, the same at link time, and the
 # archive with the static runtime in one program. Suites of foreign libraries: where these are.
 preload-suites := $(patsubst selftests/preload/%.c,%,$(wildcard selftests/preload/*_test.c))
-preload-suites := $(if $(wildcard /usr/include/hiredis/hiredis.h),$(preload-suites),$(filter-out hiredis_test,$(preload-suites)))
-preload-libs-hiredis_test := -lhiredis
+# suite, header, libraries
+define preload-foreign
+preload-libs-$(1) := $(3)
+ifeq ($(wildcard $(2) /usr/include/*/$(2) /usr/include/$(2)),)
+preload-suites := $$(filter-out $(1),$$(preload-suites))
+preload-left-out += $(1)
+endif
+endef
+$(eval $(call preload-foreign,hiredis_test,hiredis/hiredis.h,-lhiredis))
+$(eval $(call preload-foreign,curl_test,curl/curl.h,-lcurl))
 PRELOAD_LIMIT  ?= 300
 PRELOAD_T      := $(O)/test/preload
 preload-prog   := $(foreach way,preloaded linked static,$(preload-suites:%=$(PRELOAD_T)/$(way)/%))
@@ -34,6 +42,7 @@ $(addprefix check-preload-,preloaded linked static): check-preload-%: $(preload-
 check-preload-evict: $(preload-prog) $(PRELOAD_SO)
 	@GREENSTK_FORCE_EVICT=1 $(RUN_TESTS) -s preload -v force-evict -t $(PRELOAD_LIMIT) $(preload-wrap-preloaded) \
 		$(filter $(PRELOAD_T)/preloaded/%,$(preload-prog))
+	@$(if $(preload-left-out),echo "not built, their libraries are not here: $(preload-left-out)")
 check-preload: check-preload-preloaded check-preload-linked check-preload-static check-preload-evict  ## the interposed libc, and real libraries over it
 check: check-preload
 all: $(preload-prog)

@@ -90,4 +90,14 @@ $(O)/bin/peers/go: $(peer-dir)/go.go
 	@mkdir -p $(@D)
 	$(Q)GO111MODULE=off GOFLAGS= GOCACHE=$(abspath $(O)/obj/go-cache) go build -o $@ $<
 
+# libcurl two ways; on demand: make bench-curl ROUNDS=9
+$(O)/bin/peers/curl: $(peer-dir)/curl.c $(peer-dir)/http_server.h $(PRELOAD_SO)
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(peer-flags) -Iinclude -o $@ $< -L$(O)/lib -Wl,-rpath,$(abspath $(O)/lib) -Wl,--push-state,--no-as-needed \
+		-lgreenstk-preload -Wl,--pop-state -lcurl -lgreenstk
+.PHONY: bench-curl
+bench-curl: $(O)/bin/peers/curl  ## blocking libcurl in tasks beside a libcurl-multi program
+	@flock '$(TIMING_LOCK)' $< 500 $(ROUNDS)
+
 all: bench-build

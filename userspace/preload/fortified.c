@@ -19,3 +19,13 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int fl
 	return len > room ? real(__recvfrom_chk)(fd, buf, len, room, flags, addr, alen)
 			  : recvfrom(fd, buf, len, flags, addr, alen);
 }
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t nr, int timeout, size_t room)
+{
+	return nr > room / sizeof(*fds) ? real(__poll_chk)(fds, nr, timeout, room) : poll(fds, nr, timeout);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, const sigset_t *mask, size_t room)
+{
+	return nr > room / sizeof(*fds) ? real(__ppoll_chk)(fds, nr, timeout, mask, room) : ppoll(fds, nr, timeout, mask);
+}

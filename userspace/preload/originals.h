@@ -23,13 +23,24 @@
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags, __SOCKADDR_ARG addr, socklen_t *alen);
+int __poll_chk(struct pollfd *fds, nfds_t nr, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, const sigset_t *mask, size_t room);
 
 #define PRELOAD_ORIGINALS(X) \
 	X(read) X(write) X(readv) X(writev) \
 	X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto) X(sendmsg) X(sendmmsg) \
-	X(connect) X(accept) X(accept4) X(close) X(dup2) X(dup3) X(sigaltstack) X(poll) \
+	X(connect) X(accept) X(accept4) X(close) X(dup2) X(dup3) X(sigaltstack) X(poll) X(ppoll) X(select) X(pselect) \
+	X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) \
+	X(pthread_mutex_lock) X(pthread_mutex_trylock) X(pthread_mutex_timedlock) X(pthread_mutex_clocklock) \
+	X(pthread_mutex_unlock) \
+	X(pthread_cond_wait) X(pthread_cond_timedwait) X(pthread_cond_clockwait) X(pthread_cond_signal) \
+	X(pthread_cond_broadcast) \
+	X(pthread_rwlock_rdlock) X(pthread_rwlock_tryrdlock) X(pthread_rwlock_timedrdlock) X(pthread_rwlock_clockrdlock) \
+	X(pthread_rwlock_wrlock) X(pthread_rwlock_trywrlock) X(pthread_rwlock_timedwrlock) X(pthread_rwlock_clockwrlock) \
+	X(pthread_rwlock_unlock) \
+	X(sem_wait) X(sem_trywait) X(sem_timedwait) X(sem_clockwait) X(sem_post) X(pthread_join) \
 	X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep) \
-	X(__read_chk) X(__recv_chk) X(__recvfrom_chk)
+	X(__read_chk) X(__recv_chk) X(__recvfrom_chk) X(__poll_chk) X(__ppoll_chk)
 
 struct preload_originals {
 #define X(name) __typeof__(name) *name;

@@ -42,7 +42,7 @@ $(addprefix check-preload-,preloaded linked static): check-preload-%: $(preload-
 check-preload-evict: $(preload-prog) $(PRELOAD_SO)
 	@GREENSTK_FORCE_EVICT=1 $(RUN_TESTS) -s preload -v force-evict -t $(PRELOAD_LIMIT) $(preload-wrap-preloaded) \
 		$(filter $(PRELOAD_T)/preloaded/%,$(preload-prog))
-	@$(if $(preload-left-out),echo "not built, their libraries are not here: $(preload-left-out)")
 check-preload: check-preload-preloaded check-preload-linked check-preload-static check-preload-evict  ## the interposed libc, and real libraries over it
+	@echo "suites left out for want of their library: $(or $(preload-left-out),none)"
 check: check-preload
 all: $(preload-prog)

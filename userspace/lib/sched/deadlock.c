@@ -21,7 +21,8 @@ void gstk__deadlock_check(void)
 	uint64_t spawned, ended;
 
 	/* Somebody outside may still bring work, unless all who could wait for us. */
-	if (!s->owned_main || !gstk__all_slept_since(wakings) || atomic_load(&s->stop))
+	if (!s->owned_main || !gstk__all_slept_since(wakings) || atomic_load(&s->stop) ||
+	    atomic_load(&s->main_task) == GSTK__MAIN_ENDED) /* worker 0 is on its way to cancel the rest */
 		return;
 	if (gstk__poller && gstk__poller->busy())
 		return;

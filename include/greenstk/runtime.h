@@ -21,7 +21,8 @@ enum gstk_config_flag {
 	GSTK_NO_SWEEP = 1u << 4,
 	/** When all tasks are blocked for ever: print the report and go on, instead of aborting. */
 	GSTK_DEADLOCK_CONTINUE = 1u << 5,
-	/** With the module: move the pages of every stack that leaves its window, however small (tests).
+	/** With the module: move the pages of every stack that leaves its window, however small; with
+	    userfaultfd: let every stack come back lazily that has pages below the top (tests).
 	    Environment: GREENSTK_FORCE_REMAP=1. */
 	GSTK_FORCE_REMAP = 1u << 6,
 	/** For tasks that run libraries which know nothing of tasks: every task is private, and pinned to a
@@ -35,6 +36,8 @@ enum gstk_backend {
 	GSTK_BACKEND_AUTO,   /**< the module when it is there, else copying */
 	GSTK_BACKEND_MODULE, /**< the same; one line on stderr says so when it is missing */
 	GSTK_BACKEND_COPY,   /**< copying only */
+	GSTK_BACKEND_UFFD,   /**< copying; of deep stacks only the top comes back at once, the rest when it is
+			      *   touched (userfaultfd); one line on stderr when that is forbidden */
 };
 
 /**
@@ -55,7 +58,7 @@ struct gstk_config {
 	int dump_signal;	 /**< signal that prints all tasks; default SIGQUIT; -1: none */
 	size_t main_stack;	 /**< stack of the main task; default 1 MiB */
 	uint64_t stuck_report_ns;/**< print a worker that gets back from no task for so long; 0: do not */
-	uint32_t backend;	 /**< enum gstk_backend; environment: GREENSTK_BACKEND=auto, module or copy */
+	uint32_t backend;	 /**< enum gstk_backend; environment: GREENSTK_BACKEND=auto, module, copy or uffd */
 	uint32_t blocking_threads; /**< gstk_blocking() calls that run at a time; default 512 */
 };
 

@@ -77,6 +77,12 @@ struct gstk_stats {
 	uint64_t blocking_calls;    /**< functions of gstk_blocking() that began */
 	uint64_t blocking_threads;  /**< gauge: threads that run them */
 	uint64_t blocking_queued_max; /**< most of them that waited for a thread at a time */
+	uint64_t bytes_lazy;	    /**< gauge: images of stacks that came back in part */
+	uint64_t lazy_restores;	    /**< restores of which only the top was copied (userfaultfd) */
+	uint64_t lazy_refused;	    /**< such that were done whole: the kernel refused, as with too many mappings */
+	uint64_t lazy_faults;	    /**< touches that the pager answered */
+	uint64_t lazy_prefetched;   /**< pages that came with one that was touched */
+	uint64_t lazy_untouched;    /**< pages that had not come when the stack left again, or ended */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -138,7 +138,7 @@ static void nonsense(void)
 TEST(a_backend_that_nobody_knows_is_refused)
 {
 	ASSERT_EQ(0, in_child(nonsense)) TH_LOG("%s", report);
-	EXPECT_TRUE(reported("GREENSTK_BACKEND=pigeons is none of auto, module, copy"));
+	EXPECT_TRUE(reported("GREENSTK_BACKEND=pigeons is none of auto, module, copy, uffd"));
 }
 
 /* ---- with the module ---- */

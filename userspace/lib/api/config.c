@@ -97,7 +97,7 @@ static bool may_dump_on(int sig)
 
 static int env_backend(struct gstk_config *c)
 {
-	static const char *const names[] = { "auto", "module", "copy" };
+	static const char *const names[] = { "auto", "module", "copy", "uffd" };
 	const char *s = getenv("GREENSTK_BACKEND");
 
 	for (uint32_t i = 0; s && *s && i < sizeof(names) / sizeof(*names); i++) {
@@ -108,7 +108,7 @@ static int env_backend(struct gstk_config *c)
 	}
 	if (!s || !*s)
 		return 0;
-	fprintf(stderr, "greenstk: GREENSTK_BACKEND=%s is none of auto, module, copy\n", s);
+	fprintf(stderr, "greenstk: GREENSTK_BACKEND=%s is none of auto, module, copy, uffd\n", s);
 	return -EINVAL;
 }
 
@@ -183,7 +183,7 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		c->main_stack = 1u << 20;
 	if (!c->blocking_threads)
 		c->blocking_threads = 512;
-	if (c->backend > GSTK_BACKEND_COPY)
+	if (c->backend > GSTK_BACKEND_UFFD)
 		return absurd("backend", c->backend, "one of enum gstk_backend");
 	if (c->workers > MAX_WORKERS)
 		return absurd("workers", c->workers, "1 .. 256");

@@ -10,18 +10,31 @@
 #include "debug/overflow.h"
 #include "debug/sigstack.h"
 #include "debug/stuck_report.h"
+#include "host/uffd.h"
 #include "park/calibrate.h"
+#include "park/lazy.h"
 #include "park/tier.h"
 #include "sched/site.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
 #include "wait/blocking.h"
 #include "wait/fd.h"
+#include "window/present.h"
 
 static __thread struct gstk__sigstack thread_sigstack;
 
 static bool forked;
 static pthread_once_t at_fork = PTHREAD_ONCE_INIT;
+
+/* The child has no pager: the stack that it goes on with comes whole. */
+static void before_fork(void)
+{
+	struct gstk__worker *w = gstk__self();
+	const char *sp = __builtin_frame_address(0);
+
+	if (gstk__windows.lazy && w && w->current && gstk__win_at(sp) == w->current->window)
+		gstk__present(sp, (size_t)(gstk__win_base(w->current->window) - sp));
+}
 
 /* Only the calling thread came along, and locks of the others may be taken for ever. */
 static void in_child(void)
@@ -34,11 +47,12 @@ static void in_child(void)
 	gstk__tls_worker = NULL;
 	gstk__dump_signal_forked();
 	gstk__blocking_forked();
+	gstk__lazy_forked();
 }
 
 static void watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, in_child);
+	pthread_atfork(before_fork, NULL, in_child);
 }
 
 bool gstk__life_forked(void)
@@ -59,6 +73,8 @@ int gstk__life_init(void)
 	if (!gstk__calibration.took_ns) /* once a process */
 		gstk__calibrate(&gstk__calibration);
 	gstk__remap_init(gstk__config.flags & GSTK_FORCE_REMAP);
+	if (gstk__config.backend == GSTK_BACKEND_UFFD && gstk__lazy_init(gstk__config.flags & GSTK_FORCE_REMAP))
+		fprintf(stderr, "greenstk: deep stacks come back whole, by copying: %s\n", gstk__uffd.why);
 	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))
 		err = gstk__sweeper_start(gstk__config.evict_idle_ns, gstk__config.pack_idle_ns,
 					  gstk__config.resident_budget);

@@ -18,6 +18,7 @@
 #include "host/host.h"
 #include "host/module.h"
 #include "park/copy.h"
+#include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/start.h"
@@ -102,6 +103,7 @@ static void teardown(void)
 	atomic_store(&s->generation, generation + 1);
 	gstk__annotate_fini(gstk__max_tasks);
 	gstk__remap_fini();
+	gstk__lazy_fini();
 	gstk__windows_fini();
 	gstk__win_lists_reset();
 	gstk__pack_fini();
@@ -129,8 +131,10 @@ static int windows(const struct gstk_config *c)
 {
 	int err;
 
-	gstk__module_unused("copying was asked for (GREENSTK_BACKEND=copy)");
-	err = gstk__windows_init(c->windows, c->window_size, NR_PRIVATE, c->backend != GSTK_BACKEND_COPY);
+	gstk__module_unused(c->backend == GSTK_BACKEND_UFFD ? "userfaultfd was asked for (GREENSTK_BACKEND=uffd)"
+							    : "copying was asked for (GREENSTK_BACKEND=copy)");
+	err = gstk__windows_init(c->windows, c->window_size, NR_PRIVATE,
+				 c->backend == GSTK_BACKEND_AUTO || c->backend == GSTK_BACKEND_MODULE);
 	if (!err && c->backend == GSTK_BACKEND_MODULE && !gstk__windows.module)
 		fprintf(stderr, "greenstk: without the module, by copying: %s\n", gstk__module.why);
 	gstk__windows.cache_most = (uint32_t)(gstk__windows.nr / (2 * c->workers));

@@ -9,9 +9,11 @@
 #include "api/config.h"
 #include "host/host.h"
 #include "host/module.h"
+#include "host/uffd.h"
 #include "debug/machine.h"
 #include "park/calibrate.h"
 #include "park/copy.h"
+#include "park/lazy.h"
 #include "park/tier.h"
 #include "park/sweep.h"
 #include "sched/stuck.h"
@@ -54,6 +56,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims) SUM(windows_earned)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
+	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched)
 #undef SUM
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
@@ -76,7 +79,10 @@ int gstk_stats(struct gstk_stats *out)
 	GAUGE(windows_shared, windows_shared);
 	GAUGE(tasks_remapped, remapped);
 	GAUGE(bytes_remapped, bytes_remapped);
+	GAUGE(bytes_lazy, bytes_lazy);
 #undef GAUGE
+	st.lazy_faults = atomic_load_explicit(&gstk__pager_counts.faults, memory_order_relaxed);
+	st.lazy_prefetched = atomic_load_explicit(&gstk__pager_counts.prefetched, memory_order_relaxed);
 	st.window_waits = gstk__waits_total();
 	st.window_wait_p50_ns = gstk__waits_percentile_ns(50);
 	st.window_wait_p99_ns = gstk__waits_percentile_ns(99);
@@ -111,12 +117,24 @@ static void break_even_line(int fd, const char *name, uint32_t bytes)
 		LINE(name, bytes);
 }
 
+static void lazy_lines(int fd)
+{
+	dprintf(fd, "lazy.kernel_faults %s\n", gstk__uffd.kernel_faults ? "served" : "EFAULT");
+	LINE("calibration.lazy_fixed_ns", gstk__lazy.fixed_ns);
+	LINE("calibration.lazy_fault_ns", gstk__lazy.fault_ns);
+	LINE("policy.lazy_bytes", gstk__lazy.min_bytes);
+	LINE("policy.lazy_eager_pages", gstk__lazy.eager_pages);
+}
+
 /* What moves stacks, and why it is that. */
 static void backend_lines(int fd)
 {
 	struct greenstk_stat st;
 
-	dprintf(fd, "backend %s\nbackend.reason %s\n", gstk__windows.module ? "module" : "copy", gstk__module.why);
+	dprintf(fd, "backend %s\n", gstk__windows.module ? "module" : gstk__windows.lazy ? "uffd" : "copy");
+	dprintf(fd, "backend.reason %s\n", gstk__config.backend == GSTK_BACKEND_UFFD ? gstk__uffd.why : gstk__module.why);
+	if (gstk__windows.lazy)
+		lazy_lines(fd);
 	if (!gstk__windows.module)
 		return;
 	LINE("calibration.remap_batch_ns", gstk__remap.batch_ns);
@@ -183,7 +201,8 @@ int gstk_info(int fd)
 	STAT(tasks_remapped); STAT(bytes_remapped);
 	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
-	STAT(windows_earned); STAT(bytes_resident);
+	STAT(windows_earned); STAT(bytes_resident); STAT(bytes_lazy);
+	STAT(lazy_restores); STAT(lazy_refused); STAT(lazy_faults); STAT(lazy_prefetched); STAT(lazy_untouched);
 	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);

@@ -29,10 +29,11 @@ struct group {
 	uint64_t nr;
 };
 
-/* Threads of the process that are neither ours nor waiting in the runtime. */
+/* Threads of the process that are neither ours (a pager serves lazy windows) nor waiting in the runtime. */
 static bool others_may_wake(void)
 {
 	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__blocking_threads() +
+				    gstk__windows.lazy +
 				    atomic_load(&gstk__sched.foreign_blocked);
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;

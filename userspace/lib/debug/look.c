@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "host/host.h"
+#include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/worker.h"
@@ -74,10 +75,13 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 		bytes = l->bytes;
 	switch ((enum gstk__tier)t->tier) {
 	case GSTK__TIER_RESIDENT:
-		copy(l->scratch, t->sp, bytes);
+		if (gstk__windows.lazy && gstk__win(t->window)->flags & GSTK__WIN_LAZY)
+			gstk__lazy_look(t->window, l->scratch, t->sp, bytes);
+		else
+			copy(l->scratch, t->sp, bytes);
 		break;
 	case GSTK__TIER_COPIED:
-		copy(l->scratch, gstk__arena_ptr(t->image), bytes);
+		copy(l->scratch, t->flags & GSTK__T_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image), bytes);
 		break;
 	case GSTK__TIER_REMAPPED:
 		gstk__remap_look(t, l->scratch, bytes);

@@ -11,6 +11,7 @@
 #include "debug/annotate.h"
 #include "debug/backtrace.h"
 #include "host/host.h"
+#include "park/lazy.h"
 #include "sched/worker.h"
 
 /* What the kernel says of a worker's thread. */
@@ -166,7 +167,9 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 			return false;
 		if (to - from > l->bytes)
 			to = from + l->bytes;
-		if (!gstk__mem_peek(l->scratch, (const void *)from, to - from))
+		if (gstk__windows.lazy && gstk__win_at((const void *)from))
+			gstk__lazy_look(gstk__win_at((const void *)from), l->scratch, (const char *)from, to - from);
+		else if (!gstk__mem_peek(l->scratch, (const void *)from, to - from))
 			return false;
 		thread_at(v, &then);
 		if (!same(&at, &then) || running(v) != t)

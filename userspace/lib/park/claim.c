@@ -9,6 +9,7 @@
 #include "debug/probe.h"
 #include "debug/trace.h"
 #include "park/copy.h"
+#include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
 
@@ -80,12 +81,19 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 
 	if (__builtin_expect(used >= gstk__remap.alone_bytes && used < GSTK__REMAP_NEVER, 0))
 		return gstk__remap_move(p, t, NULL);
+	if (__builtin_expect(gstk__windows.lazy, 0) &&
+	    (used >= gstk__lazy.min_bytes || gstk__win(t->window)->flags & GSTK__WIN_LAZY) && gstk__lazy_evict(p, t))
+		return 0;
 	return evict_copied(p, t, must);
 }
 
 static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)
 {
-	if (__builtin_expect(t->flags & GSTK__T_BIG_IMAGE, 0)) {
+	if (__builtin_expect(t->flags & (GSTK__T_BIG_IMAGE | GSTK__T_DEEP), 0)) {
+		if (t->flags & GSTK__T_DEEP) {
+			gstk__lazy_free(p, t);
+			return;
+		}
 		t->flags &= (uint8_t)~GSTK__T_BIG_IMAGE;
 		if (!p->emergency)
 			p->emergency = t->image;
@@ -128,6 +136,8 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 		gstk__remap_move(p, NULL, t);
 		return;
 	}
+	if (__builtin_expect(gstk__windows.lazy, 0) && t->used >= gstk__lazy.min_bytes && gstk__lazy_restore(p, t))
+		return;
 	gstk__annotate_clean(t);
 	if (from == GSTK__TIER_PACKED) {
 		int err = gstk__unpack_image(sp, t->used, t->image, (uintptr_t)sp);
@@ -158,11 +168,11 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 
 	if (t->tier == GSTK__TIER_REMAPPED)
 		return gstk__remap_pack(p, t);
-	err = gstk__pack_image(p->arena, t->image, t->used,
-				   (uintptr_t)(gstk__win_base(t->window) - t->used), &packed, &bytes);
-
+	err = gstk__pack_bytes(p->arena, t->flags & GSTK__T_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image),
+			       t->used, (uintptr_t)(gstk__win_base(t->window) - t->used), &packed);
 	if (err)
 		return err;
+	bytes = gstk__packed_bytes(packed);
 	gstk__gauge(&p->n.copied, -1);
 	gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
 	image_free(p, t, t->used);
@@ -217,7 +227,7 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 
 GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 {
-	if (t->tier != GSTK__TIER_COPIED)
+	if (t->tier != GSTK__TIER_COPIED || t->flags & GSTK__T_DEEP)
 		return false;
 	gstk__copy_prefetch(t->image, t->used);
 	gstk__count(&p->n.prefetches);

@@ -12,6 +12,7 @@
 #include "debug/inject.h"
 #include "debug/probe.h"
 #include "host/host.h"
+#include "park/lazy.h"
 #include "sched/site.h"
 #include "sched/worker.h"
 
@@ -197,6 +198,8 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	gstk__gauge(&w->park.n.resident, -1);
 	w->exit_wake = 0;
 	win->resident = 0;
+	if (__builtin_expect(gstk__windows.lazy, 0) && win->flags & GSTK__WIN_LAZY)
+		gstk__lazy_ended(&w->park, t->window);
 	if (t->window > gstk__windows.nr) {
 		if (win->flags & GSTK__WIN_EARNED) {
 			win->flags &= ~GSTK__WIN_EARNED;

@@ -35,9 +35,10 @@ enum gstk__why {
 	GSTK__NR_WAIT_REASONS,
 };
 
-/* ->flags, fixed at spawn but for BIG_IMAGE and DEADLINE. */
+/* ->flags, fixed at spawn but for BIG_IMAGE, DEEP and DEADLINE. */
 enum gstk__task_flags {
 	GSTK__T_PRIVATE = 1u << 0,
+	GSTK__T_DEEP = 1u << 1, /* its image is a record: park/lazy.h */
 	GSTK__T_PINNED = 1u << 2,
 	GSTK__T_FPMODE = 1u << 3,
 	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */

@@ -12,13 +12,16 @@
 #include "sched/sched.h"
 #include "wait/fd.h"
 #include "wait/sleep.h"
+#include "window/present.h"
 
-/* Try CALL until it does not say EAGAIN. A macro, so that the fast path has no indirect call. */
-#define RETRY(fd, f, want, why, deadline, CALL) \
+/* Try CALL, whose buffers PRESENT makes present, until it does not say EAGAIN. A macro, so that the fast
+ * path has no indirect call. */
+#define RETRY(fd, f, want, why, deadline, PRESENT, CALL) \
 	({ \
 		ssize_t ret_; \
 		for (;;) { \
 			gstk__fd_clear(f, want); \
+			PRESENT; /* each time: the stack may have left in a wait */ \
 			ret_ = (CALL); \
 			if (__builtin_expect(ret_ >= 0, 1)) { \
 				gstk__did_not_wait(); \
@@ -102,7 +105,7 @@ ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
-	n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, read(fd, buf, len));
+	n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, gstk__present(buf, len), read(fd, buf, len));
 	note_short(f, n, len);
 	return n;
 }
@@ -119,7 +122,8 @@ ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_
 
 	if (n)
 		return n;
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, write_one(fd, f, buf, len));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, gstk__present(buf, len),
+		     write_one(fd, f, buf, len));
 }
 
 ssize_t gstk_write(int fd, const void *buf, size_t len)
@@ -154,7 +158,8 @@ ssize_t gstk_readv_until(int fd, const struct iovec *iov, int nr, uint64_t deadl
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
-	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, readv(fd, iov, nr));
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns,
+		     gstk__present_iov(iov, nr), readv(fd, iov, nr));
 }
 
 ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
@@ -169,7 +174,8 @@ ssize_t gstk_writev_until(int fd, const struct iovec *iov, int nr, uint64_t dead
 
 	if (n)
 		return n;
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, write_many(fd, f, iov, nr));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns,
+		     gstk__present_iov(iov, nr), write_many(fd, f, iov, nr));
 }
 
 ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
@@ -185,10 +191,12 @@ ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadl
 	if (n)
 		return n;
 	if (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) {
+		gstk__present_msg(msg);
 		n = recvmsg(fd, msg, flags);
 		return n < 0 ? -net_errno() : n;
 	}
-	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, recvmsg(fd, msg, flags));
+	return RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns,
+		     gstk__present_msg(msg), recvmsg(fd, msg, flags));
 }
 
 ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -204,10 +212,12 @@ ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags, uint64_t
 	if (n)
 		return n;
 	if (flags & MSG_DONTWAIT) {
+		gstk__present_msg(msg);
 		n = sendmsg(fd, msg, flags | MSG_NOSIGNAL);
 		return n < 0 ? -net_errno() : n;
 	}
-	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, sendmsg(fd, msg, flags | MSG_NOSIGNAL));
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns,
+		     gstk__present_msg(msg), sendmsg(fd, msg, flags | MSG_NOSIGNAL));
 }
 
 ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -283,6 +293,7 @@ int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t len, uint6
 		return err;
 	gstk__fd_clear(f, GSTK__FD_WRITE);
 	for (;;) {
+		gstk__present(addr, len);
 		if (connect(fd, addr, len) == 0)
 			return 0;
 		err = net_errno();
@@ -314,6 +325,12 @@ int gstk_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return gstk_connect_until(fd, addr, len, GSTK_NEVER);
 }
 
+static void present_address(const struct sockaddr *addr, const socklen_t *len)
+{
+	if (addr && len)
+		gstk__present(addr, *len);
+}
+
 int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t deadline_ns)
 {
 	static _Atomic bool reported;
@@ -325,7 +342,7 @@ int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t de
 		return err;
 	for (;;) {
 		int r = (int)RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns,
-				   accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
+				   present_address(addr, len), accept4(fd, addr, len, SOCK_NONBLOCK | SOCK_CLOEXEC));
 
 		if (r >= 0) {
 			gstk__fd_adopt(r, f->flags & GSTK__FD_STREAM);

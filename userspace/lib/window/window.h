@@ -38,9 +38,10 @@ enum gstk__win_state {
 /* ->flags */
 #define GSTK__WIN_GUARDED (1u << 0) /* its guard is installed */
 #define GSTK__WIN_PRIVATE (1u << 1) /* of a private task, in the private region */
-#define GSTK__WIN_LAZY	  (1u << 2) /* part of its last resident's pages may be in a slot still */
+#define GSTK__WIN_LAZY	  (1u << 2) /* part of its last resident's pages may be in a slot, or in an image, still */
 #define GSTK__WIN_NOT_YET (1u << 3) /* its resident came with others and has not run: its quantum is to begin */
 #define GSTK__WIN_EARNED  (1u << 4) /* a private one that a task got because its site hogs */
+#define GSTK__LAZY_CLOSED UINT32_MAX  /* ->lazy: its stack is leaving; what is touched now is zeroes */
 #define GSTK__LOW_CLEAN	  UINT32_MAX /* ->low of a free window without pages */
 
 struct gstk__window {
@@ -58,7 +59,13 @@ struct gstk__window {
 		void *map;	 /* private windows: their mapping */
 		uint32_t sites;	 /* shared ones: which spawn sites' tasks may be here, see sched/site.h */
 	};
-	size_t map_size;
+	union {
+		size_t map_size; /* private ones */
+		struct {	 /* shared ones: what is left of the image of its resident, see park/lazy.c */
+			_Atomic uint32_t lazy_lock;
+			uint32_t lazy; /* arena reference, CLOSED, or 0; changes under the lock */
+		};
+	};
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct gstk__window) == 64, "a window is one cache line");
 
@@ -79,6 +86,7 @@ struct gstk__windows {
 	_Atomic uint32_t fresh;	/* next shared index never used */
 	bool guard_install;	/* the kernel has MADV_GUARD_INSTALL */
 	bool module;		/* shared windows are the module's, which makes their guards */
+	bool lazy;		/* deep stacks may come back on touch: park/lazy.h */
 };
 extern struct gstk__windows gstk__windows;
 
@@ -158,6 +166,26 @@ static inline char *gstk__win_limit(uint32_t index)
 	if (__builtin_expect(index <= ws->nr, 1))
 		return gstk__win_start(index) + ws->guard;
 	return (char *)__atomic_load_n(&ws->win[index].map, __ATOMIC_RELAXED) + ws->guard;
+}
+
+/* The shared window that an address of the region may be in, never the module's; 0: none. */
+static inline uint32_t gstk__win_at(const void *p)
+{
+	struct gstk__windows *ws = &gstk__windows;
+	size_t at = (size_t)((const char *)p - ws->region), skip;
+	uint32_t group, in_group;
+
+	if (at >= ws->region_bytes)
+		return 0;
+	group = (uint32_t)(at >> (ws->shift + ws->group_shift));
+	at &= ((size_t)1 << (ws->shift + ws->group_shift)) - 1;
+	skip = (size_t)(gstk__win_hash(group) >> 16 & ws->skip_mask) * 4096;
+	if (at < skip)
+		return 0;
+	in_group = (uint32_t)((at - skip) / ws->stride);
+	if (in_group >> ws->group_shift || (group << ws->group_shift) + in_group >= ws->nr)
+		return 0;
+	return (group << ws->group_shift) + in_group + 1;
 }
 
 /* True for an address inside the shared windows: such an object may move away under others. */

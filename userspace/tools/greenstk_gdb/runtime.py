@@ -75,6 +75,7 @@ class Runtime:
         self.tiers = names("gstk__tier", "GSTK__TIER_")
         self.why = names("gstk__why", "GSTK__WAIT_")
         self.foreign = int(gdb.parse_and_eval("(int)GSTK__T_FOREIGN"))
+        self.deep = int(gdb.parse_and_eval("(int)GSTK__T_DEEP"))
         self.ext = int(variable("pool", "gstk__ext_at")["ext"])
         self.workers = [self.sched["worker"][i].dereference() for i in range(int(self.sched["nr"]))]
         self.current = {int(w["current"]): w for w in self.workers if int(w["current"])}
@@ -120,6 +121,7 @@ class Runtime:
         t.index, t.address = index, self.tasks + index * self.task_type.size
         t.state = {"parked": "waiting", "owned": "waiting", "done": "ended"}.get(state, state)
         t.foreign, t.shared = bool(get("flags") & self.foreign), bool(word & SHARED)
+        t.deep = bool(get("flags") & self.deep)
         t.tier = self.tiers.get(get("tier"), "?")
         t.why = self.why.get(get("why"), "?") if t.state == "waiting" else "-"
         t.window, t.sp, t.image = get("window"), get("sp"), get("image")
@@ -164,7 +166,11 @@ class Runtime:
         """The bytes of a task's stack, wherever they are."""
         at = self.arena + t.image * ARENA_UNIT
         if t.tier == "resident":
-            return self.read(t.sp, t.used)
+            return self._lazy(t) or self.read(t.sp, t.used)
+        if t.tier == "copied" and t.deep:
+            block, nr_pages, _, _ = self._record(t.image)
+            end = -t.base % PAGE
+            return self.read(block + nr_pages * PAGE - end - t.used, t.used)
         if t.tier == "copied":
             return self.read(at, t.used)
         if t.tier == "packed":
@@ -173,6 +179,32 @@ class Runtime:
             slot = int.from_bytes(self.read(at + 8, 8), "little") + int(variable("gstk__module")["map"])
             return self._slot(slot + (t.base - t.used) % PAGE, t.used)
         return b""
+
+    def _record(self, ref):
+        """struct gstk__deep: where its block is, pages of that, the first that is registered, bits."""
+        at = self.arena + ref * ARENA_UNIT
+        f = [int.from_bytes(self.read(at + i, 4), "little") for i in (0, 4, 8)]
+        return self.arena + f[0] * ARENA_UNIT, f[1], f[2], self.read(at + 16, (f[1] + 63) // 64 * 8)
+
+    def _lazy(self, t):
+        """A stack that came back in part: pages that are not there are in the image (park/lazy.h)."""
+        ref = 0
+        if 0 < t.window <= int(self.windows["nr"]):
+            w = self.read(int(self.windows["win"]) + t.window * self.window_type.size, self.window_type.size)
+            ref = self.window_type.get(w, "lazy")
+        if ref in (0, 0xffffffff):
+            return b""
+        block, nr_pages, first, here = self._record(ref)
+        start = t.base + -t.base % PAGE - nr_pages * PAGE
+        out, at = b"", t.sp
+        while at < t.base:
+            k, n = (at - start) // PAGE, min(PAGE - at % PAGE, t.base - at)
+            if k < first or here[k // 8] >> k % 8 & 1:
+                out += self.read(at, n)
+            else:
+                out += self.read(block + at - start, n)
+            at += n
+        return out
 
     def _slot(self, address, nbytes):
         """Pages that the stack never touched are holes; its first one is there."""

@@ -27,6 +27,8 @@ test        redis-server     two example servers share its messages
 test        libhiredis-dev   so does a client library
 test        python3-redis    and another
 test        libcurl4-openssl-dev|libcurl4-gnutls-dev   a library that runs inside tasks, unmodified
+test        libpq-dev        and another
+test        postgresql       to which that talks
 test        spin             the protocol's model
 test        mandoc           lint of man pages
 test        git              the cloned-tree test

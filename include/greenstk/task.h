@@ -102,6 +102,12 @@ GSTK_API void *gstk_alloc(size_t bytes);
 /** Free it earlier. NULL is fine. */
 GSTK_API void gstk_free(void *ptr);
 
+/**
+ * True when @ptr lies on a stack in a shared window, so that its bytes are elsewhere while their task waits:
+ * nobody else may be given it. False for all other memory. Any thread.
+ */
+GSTK_API bool gstk_movable(const void *ptr);
+
 /** Name given at spawn, "main", or "task". Valid as long as the handle. */
 GSTK_API const char *gstk_task_name(const gstk_task *task);
 /** A number that no other live task has. */

@@ -419,6 +419,7 @@ static void *privately(void *arg)
 	int local = (int)(long)arg, on = gstk_worker();
 	gstk_task *t;
 
+	CHECK(!gstk_movable(&local) && !gstk_movable(arg) && !gstk_movable(privately));
 	CHECK_EQ(gstk_spawn(&t, take_local, &local, NULL), 0);
 	CHECK_EQ(finish(t), (long)arg + 1);
 	CHECK_EQ(local, (long)arg + 1);
@@ -439,6 +440,7 @@ static void *refused_local(void *arg)
 	int local = 0;
 	gstk_task *t;
 
+	CHECK(gstk_movable(&local));
 	CHECK_EQ(gstk_spawn(&t, take_local, &local, NULL), -EINVAL);
 	return NULL;
 }

@@ -12,6 +12,7 @@ endif
 endef
 $(eval $(call preload-foreign,hiredis_test,hiredis/hiredis.h,-lhiredis))
 $(eval $(call preload-foreign,curl_test,curl/curl.h,-lcurl))
+$(eval $(call preload-foreign,pq_test,postgresql/libpq-fe.h,-isystem /usr/include/postgresql -lpq))
 PRELOAD_LIMIT  ?= 300
 PRELOAD_T      := $(O)/test/preload
 preload-prog   := $(foreach way,preloaded linked static,$(preload-suites:%=$(PRELOAD_T)/$(way)/%))

@@ -29,15 +29,15 @@ EXPORT int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 
 	if (!IS_GREEN())
 		return real(connect)(fd, addr, len);
-	fl = fcntl(fd, F_GETFL);
+	fl = real(fcntl)(fd, F_GETFL);
 	if (fl < 0 || (fl & O_NONBLOCK))
 		return real(connect)(fd, addr, len);
 	for (;;) {
-		if (fcntl(fd, F_SETFL, fl | O_NONBLOCK))
+		if (real(fcntl)(fd, F_SETFL, fl | O_NONBLOCK))
 			return -1;
 		r = real(connect)(fd, addr, len);
 		err = r ? preload_errno() : 0;
-		if (fcntl(fd, F_SETFL, fl))
+		if (real(fcntl)(fd, F_SETFL, fl))
 			return -1;
 		if (err == EINPROGRESS || err == EALREADY || err == EINTR)
 			return finish_connect(fd, &t);

@@ -23,6 +23,12 @@
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t room);
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags, __SOCKADDR_ARG addr, socklen_t *alen);
+ssize_t __pread_chk(int fd, void *buf, size_t len, off_t at, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t len, off64_t at, size_t room);
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+int __openat64_2(int dir, const char *path, int flags);
 int __poll_chk(struct pollfd *fds, nfds_t nr, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, const sigset_t *mask, size_t room);
 
@@ -39,8 +45,11 @@ int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, c
 	X(pthread_rwlock_wrlock) X(pthread_rwlock_trywrlock) X(pthread_rwlock_timedwrlock) X(pthread_rwlock_clockwrlock) \
 	X(pthread_rwlock_unlock) \
 	X(sem_wait) X(sem_trywait) X(sem_timedwait) X(sem_clockwait) X(sem_post) X(pthread_join) \
+	X(open) X(openat) X(creat) X(pread) X(pwrite) X(preadv) X(pwritev) X(fsync) X(fdatasync) \
+	X(flock) X(fcntl) X(lockf) X(wait) X(wait3) X(wait4) X(waitpid) X(waitid) \
+	X(getaddrinfo) X(getnameinfo) X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \
 	X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep) \
-	X(__read_chk) X(__recv_chk) X(__recvfrom_chk) X(__poll_chk) X(__ppoll_chk)
+	X(__read_chk) X(__recv_chk) X(__recvfrom_chk) X(__pread_chk) X(__pread64_chk) X(__open_2) X(__open64_2) X(__openat_2) X(__openat64_2) X(__poll_chk) X(__ppoll_chk)
 
 struct preload_originals {
 #define X(name) __typeof__(name) *name;

@@ -3,7 +3,7 @@
  * read, write and their kin on whatever the descriptor is: first as a socket, then with RWF_NOWAIT,
  * and what knows neither (pipes before Linux 6.4, terminals) is polled before it is called.
  */
-#include "preload.h"
+#include "block.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -38,6 +38,8 @@ static ssize_t read_other(int fd, const struct iovec *iov, int nr)
 			by_poll = nowait_unknown(err);
 			if (err != EAGAIN && !by_poll)
 				return -1;
+			if (preload_is_file(fd))
+				return preload_file(fd, iov, nr, -1, false);
 		}
 		if (by_poll && is_ready(fd, POLLIN))
 			return real(readv)(fd, iov, nr);
@@ -45,6 +47,17 @@ static ssize_t read_other(int fd, const struct iovec *iov, int nr)
 		if (preload_wait(fd, POLLIN, 0, &t))
 			return preload_errno() == EPERM ? real(readv)(fd, iov, nr) : -1;
 	}
+}
+
+/* What the cache had of a file is not all of it. */
+static ssize_t read_one(int fd, void *buf, size_t len)
+{
+	ssize_t n = read_other(fd, &(struct iovec){ buf, len }, 1), more;
+
+	if (n <= 0 || (size_t)n == len || !preload_is_file(fd))
+		return n;
+	more = preload_file(fd, &(struct iovec){ (char *)buf + n, len - (size_t)n }, 1, -1, false);
+	return more > 0 ? n + more : n;
 }
 
 /* One step of a write; no longer than what fits for sure where the kernel might wait. */
@@ -68,12 +81,15 @@ static ssize_t write_step(int fd, const struct iovec *iov, int nr, bool *by_poll
 
 static ssize_t write_other(int fd, const struct iovec *iov, int nr)
 {
-	struct iovec few[8], *all = nr <= 8 ? few : malloc((size_t)nr * sizeof(*all)), *rest = all;
+	struct iovec few[8], *all, *rest;
 	size_t want = 0, done = 0, left = (size_t)nr;
 	struct preload_try t = { 0 };
 	bool by_poll = false;
 	ssize_t n = 0;
 
+	if (preload_is_file(fd))
+		return preload_file(fd, iov, nr, -1, true);
+	all = rest = nr <= 8 ? few : malloc((size_t)nr * sizeof(*all));
 	if (!all)
 		return preload_fail(ENOMEM);
 	memcpy(all, iov, (size_t)nr * sizeof(*all));
@@ -110,7 +126,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t len)
 		return real(read)(fd, buf, len);
 	n = preload_recv_one(fd, buf, len, 0);
 	if (n < 0 && preload_errno() == ENOTSOCK)
-		n = read_other(fd, &(struct iovec){ buf, len }, 1);
+		n = read_one(fd, buf, len);
 	return n;
 }
 

@@ -31,7 +31,7 @@ int preload_wait(int fd, short events, int timeo, struct preload_try *t)
 	int fl, err;
 
 	if (!t->deadline_ns) {
-		fl = fcntl(fd, F_GETFL);
+		fl = real(fcntl)(fd, F_GETFL);
 		if (fl < 0)
 			return -1;
 		if (fl & O_NONBLOCK)

@@ -276,6 +276,11 @@ void gstk_free(void *ptr)
 	free(a);
 }
 
+bool gstk_movable(const void *ptr)
+{
+	return gstk__in_shared_window(ptr);
+}
+
 const char *gstk_task_name(const gstk_task *task)
 {
 	struct gstk__ext *x = task ? gstk__ext((struct gstk_task *)task) : NULL;

@@ -163,6 +163,27 @@ TEST(a_sleep_is_no_deadlock)
 	EXPECT_TRUE(silent_about("deadlock"));
 }
 
+static void leaves_ten(void)
+{
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
+	for (int i = 0; i < 10; i++)
+		start(receive, NULL);
+	gstk_sleep(MS);
+}
+
+static void lives(void)
+{
+	for (unsigned long life = 0; life < scaled(400); life++)
+		with_workers(2, leaves_ten);
+}
+
+/* When the main task ends, the worker that waits for that still sleeps. */
+TEST(what_the_main_task_leaves_behind_is_in_no_deadlock)
+{
+	EXPECT_EQ(0, in_child(lives)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("deadlock"));
+}
+
 /* The report is made once, and the program goes on waiting. */
 static void main_stuck(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls that a task had better not make on its own stack and worker: those that block a thread. They
- * run elsewhere while the task waits, parked.
+ * Calls that a task had better not make on its own stack and worker: those that block a thread, and
+ * those that need much stack.
  */
 #ifndef GREENSTK_CALL_H
 #define GREENSTK_CALL_H
@@ -41,6 +41,23 @@ GSTK_API int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, 
 GSTK_API int gstk_blocking_copy(void *(*fn)(void *), void *block, size_t bytes, void **result);
 GSTK_API int gstk_blocking_copy_until(void *(*fn)(void *), void *block, size_t bytes, void **result,
 				      uint64_t deadline_ns);
+
+/**
+ * Call @fn(@arg) on another stack of at least @bytes bytes, with a guard below it, and come back with what
+ * it returned in @result (unless that is NULL): for one call that needs much more stack than the task
+ * otherwise does. It is still the same task: @fn may do whatever a task may, wait, end it with gstk_exit(),
+ * throw an exception that a caller of gstk_call_on_stack() catches, or call this function again. It must not
+ * leave by longjmp().
+ *
+ * That stack never moves: what lies on it may be shared with others for as long as the call lasts, as on the
+ * stack of a GSTK_PRIVATE task. The task's own stack is parked and moved as ever meanwhile; @fn may use
+ * pointers into it. Stacks come from the private windows (see GSTK_PRIVATE: 65,536 of both at a time), and
+ * are kept for further calls; their pages are given back in time.
+ *
+ * Returns 0, -ENOMEM when there is no stack, -EINVAL without @fn, for more than 16 GiB, or in a signal
+ * handler on a stack of its own. On a thread that runs no task @fn is simply called.
+ */
+GSTK_API int gstk_call_on_stack(size_t bytes, void *(*fn)(void *), void *arg, void **result);
 
 GSTK_END_DECLS
 #endif

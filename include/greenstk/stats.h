@@ -83,6 +83,7 @@ struct gstk_stats {
 	uint64_t lazy_faults;	    /**< touches that the pager answered */
 	uint64_t lazy_prefetched;   /**< pages that came with one that was touched */
 	uint64_t lazy_untouched;    /**< pages that had not come when the stack left again, or ended */
+	uint64_t annex_calls;	    /**< calls of gstk_call_on_stack() in tasks */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -461,6 +461,24 @@ static void blocking_calls(void)
 		CHECK_EQ(gstk_join(t, NULL), 0);
 }
 
+static void *one_more_deep(void *arg)
+{
+	char deep[200000];
+
+	memset(deep, 1, sizeof(deep));
+	__asm__ volatile("" : : "r"(deep) : "memory");
+	return one_more(arg);
+}
+
+static void other_stacks(void)
+{
+	static size_t size = 256 << 10;
+	int n = 1, err = gstk_call_on_stack(size += 64 << 10, one_more_deep, &n, NULL); /* a new one each time */
+
+	CHECK(memory_or_fine(err));
+	CHECK_EQ(n, err ? 1 : 2);
+}
+
 #define NOMEM_TEST(name, fn, least, moves) \
 	TEST(name) \
 	{ \
@@ -478,6 +496,7 @@ NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1, false)
 NOMEM_TEST(sockets_work_without_memory, sockets, 0, false)
 NOMEM_TEST(timers_and_deadlines_are_set_or_say_enomem, timers, 1, false)
 NOMEM_TEST(blocking_calls_copy_their_block_or_say_enomem, blocking_calls, 1, false)
+NOMEM_TEST(a_call_has_another_stack_or_says_enomem, other_stacks, 1, false)
 TEST(stacks_are_packed_or_stay_as_they_are)
 {
 	long n;

@@ -254,7 +254,7 @@ static void cancel_all(void)
 			struct gstk_task *t = gstk__task(i);
 			enum gstk__state st = gstk__state_of(gstk__word(t));
 
-			if (st != GSTK__FREE && st != GSTK__DONE && !(t->flags & (GSTK__T_FOREIGN | GSTK__T_SYSTEM)))
+			if (st != GSTK__FREE && st != GSTK__DONE && !(t->flags & GSTK__T_FOREIGN))
 				gstk__cancel_mark(t);
 		}
 		gstk__membarrier();

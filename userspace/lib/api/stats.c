@@ -56,7 +56,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims) SUM(windows_earned)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
-	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched)
+	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(annex_calls)
 #undef SUM
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
@@ -203,7 +203,7 @@ int gstk_info(int fd)
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
 	STAT(windows_earned); STAT(bytes_resident); STAT(bytes_lazy);
 	STAT(lazy_restores); STAT(lazy_refused); STAT(lazy_faults); STAT(lazy_prefetched); STAT(lazy_untouched);
-	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max);
+	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max); STAT(annex_calls);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);
 #undef STAT

@@ -13,6 +13,10 @@
  *                                                on; the target's word is arg
  *   gstk__stack_prepare(base, entry)             a frame on a fresh stack: the first switch to it
  *                                                calls entry(word), which must not return
+ *   gstk__call_on(base, fn, arg, &save_sp, &sp)  calls fn(arg) on the stack that ends at base (of 16
+ *                                                bytes). Meanwhile save_sp is a frame of the calling
+ *                                                stack, to which any form may switch as often as it
+ *                                                wants: that goes on at sp, with the same word
  *   gstk__frame_regs(bytes, sp, &regs)           what an unwinder has to know to start at a frame
  *   gstk__fp_save(&fp), gstk__fp_restore(&fp)    FP control words, for tasks that changed them
  *   gstk__arch_check()                           0, or -errno when the process may not switch
@@ -56,6 +60,9 @@ struct gstk__fp {
  * static sentence that says what to do. Call it once per thread that will switch.
  */
 int gstk__arch_check(const char **why);
+
+/* <cpu>/annex.S */
+void gstk__call_on(void *base, void (*fn)(void *), void *arg, void **save_sp, void **sp);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/host.h"
+#include "sched/annex.h"
 #include "window/window.h"
 
 #if __has_include(<valgrind/valgrind.h>)
@@ -59,9 +60,10 @@ static char *shadow_of(const void *p)
 void gstk__annotate_before_switch(void **token, struct gstk_task *to)
 {
 	if (to) {
-		char *limit = gstk__win_limit(to->window);
+		uint32_t window = gstk__stands_on(to);
+		char *limit = gstk__win_limit(window);
 
-		__sanitizer_start_switch_fiber(token, limit, (size_t)(gstk__win_base(to->window) - limit));
+		__sanitizer_start_switch_fiber(token, limit, (size_t)(gstk__win_base(window) - limit));
 	} else {
 		__sanitizer_start_switch_fiber(token, loop_bottom, loop_size);
 	}
@@ -91,6 +93,15 @@ void gstk__annotate_clean(struct gstk_task *t)
 	char *limit = gstk__win_limit(t->window);
 
 	__asan_unpoison_memory_region(limit, (size_t)(gstk__win_base(t->window) - limit));
+}
+
+/* As above. */
+void gstk__annotate_annex(struct gstk_task *t)
+{
+	uint32_t window = gstk__stands_on(t);
+	char *limit = gstk__win_limit(window);
+
+	__asan_unpoison_memory_region(limit, (size_t)(gstk__win_base(window) - limit));
 }
 
 void gstk__annotate_task_end(struct gstk_task *t)
@@ -150,7 +161,10 @@ static __attribute__((noinline)) void *this_loop(void)
 
 void gstk__annotate_before_switch(void **token, struct gstk_task *to)
 {
-	__tsan_switch_to_fiber(to ? fibers[gstk__task_index(to)] : this_loop(), 0);
+	void *fiber = to ? fibers[gstk__task_index(to)] : this_loop();
+
+	if (fiber != __tsan_get_current_fiber()) /* another stack of the same task is none */
+		__tsan_switch_to_fiber(fiber, 0);
 }
 
 void gstk__annotate_after_switch(void *token)
@@ -166,6 +180,10 @@ void gstk__annotate_task_end(struct gstk_task *t)
 {
 	__tsan_destroy_fiber(fibers[gstk__task_index(t)]);
 	fibers[gstk__task_index(t)] = NULL;
+}
+
+void gstk__annotate_annex(struct gstk_task *t)
+{
 }
 
 void gstk__annotate_clean(struct gstk_task *t)

@@ -6,6 +6,7 @@
  *	leaving for another stack	before_switch(&token, from, to)  -- token: a local, NULL for ever
  *	arrived on a stack		after_switch(token)              -- NULL on a fresh one
  *	a task starts, ends		task_begin, task_end
+ *	a task gets an annex		annex; a switch to it and one back to the task follow
  *	bytes leave, come back		evicted (before the copy); clean (before), restored (after it)
  *
  * ASan: the poison of a stack's red zones travels with its image. TSan: a fiber a task.
@@ -40,6 +41,7 @@ void gstk__annotate_before_switch(void **token, struct gstk_task *to);
 void gstk__annotate_after_switch(void *token);
 void gstk__annotate_task_begin(struct gstk_task *t);
 void gstk__annotate_task_end(struct gstk_task *t);
+void gstk__annotate_annex(struct gstk_task *t);
 void gstk__annotate_clean(struct gstk_task *t);
 void gstk__annotate_evicted(struct gstk_task *t, char *sp, size_t bytes);
 void gstk__annotate_restored(struct gstk_task *t, char *sp, size_t bytes);
@@ -54,6 +56,7 @@ static inline int gstk__annotate_init(size_t max_tasks)
 #define gstk__annotate_after_switch(token)     ((void)(token))
 #define gstk__annotate_task_begin(t)	       ((void)0)
 #define gstk__annotate_task_end(t)	       ((void)0)
+#define gstk__annotate_annex(t)		       ((void)0)
 #define gstk__annotate_clean(t)		       ((void)0)
 #define gstk__annotate_evicted(t, sp, bytes)   ((void)0)
 #define gstk__annotate_restored(t, sp, bytes)  ((void)0)
@@ -64,6 +67,13 @@ static inline int gstk__annotate_init(size_t max_tasks)
 #define GSTK__RACY __attribute__((no_sanitize("thread"), noinline))
 #else
 #define GSTK__RACY
+#endif
+
+/* For functions called between before_switch and after_switch: whose calls would they be? */
+#ifdef GSTK__TSAN
+#define GSTK__ON_THE_WAY __attribute__((no_sanitize("thread"), noinline))
+#else
+#define GSTK__ON_THE_WAY __attribute__((noinline))
 #endif
 
 /* A look at a field that its owner may be writing. */

@@ -277,12 +277,22 @@ static bool run(const struct entry *e, const uint8_t *p, const uint8_t *end, uin
 	return true;
 }
 
+/* Where @nr bytes of a stack are found, or NULL. */
+static const char *bytes_at(const struct gstk__cfi_stack *s, uint64_t address, size_t nr)
+{
+	for (; s; s = s->outer)
+		if (address >= s->from && address <= s->to && s->to - address >= nr)
+			return s->bytes + (address - s->from);
+	return NULL;
+}
+
 static bool load(const struct gstk__cfi_stack *s, uint64_t address, uint64_t *out)
 {
-	if (address < s->from || address > s->to || s->to - address < sizeof(*out))
-		return false;
-	memcpy(out, s->bytes + (address - s->from), sizeof(*out));
-	return true;
+	const char *p = bytes_at(s, address, sizeof(*out));
+
+	if (p)
+		memcpy(out, p, sizeof(*out));
+	return p;
 }
 
 /* A stack machine: what the PLT, signal frames and switches use of it. Block: length, operations. */
@@ -392,11 +402,11 @@ static int step_signal(struct gstk__cfi *f, const struct gstk__cfi_stack *s)
 	uint64_t at = f->reg[GSTK__CFI_SP] + GSTK__SIGRETURN_CONTEXT;
 	uint32_t there[2];
 
-	if (f->exact || f->reg[GSTK__CFI_PC] % 4 || at < s->from || at > s->to || s->to - at < sizeof(ucontext_t) ||
+	if (f->exact || f->reg[GSTK__CFI_PC] % 4 || !bytes_at(s, at, sizeof(ucontext_t)) ||
 	    !gstk__mem_peek(there, (const void *)(uintptr_t)f->reg[GSTK__CFI_PC], sizeof(there)) ||
 	    memcmp(there, code, sizeof(code)))
 		return -1;
-	gstk__context_regs((const ucontext_t *)(s->bytes + (at - s->from)), f->reg);
+	gstk__context_regs((const ucontext_t *)bytes_at(s, at, sizeof(ucontext_t)), f->reg);
 	f->known = (1ull << GSTK__CFI_REGS) - 1;
 	f->exact = true;
 	return 1;

@@ -23,10 +23,12 @@ struct gstk__cfi {
 	bool exact;	/* pc is where it stopped, not a return address */
 };
 
-/* The stack: bytes of [from, to) are found at @bytes. */
+/* The stack: bytes of [from, to) are found at @bytes. @outer: the one on which the call of this one stands,
+ * or NULL. */
 struct gstk__cfi_stack {
 	uintptr_t from, to;
 	const char *bytes;
+	const struct gstk__cfi_stack *outer;
 };
 
 /* To the caller of @f. 1; 0 when this was the outermost frame; -1 when there is no (usable) CFI. */

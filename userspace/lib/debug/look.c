@@ -9,6 +9,7 @@
 #include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
+#include "sched/annex.h"
 #include "sched/worker.h"
 
 #define MAX_COPY ((size_t)1 << 20) /* of a larger stack the top is enough for its inner frames */
@@ -34,17 +35,18 @@ struct gstk__looker *gstk__look_begin(void)
 	gstk__lock(&lock);
 	looker.tries = ALL_TRIES;
 	looker.bytes = gstk__windows.size > MAX_COPY ? gstk__windows.size : MAX_COPY;
-	looker.scratch = gstk__mem_reserve(looker.bytes, 4096);
+	looker.scratch = gstk__mem_reserve(2 * looker.bytes, 4096);
 	if (!looker.scratch) {
 		gstk__unlock(&lock);
 		return NULL;
 	}
+	looker.annexes = looker.scratch + looker.bytes;
 	return &looker;
 }
 
 void gstk__look_end(struct gstk__looker *l)
 {
-	gstk__mem_release(l->scratch, l->bytes);
+	gstk__mem_release(l->scratch, 2 * l->bytes);
 	l->scratch = NULL;
 	gstk__symbols_free(&l->symbols);
 	gstk__unlock(&lock);
@@ -61,12 +63,53 @@ static void copy(char *to, const char *from, size_t bytes)
 		d[i] = s[i];
 }
 
+static void start_at(struct gstk__look *out, const char *frame, uintptr_t sp)
+{
+	struct gstk__regs regs;
+
+	gstk__frame_regs(frame, sp, &regs);
+	memset(&out->top, 0, sizeof(out->top));
+	out->top.reg[GSTK__CFI_PC] = regs.pc;
+	out->top.reg[GSTK__CFI_SP] = regs.sp;
+	out->top.reg[GSTK__CFI_BP] = regs.fp;
+	out->top.reg[GSTK__CFI_BX] = regs.bx;
+	out->top.known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_BP | 1ull << GSTK__CFI_BX;
+	out->top.exact = true;
+}
+
+/* Its annexes stand above what it has in its window, innermost first. */
+static void take_annexes(struct gstk__looker *l, struct gstk_task *t, struct gstk__look *out)
+{
+	struct gstk__annex *a = gstk__annex(t);
+	uintptr_t sp = a ? (uintptr_t)gstk__ext(t)->annex_sp : 0;
+	struct gstk__cfi_stack own = out->stack, *at = &out->stack;
+	size_t taken = 0;
+
+	if (!a)
+		return;
+	for (unsigned int nr = 0; a;) {
+		size_t used = (uintptr_t)gstk__win_base(a->window) - sp;
+		size_t bytes = used < l->bytes - taken ? used : l->bytes - taken;
+
+		out->annex_used += used;
+		if (nr < GSTK__LOOK_ANNEXES) {
+			copy(l->annexes + taken, (const char *)sp, bytes);
+			*at = (struct gstk__cfi_stack){ sp, sp + bytes, l->annexes + taken, &out->outer[nr] };
+			at = &out->outer[nr++];
+			taken += bytes;
+		}
+		a = a->outer;
+		sp = a ? (uintptr_t)a->sp : 0;
+	}
+	*at = own;
+	start_at(out, l->annexes, out->stack.from);
+}
+
 /* The caller owns the bytes. */
 static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk__look *out)
 {
 	uintptr_t base = (uintptr_t)gstk__win_base(t->window);
 	size_t used = gstk__used(t), bytes = used;
-	struct gstk__regs regs;
 
 	out->used = used;
 	if (!used || (t->tier == GSTK__TIER_PACKED && used > l->bytes))
@@ -93,15 +136,9 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 	default:
 		return;
 	}
-	out->stack = (struct gstk__cfi_stack){ base - used, base - used + bytes, l->scratch };
-	gstk__frame_regs(l->scratch, base - used, &regs);
-	memset(&out->top, 0, sizeof(out->top));
-	out->top.reg[GSTK__CFI_PC] = regs.pc;
-	out->top.reg[GSTK__CFI_SP] = regs.sp;
-	out->top.reg[GSTK__CFI_BP] = regs.fp;
-	out->top.reg[GSTK__CFI_BX] = regs.bx;
-	out->top.known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_BP | 1ull << GSTK__CFI_BX;
-	out->top.exact = true;
+	out->stack = (struct gstk__cfi_stack){ base - used, base - used + bytes, l->scratch, NULL };
+	start_at(out, l->scratch, base - used);
+	take_annexes(l, t, out);
 	out->has_stack = true;
 }
 
@@ -222,6 +259,8 @@ void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct 
 		gstk__outf(o, ", %s", k->tier < GSTK__NR_TIERS ? tiers[k->tier] : "?");
 		if (k->has_stack || k->used)
 			gstk__outf(o, " %u bytes", k->used);
+		if (k->annex_used)
+			gstk__outf(o, " and %u of gstk_call_on_stack()", k->annex_used);
 		if (k->window)
 			gstk__outf(o, ", window %u%s", (uint64_t)k->window,
 				   k->private_ ? " private" : k->shared ? " shared" : "");

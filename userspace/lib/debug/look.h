@@ -10,6 +10,8 @@
 #include "debug/backtrace.h"
 #include "task/state.h"
 
+#define GSTK__LOOK_ANNEXES 4u /* of a task on more, frames of the inner ones are shown */
+
 struct gstk__look {
 	uint32_t index;
 	enum gstk__state state;
@@ -18,14 +20,16 @@ struct gstk__look {
 	uint8_t tier, why;
 	uint32_t window, worker;	      /* worker: 1 + the one that runs it; 0: unknown */
 	uint32_t tick;			      /* GSTK__TICK_UNPACKABLE: unknown */
-	uint64_t used;
+	uint64_t used;			      /* of its window */
+	uint64_t annex_used;		      /* of its annexes */
 	char name[32];
 	struct gstk__cfi_stack stack;
+	struct gstk__cfi_stack outer[GSTK__LOOK_ANNEXES]; /* on which that was called, if it is an annex */
 	struct gstk__cfi top;
 };
 
 struct gstk__looker {
-	char *scratch;
+	char *scratch, *annexes;	      /* bytes of each */
 	size_t bytes;
 	unsigned int tries;
 	struct gstk__symbols symbols;

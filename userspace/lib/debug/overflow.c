@@ -13,50 +13,71 @@
 #include <ucontext.h>
 #include <unistd.h>
 #include "debug/backtrace.h"
+#include "sched/annex.h"
 #include "sched/worker.h"
 
 #define NEAR 512u /* red zone, pushes of one instruction: how far above its limit sp may still be */
+
+#define MAX_STACKS 8u /* whose frames are shown */
 
 static struct sigaction before; /* what was there; SIGSEGV that is not ours goes to it */
 static bool installed;
 
 static void on_segv(int sig, siginfo_t *info, void *context);
 
-/* Is this fault an overflow of @t's stack? */
-static bool overflowed(const struct gstk_task *t, uintptr_t address, uintptr_t sp)
+static bool below(uint32_t window, uintptr_t address, uintptr_t sp)
 {
-	uintptr_t limit, bytes;
+	uintptr_t limit = (uintptr_t)gstk__win_limit(window);
+	uintptr_t bytes = (uintptr_t)gstk__win_base(window) - limit;
 
-	if (!t || !t->window)
-		return false;
-	limit = (uintptr_t)gstk__win_limit(t->window);
-	bytes = (uintptr_t)gstk__win_base(t->window) - limit;
 	/* One large frame may reach past the guard and be touched inside it. */
 	return address < limit && address >= limit - gstk__windows.guard && sp < limit + NEAR &&
 	       sp >= limit - gstk__windows.guard - bytes;
 }
 
-static void __attribute__((noreturn)) report(struct gstk_task *t, uintptr_t address, const ucontext_t *uc)
+/* Is this fault an overflow of @t's stack, or of an annex of it? Its window, or 0. */
+static uint32_t overflowed(const struct gstk_task *t, uintptr_t address, uintptr_t sp)
+{
+	if (!t || !t->window)
+		return 0;
+	for (struct gstk__annex *a = gstk__annex(t); a; a = a->outer)
+		if (below(a->window, address, sp))
+			return a->window;
+	return below(t->window, address, sp) ? t->window : 0;
+}
+
+static struct gstk__cfi_stack range(uintptr_t from, uint32_t window)
+{
+	return (struct gstk__cfi_stack){ from, (uintptr_t)gstk__win_base(window), (const char *)from, NULL };
+}
+
+static void __attribute__((noreturn)) report(struct gstk_task *t, uint32_t window, uintptr_t address,
+					     const ucontext_t *uc)
 {
 	static struct gstk__symbols symbols;
+	static struct gstk__cfi_stack stack[MAX_STACKS];
 	static _Atomic bool busy;
-	uintptr_t limit = (uintptr_t)gstk__win_limit(t->window), base = (uintptr_t)gstk__win_base(t->window);
+	uintptr_t limit = (uintptr_t)gstk__win_limit(window), base = (uintptr_t)gstk__win_base(window);
 	struct gstk__ext *x = gstk__ext(t);
 	struct gstk__out o = { .fd = 2 };
-	struct gstk__cfi_stack stack;
+	unsigned int nr = 1;
 	struct gstk__cfi f;
 
 	gstk__cfi_interrupted(&f, uc);
-	gstk__outf(&o, "greenstk: stack overflow in task %u \"%s\": %u bytes deep, its stack has %u (fault at %p, sp %p)\n",
+	gstk__outf(&o, "greenstk: stack overflow in task %u \"%s\": %u bytes deep, its stack%s has %u (fault at %p, sp %p)\n",
 		   (uint64_t)gstk__task_index(t), x ? x->name : "", (uint64_t)(base - f.reg[GSTK__CFI_SP]),
-		   (uint64_t)(base - limit), (uint64_t)address, f.reg[GSTK__CFI_SP]);
-	gstk__outf(&o, "greenstk: gstk_spawn_opts.stack_size gives a task a larger stack; frames, innermost first:\n");
+		   window == t->window ? "" : " of gstk_call_on_stack()", (uint64_t)(base - limit), (uint64_t)address,
+		   f.reg[GSTK__CFI_SP]);
+	gstk__outf(&o, "greenstk: gstk_spawn_opts.stack_size gives a task a larger stack, gstk_call_on_stack() a call; "
+		   "frames, innermost first:\n");
 	gstk__out_flush(&o);
 	if (!atomic_exchange(&busy, true)) { /* one backtrace: a second thread has no tables to share */
-		stack.from = f.reg[GSTK__CFI_SP] > limit ? (uintptr_t)f.reg[GSTK__CFI_SP] & ~(uintptr_t)7 : limit;
-		stack.to = base;
-		stack.bytes = (const char *)stack.from;
-		gstk__backtrace(&o, &symbols, &f, &stack, 16, 8);
+		stack[0] = range(f.reg[GSTK__CFI_SP] > limit ? (uintptr_t)f.reg[GSTK__CFI_SP] & ~(uintptr_t)7 : limit, window);
+		for (struct gstk__annex *a = window == t->window ? NULL : gstk__annex(t); a && nr < MAX_STACKS; a = a->outer) {
+			stack[nr - 1].outer = &stack[nr];
+			stack[nr++] = a->outer ? range((uintptr_t)a->outer->sp, a->outer->window) : range((uintptr_t)t->sp, t->window);
+		}
+		gstk__backtrace(&o, &symbols, &f, stack, 16, 8);
 		gstk__out_flush(&o);
 	}
 	abort();
@@ -102,12 +123,14 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	if (w && info->si_code > 0) {
 		uintptr_t address = (uintptr_t)info->si_addr;
 		uintptr_t sp = gstk__context_sp(context);
+		uint32_t window = overflowed(w->current, address, sp);
 
-		if (overflowed(w->current, address, sp))
-			report(w->current, address, context);
+		if (window)
+			report(w->current, window, address, context);
 		/* About to switch: the next task is current, but this is still the stack of the last. */
-		if (w->after != GSTK__AFTER_NOTHING && overflowed(w->left, address, sp))
-			report(w->left, address, context);
+		window = w->after != GSTK__AFTER_NOTHING ? overflowed(w->left, address, sp) : 0;
+		if (window)
+			report(w->left, window, address, context);
 	}
 	chain(sig, info, context);
 	errno = saved;

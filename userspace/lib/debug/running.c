@@ -12,6 +12,7 @@
 #include "debug/backtrace.h"
 #include "host/host.h"
 #include "park/lazy.h"
+#include "sched/annex.h"
 #include "sched/worker.h"
 
 /* What the kernel says of a worker's thread. */
@@ -75,7 +76,7 @@ static GSTK__RACY struct gstk_task *running(const struct gstk__worker *v)
 /* The end of the stack that @sp is on, if that is @t's. */
 static GSTK__RACY uintptr_t stack_end(const struct gstk_task *t, uintptr_t sp)
 {
-	uint32_t window = gstk__peek(&t->window);
+	uint32_t window = gstk__stands_on(t);
 
 	if (!window || sp < (uintptr_t)gstk__win_limit(window) || sp >= (uintptr_t)gstk__win_base(window))
 		return 0;
@@ -187,8 +188,8 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 		to = question.end;
 	}
 	out->index = gstk__task_index(t);
-	out->stack = (struct gstk__cfi_stack){ from, to, l->scratch };
-	out->used = (uintptr_t)gstk__win_base(gstk__peek(&t->window)) - from;
+	out->stack = (struct gstk__cfi_stack){ from, to, l->scratch, NULL };
+	out->used = (uintptr_t)gstk__win_base(gstk__stands_on(t)) - from;
 	out->has_stack = true;
 	return true;
 }

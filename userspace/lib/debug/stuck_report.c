@@ -19,6 +19,7 @@
 #include "debug/annotate.h"
 #include "debug/backtrace.h"
 #include "debug/out.h"
+#include "sched/annex.h"
 #include "sched/stuck.h"
 #include "sched/worker.h"
 
@@ -40,7 +41,7 @@ static GSTK__RACY __attribute__((no_sanitize("address"))) void copy_words(uint64
 /* Where @t's stack is, which may just now be given another one. */
 static GSTK__RACY void bounds(const struct gstk_task *t, uintptr_t *limit, uintptr_t *base)
 {
-	uint32_t i = t->window;
+	uint32_t i = gstk__stands_on(t);
 
 	if (i <= gstk__windows.nr) {
 		*limit = (uintptr_t)gstk__win_limit(i);

@@ -365,6 +365,21 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 	return w->loop_sp;
 }
 
+/* The switch of tasks that keep FP modes, or stand on another stack than their window's. */
+static GSTK__ON_THE_WAY struct gstk__worker *switch_other(struct gstk__worker *w, struct gstk_task *t, void *target)
+{
+	void **sp = t->flags & GSTK__T_ANNEX ? &gstk__ext(t)->annex_sp : &t->sp;
+	struct gstk__fp fp;
+
+	if (!(t->flags & GSTK__T_FPMODE))
+		return (struct gstk__worker *)gstk__switch(sp, target, (uintptr_t)w);
+	gstk__fp_save(&fp);
+	gstk__fp_restore(&gstk__fp_default); /* the next one did not ask for our modes */
+	w = (struct gstk__worker *)gstk__switch(sp, target, (uintptr_t)w);
+	gstk__fp_restore(&fp);
+	return w;
+}
+
 /* Switch off t. The caller has set w->after. Returns on whatever worker runs t next. */
 static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, struct gstk_task *t, void *target)
 {
@@ -373,16 +388,10 @@ static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, 
 
 	w->left = t;
 	gstk__annotate_before_switch(&token, w->current);
-	if (__builtin_expect(t->flags & GSTK__T_FPMODE, 0)) {
-		struct gstk__fp fp;
-
-		gstk__fp_save(&fp);
-		gstk__fp_restore(&gstk__fp_default); /* the next one did not ask for our modes */
+	if (__builtin_expect(t->flags & (GSTK__T_FPMODE | GSTK__T_ANNEX), 0))
+		w = switch_other(w, t, target);
+	else
 		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
-		gstk__fp_restore(&fp);
-	} else {
-		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
-	}
 	gstk__annotate_after_switch(token);
 	after(w);
 	*w->errno_ptr = saved;

@@ -13,6 +13,7 @@
 #include "debug/probe.h"
 #include "host/host.h"
 #include "park/lazy.h"
+#include "sched/annex.h"
 #include "sched/site.h"
 #include "sched/worker.h"
 
@@ -194,6 +195,8 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	_Atomic uint32_t *peer = gstk__peer(t);
 	uint32_t index = gstk__task_index(t), p;
 
+	if (__builtin_expect(t->flags & GSTK__T_ANNEX, 0))
+		gstk__annex_drop(t);
 	gstk__annotate_task_end(t);
 	gstk__gauge(&w->park.n.resident, -1);
 	w->exit_wake = 0;

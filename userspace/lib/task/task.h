@@ -35,14 +35,14 @@ enum gstk__why {
 	GSTK__NR_WAIT_REASONS,
 };
 
-/* ->flags, fixed at spawn but for BIG_IMAGE, DEEP and DEADLINE. */
+/* ->flags, fixed at spawn but for BIG_IMAGE, DEEP, ANNEX and DEADLINE. */
 enum gstk__task_flags {
 	GSTK__T_PRIVATE = 1u << 0,
 	GSTK__T_DEEP = 1u << 1, /* its image is a record: park/lazy.h */
 	GSTK__T_PINNED = 1u << 2,
 	GSTK__T_FPMODE = 1u << 3,
 	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */
-	GSTK__T_SYSTEM = 1u << 5,  /* the runtime's own; not counted for deadlock */
+	GSTK__T_ANNEX = 1u << 5, /* stands on another stack than its window's: sched/annex.h; set by itself */
 	GSTK__T_BIG_IMAGE = 1u << 6, /* its image is an emergency block */
 	GSTK__T_DEADLINE = 1u << 7,  /* its ext has a deadline for every wait; set by itself */
 };
@@ -107,6 +107,9 @@ struct gstk__ext {
 	uint32_t worker;	   /* pinned */
 	uint32_t block_size;
 	void *block;		   /* copied arguments until the first run */
+	struct gstk__annex *annex; /* with ANNEX: the stack that it stands on */
+	void *annex_sp;		   /* and where, off the CPU */
+	uint32_t annex_window;	   /* ->annex->window, for those who may not follow that */
 	char name[32];
 };
 

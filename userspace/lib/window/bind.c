@@ -135,6 +135,7 @@ uint32_t gstk__win_get_private(size_t stack_size)
 	if (!i)
 		return 0;
 	w = gstk__win(i);
+	w->low = 0;
 	if (w->map && w->map_size != size) {
 		gstk__mem_release(w->map, w->map_size);
 		__atomic_store_n(&w->map, NULL, __ATOMIC_RELAXED);

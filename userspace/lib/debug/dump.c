@@ -52,7 +52,8 @@ int gstk_dump(int fd, bool backtraces)
 	gstk__outf(&o, "greenstk: %u tasks: %u running, %u runnable, %u waiting, %u ended and not joined; "
 		   "stacks: %u resident, %u copied, %u packed, %u remapped, %u not started\n", nr, by_state[GSTK__RUNNING],
 		   by_state[GSTK__RUNNABLE], by_state[GSTK__PARKED] + by_state[GSTK__OWNED], by_state[GSTK__DONE],
-		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED], by_tier[GSTK__TIER_PACKED],
+		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED] + by_tier[GSTK__TIER_DEEP],
+		   by_tier[GSTK__TIER_PACKED],
 		   by_tier[GSTK__TIER_REMAPPED], by_tier[GSTK__TIER_NONE]);
 	return gstk__out_flush(&o);
 }

@@ -124,7 +124,10 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 			copy(l->scratch, t->sp, bytes);
 		break;
 	case GSTK__TIER_COPIED:
-		copy(l->scratch, t->flags & GSTK__T_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image), bytes);
+		copy(l->scratch, gstk__arena_ptr(t->image), bytes);
+		break;
+	case GSTK__TIER_DEEP:
+		copy(l->scratch, gstk__lazy_bytes(t), bytes);
 		break;
 	case GSTK__TIER_REMAPPED:
 		gstk__remap_look(t, l->scratch, bytes);
@@ -246,7 +249,8 @@ bool gstk__look(struct gstk__looker *l, uint32_t index, bool stack, struct gstk_
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
-	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped" };
+	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped",
+							     "copied" };
 	uint32_t age = (uint32_t)(gstk__now_ns() / 1000000) - k->tick;
 	bool waits = k->state == GSTK__PARKED || k->state == GSTK__OWNED;
 

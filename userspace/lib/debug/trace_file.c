@@ -131,7 +131,7 @@ static void instant(uint32_t worker, const struct gstk__trace_record *e, const c
 
 static void write_move(uint32_t worker, const struct gstk__trace_record *e, const char *name)
 {
-	static const char *const tiers[GSTK__NR_TIERS] = { "none", "window", "copied", "packed", "remapped" };
+	static const char *const tiers[GSTK__NR_TIERS] = { "none", "window", "copied", "packed", "remapped", "deep" };
 
 	instant(worker, e, name);
 	line(",\"bytes\":%llu,\"tier\":\"%s\"}}", (unsigned long long)e->value,

@@ -89,11 +89,11 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 
 static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)
 {
-	if (__builtin_expect(t->flags & (GSTK__T_BIG_IMAGE | GSTK__T_DEEP), 0)) {
-		if (t->flags & GSTK__T_DEEP) {
-			gstk__lazy_free(p, t);
-			return;
-		}
+	if (__builtin_expect(t->tier == GSTK__TIER_DEEP, 0)) {
+		gstk__lazy_free(p, t);
+		return;
+	}
+	if (__builtin_expect(t->flags & GSTK__T_BIG_IMAGE, 0)) {
 		t->flags &= (uint8_t)~GSTK__T_BIG_IMAGE;
 		if (!p->emergency)
 			p->emergency = t->image;
@@ -106,7 +106,7 @@ static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes
 
 void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 {
-	if (t->tier == GSTK__TIER_COPIED) {
+	if (t->tier == GSTK__TIER_COPIED || t->tier == GSTK__TIER_DEEP) {
 		gstk__gauge(&p->n.copied, -1);
 		gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
 		image_free(p, t, t->used);
@@ -168,7 +168,7 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 
 	if (t->tier == GSTK__TIER_REMAPPED)
 		return gstk__remap_pack(p, t);
-	err = gstk__pack_bytes(p->arena, t->flags & GSTK__T_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image),
+	err = gstk__pack_bytes(p->arena, t->tier == GSTK__TIER_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image),
 			       t->used, (uintptr_t)(gstk__win_base(t->window) - t->used), &packed);
 	if (err)
 		return err;
@@ -227,7 +227,7 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 
 GSTK__RACY bool gstk__prefetch(struct gstk__park *p, struct gstk_task *t)
 {
-	if (t->tier != GSTK__TIER_COPIED || t->flags & GSTK__T_DEEP)
+	if (t->tier != GSTK__TIER_COPIED)
 		return false;
 	gstk__copy_prefetch(t->image, t->used);
 	gstk__count(&p->n.prefetches);

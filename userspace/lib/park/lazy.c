@@ -8,6 +8,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "host/lock.h"
 #include "host/uffd.h"
@@ -273,14 +274,14 @@ bool gstk__lazy_evict(struct gstk__park *p, struct gstk_task *t)
 		let_go(p, deep(ref), window);
 	t->used = used;
 	t->image = ref;
-	t->flags |= GSTK__T_DEEP;
-	t->tier = GSTK__TIER_COPIED;
+	t->tier = GSTK__TIER_DEEP;
 	gstk__count(&p->n.evictions);
 	gstk__count_by(&p->n.bytes_evicted, used);
 	gstk__gauge(&p->n.copied, 1);
 	gstk__gauge(&p->n.bytes_copied, used);
 	gstk__gauge(&p->n.resident, -1);
-	GSTK__PROBE3(evict, t, used, GSTK__TIER_COPIED);
+	GSTK__PROBE3(evict, t, used, GSTK__TIER_DEEP);
+	GSTK__TRACE(moved(GSTK__TRACE_EVICT, t, used, GSTK__TIER_DEEP));
 	return true;
 }
 
@@ -322,7 +323,7 @@ static bool open_record(struct gstk__park *p, struct gstk_task *t, uint32_t ref,
 	return true;
 }
 
-/* PACKED -> COPIED, deep. */
+/* PACKED -> DEEP. */
 static bool unpack_deep(struct gstk__park *p, struct gstk_task *t)
 {
 	char *base = gstk__win_base(t->window), *sp = base - t->used;
@@ -336,8 +337,7 @@ static bool unpack_deep(struct gstk__park *p, struct gstk_task *t)
 	}
 	gstk__forget(p, t);
 	t->image = ref;
-	t->flags |= GSTK__T_DEEP;
-	t->tier = GSTK__TIER_COPIED;
+	t->tier = GSTK__TIER_DEEP;
 	gstk__count(&p->n.unpacks);
 	gstk__gauge(&p->n.copied, 1);
 	gstk__gauge(&p->n.bytes_copied, used);
@@ -351,7 +351,7 @@ bool gstk__lazy_restore(struct gstk__park *p, struct gstk_task *t)
 
 	if (t->tier == GSTK__TIER_PACKED && !unpack_deep(p, t))
 		return false;
-	if (!(t->flags & GSTK__T_DEEP))
+	if (t->tier != GSTK__TIER_DEEP)
 		return false;
 	ref = t->image;
 	gstk__annotate_clean(t);
@@ -360,7 +360,6 @@ bool gstk__lazy_restore(struct gstk__park *p, struct gstk_task *t)
 		deep_free(p, ref);
 	}
 	gstk__annotate_restored(t, sp, used);
-	t->flags &= (uint8_t)~GSTK__T_DEEP;
 	t->sp = sp;
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__count(&p->n.restores);
@@ -368,6 +367,7 @@ bool gstk__lazy_restore(struct gstk__park *p, struct gstk_task *t)
 	gstk__gauge(&p->n.bytes_copied, -(int64_t)used);
 	gstk__gauge(&p->n.resident, 1);
 	GSTK__PROBE3(restore, t, used, from_tier);
+	GSTK__TRACE(moved(GSTK__TRACE_RESTORE, t, used, from_tier));
 	return true;
 }
 
@@ -380,7 +380,6 @@ const char *gstk__lazy_bytes(const struct gstk_task *t)
 
 void gstk__lazy_free(struct gstk__park *p, struct gstk_task *t)
 {
-	t->flags &= (uint8_t)~GSTK__T_DEEP;
 	deep_free(p, t->image);
 }
 

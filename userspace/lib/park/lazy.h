@@ -2,7 +2,7 @@
 /*
  * Deep stacks come back lazily: the top at once, the rest when it is touched (userfaultfd).
  *
- *	COPIED, deep:	->image -> record -> block of whole pages, that ends where the window's pages end
+ *	DEEP:		->image -> record -> block of whole pages, that ends where the window's pages end
  *	RESIDENT:	the window's ->lazy -> the same record, as long as part of it has not come
  *
  *	      sp        first                         hi
@@ -63,7 +63,7 @@ void gstk__lazy_forked(void);
 /* As gstk__evict() and gstk__restore(); false: this stack is to be moved as any other. */
 bool gstk__lazy_evict(struct gstk__park *p, struct gstk_task *t);
 bool gstk__lazy_restore(struct gstk__park *p, struct gstk_task *t);
-/* COPIED and deep: where its bytes are, and to free them. */
+/* DEEP: where its bytes are, and to free them. */
 const char *gstk__lazy_bytes(const struct gstk_task *t);
 void gstk__lazy_free(struct gstk__park *p, struct gstk_task *t);
 /* The resident of a window has ended before all of it came. */

@@ -355,12 +355,17 @@ static bool own_evicted(struct gstk_task *t, uint32_t window)
 	return true;
 }
 
+static bool evicted(uint8_t tier)
+{
+	return tier == GSTK__TIER_COPIED || tier == GSTK__TIER_DEEP || tier == GSTK__TIER_REMAPPED;
+}
+
 static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__stack_facts f = { .may_move = true };
 	uint32_t window = t->window;
 
-	if ((t->tier != GSTK__TIER_COPIED && t->tier != GSTK__TIER_REMAPPED) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
+	if (!evicted(t->tier) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
 	    (t->flags & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
 		return;
 	f.idle_ms = (uint32_t)(p->tick - t->tick);
@@ -377,7 +382,7 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		sweep.pack[sweep.nr_packs++] = (struct gstk__move){ .out = t };
 		sweep.did++;
 	} else if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
-		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && t->tier == GSTK__TIER_COPIED) {
+		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && evicted(t->tier)) {
 		if (gstk__pack(p, t) == 0)
 			sweep.did++;
 		else

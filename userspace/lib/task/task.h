@@ -18,6 +18,7 @@ enum gstk__tier {
 	GSTK__TIER_COPIED,   /* image: exactly ->used bytes */
 	GSTK__TIER_PACKED,   /* image: packed, see park/tier_pack.h */
 	GSTK__TIER_REMAPPED, /* its pages are in a slot of the module: image says which, see park/tier.h */
+	GSTK__TIER_DEEP,     /* COPIED, but the image is a record and whole pages: park/lazy.h */
 	GSTK__NR_TIERS,
 };
 
@@ -35,10 +36,9 @@ enum gstk__why {
 	GSTK__NR_WAIT_REASONS,
 };
 
-/* ->flags, fixed at spawn but for BIG_IMAGE, DEEP, ANNEX and DEADLINE. */
+/* ->flags, fixed at spawn but for BIG_IMAGE, ANNEX and DEADLINE. */
 enum gstk__task_flags {
 	GSTK__T_PRIVATE = 1u << 0,
-	GSTK__T_DEEP = 1u << 1, /* its image is a record: park/lazy.h */
 	GSTK__T_PINNED = 1u << 2,
 	GSTK__T_FPMODE = 1u << 3,
 	GSTK__T_FOREIGN = 1u << 4, /* stands for a thread that is not a worker; wakes go to its futex */

@@ -75,7 +75,6 @@ class Runtime:
         self.tiers = names("gstk__tier", "GSTK__TIER_")
         self.why = names("gstk__why", "GSTK__WAIT_")
         self.foreign = int(gdb.parse_and_eval("(int)GSTK__T_FOREIGN"))
-        self.deep = int(gdb.parse_and_eval("(int)GSTK__T_DEEP"))
         self.ext = int(variable("pool", "gstk__ext_at")["ext"])
         self.workers = [self.sched["worker"][i].dereference() for i in range(int(self.sched["nr"]))]
         self.current = {int(w["current"]): w for w in self.workers if int(w["current"])}
@@ -121,8 +120,8 @@ class Runtime:
         t.index, t.address = index, self.tasks + index * self.task_type.size
         t.state = {"parked": "waiting", "owned": "waiting", "done": "ended"}.get(state, state)
         t.foreign, t.shared = bool(get("flags") & self.foreign), bool(word & SHARED)
-        t.deep = bool(get("flags") & self.deep)
         t.tier = self.tiers.get(get("tier"), "?")
+        t.deep, t.tier = t.tier == "deep", "copied" if t.tier == "deep" else t.tier
         t.why = self.why.get(get("why"), "?") if t.state == "waiting" else "-"
         t.window, t.sp, t.image = get("window"), get("sp"), get("image")
         t.used = get("used")

@@ -5,9 +5,10 @@
  * cancelled, and checks its frames after every park. No message and no byte may get lost. Prints the seed
  * and what was done; ends with KTAP.
  *
- *	moves [seed [seconds [tasks [evictions]]]]
+ *	moves [seed [seconds [tasks [evictions [frames]]]]]
  *
- * With @evictions tasks only yield, and it goes on until there were so many. Workers, windows, forced
+ * With @evictions tasks only yield, and it goes on until there were so many. @frames, 6: the most that a
+ * stack has, of 2 KiB each. Workers, windows, forced
  * eviction: GREENSTK_* environment.
  */
 #include <errno.h>
@@ -22,6 +23,7 @@ static uint64_t stop_at_ns, want_evictions;
 static _Atomic bool over;
 static _Atomic uint64_t checks, children, canceled, wrong, duels;
 static int nr_tasks = 2000;
+static uint32_t most_frames = 6;
 static gstk_mutex mutex = GSTK_MUTEX_INIT;
 static volatile int inside; /* the mutex */
 
@@ -353,7 +355,7 @@ static void *body(void *arg)
 	struct rng r = { (uintptr_t)arg };
 
 	while (!over)
-		frames(&r, (int)(rnd(&r) % 6));
+		frames(&r, (int)(rnd(&r) % most_frames));
 	return NULL;
 }
 
@@ -441,6 +443,11 @@ static void *main_task(void *arg)
 	       (unsigned long long)st.evictions, (unsigned long long)st.packs, (unsigned long long)st.conflicts,
 	       (unsigned long long)(st.remaps + st.remap_returns), (unsigned long long)st.remap_calls,
 	       (unsigned long long)(st.remap_nospace + st.remap_nomem + st.remap_quota + st.remap_refused));
+	if (st.lazy_restores)
+		printf("# %llu lazy restores, %llu faults, %llu prefetched, %llu untouched, %llu refused\n",
+		       (unsigned long long)st.lazy_restores, (unsigned long long)st.lazy_faults,
+		       (unsigned long long)st.lazy_prefetched, (unsigned long long)st.lazy_untouched,
+		       (unsigned long long)st.lazy_refused);
 	free(t);
 	return NULL;
 }
@@ -455,6 +462,8 @@ int main(int argc, char **argv)
 		nr_tasks = atoi(argv[3]);
 	if (argc > 4)
 		want_evictions = strtoull(argv[4], NULL, 0);
+	if (argc > 5)
+		most_frames = (uint32_t)atoi(argv[5]);
 	printf("TAP version 13\n1..1\n# seed %llu, %g s, %d tasks\n", (unsigned long long)seed, seconds, nr_tasks);
 	fflush(stdout);
 	stop_at_ns = gstk_now() + (uint64_t)(seconds * 1e9);

@@ -16,14 +16,19 @@ $(stress-prog): selftests/stress/moves.c $(stress-lib)
 # workers, windows, tasks: at least 100 tasks a window.
 stress-run = GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(2) GREENSTK_WINDOWS=$(3) $(RUN_TESTS) -s stress -v workers-$(2) \
 	-t $$(($(1) * 2 + 120)) "$(stress-prog) $(SEED) $(1) $(4)"
+# Deep stacks that come back lazily, where userfaultfd is permitted (else by copying): workers, windows, more.
+lazy-run = GREENSTK_BACKEND=uffd GREENSTK_FORCE_REMAP=1 $(4) GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(2) GREENSTK_WINDOWS=$(3) \
+	$(RUN_TESTS) -s stress -v lazy-$(3) -t $$(($(1) * 2 + 120)) "$(stress-prog) $(SEED) $(1) 200 0 40"
 # Evictions at every yield, until there were so many.
 SOAK_EVICTIONS ?= 34000000
 soak-run = GREENSTK_FORCE_EVICT=1 GREENSTK_SEED=$(SEED) GREENSTK_WORKERS=$(1) GREENSTK_WINDOWS=$(2) $(RUN_TESTS) \
 	-s soak -v workers-$(1) -t 3600 "$(stress-prog) $(SEED) 0 $(3) $(SOAK_EVICTIONS)"
 .PHONY: stress soak
-stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 2, 8 workers
+stress: $(stress-prog)  ## seeded stress: SEED=, STRESS_SECONDS= for each of 1, 2, 8 workers, and lazily
 	@rc=0; $(call stress-run,$(STRESS_SECONDS),1,2,400) || rc=1; $(call stress-run,$(STRESS_SECONDS),2,4,800) || rc=1; \
-		$(call stress-run,$(STRESS_SECONDS),8,16,2000) || rc=1; exit $$rc
+		$(call stress-run,$(STRESS_SECONDS),8,16,2000) || rc=1; \
+		$(call lazy-run,$(STRESS_SECONDS),2,4) || rc=1; \
+		$(call lazy-run,$(STRESS_SECONDS),2,64,GREENSTK_FORCE_PACK=1) || rc=1; exit $$rc
 soak: $(stress-prog)  ## the same for ten minutes, then 10^8 evictions (SOAK_EVICTIONS= for each of 1, 2, 8 workers)
 	+@$(MAKE) --no-print-directory stress STRESS_SECONDS=200
 	@rc=0; $(call soak-run,1,2,400) || rc=1; $(call soak-run,2,4,800) || rc=1; $(call soak-run,8,16,2000) || rc=1; \

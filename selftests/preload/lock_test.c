@@ -336,6 +336,59 @@ WAIT_TEST(threads_are_joined_while_others_run)
 	CHECK(gstk_now() - from < 4000 * MS);
 }
 
+static void *end_at(void *arg)
+{
+	sem_wait(&sem);
+	return arg;
+}
+
+WAIT_TEST(a_join_with_a_deadline_times_out)
+{
+	struct timespec ts;
+	pthread_t th;
+	void *r;
+
+	sem_init(&sem, 0, 0);
+	CHECK_EQ(pthread_create(&th, NULL, end_at, (void *)5), 0);
+	soon(&ts, CLOCK_REALTIME);
+	CHECK_EQ(pthread_timedjoin_np(th, &r, &ts), ETIMEDOUT);
+	soon(&ts, CLOCK_MONOTONIC);
+	CHECK_EQ(pthread_clockjoin_np(th, &r, CLOCK_MONOTONIC, &ts), ETIMEDOUT);
+	sem_post(&sem);
+	CHECK_EQ(pthread_join(th, &r), 0);
+	CHECK_EQ((long)r, 5);
+	CHECK_EQ(pthread_join(pthread_self(), &r), EDEADLK);
+}
+
+static pthread_barrier_t barrier;
+
+static void *meet(void *arg)
+{
+	for (int i = 0; i < 5; i++) {
+		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+		if (pthread_barrier_wait(&barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+			__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED);
+		CHECK(counter >= (i + 1) * 13);
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+/* A task that arrives must not keep the others of its worker from arriving. */
+WAIT_TEST(tasks_and_threads_meet_at_a_barrier)
+{
+	pthread_t th;
+
+	counter = turn = 0;
+	CHECK_EQ(pthread_barrier_init(&barrier, NULL, 13), 0);
+	CHECK_EQ(pthread_create(&th, NULL, meet, NULL), 0);
+	all_of(12, meet);
+	CHECK_EQ(pthread_join(th, NULL), 0);
+	CHECK_EQ(counter, 65);
+	CHECK_EQ(turn, 5);
+	CHECK_EQ(pthread_barrier_destroy(&barrier), 0);
+}
+
 static void *locks_canceled(void *arg)
 {
 	CHECK_EQ(pthread_mutex_lock(&m), 0); /* cannot fail, so it waits */

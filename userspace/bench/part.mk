@@ -90,7 +90,7 @@ $(O)/bin/peers/go: $(peer-dir)/go.go
 	@mkdir -p $(@D)
 	$(Q)GO111MODULE=off GOFLAGS= GOCACHE=$(abspath $(O)/obj/go-cache) go build -o $@ $<
 
-# libcurl two ways; on demand: make bench-curl ROUNDS=9
+# libcurl two ways; on demand: make bench-curl ROUNDS=9 DELAY=100 (ms that the server takes)
 $(O)/bin/peers/curl: $(peer-dir)/curl.c $(peer-dir)/http_server.h $(PRELOAD_SO)
 	$(call say,PEER,$@)
 	@mkdir -p $(@D)
@@ -98,6 +98,6 @@ $(O)/bin/peers/curl: $(peer-dir)/curl.c $(peer-dir)/http_server.h $(PRELOAD_SO)
 		-lgreenstk-preload -Wl,--pop-state -lcurl -lgreenstk
 .PHONY: bench-curl
 bench-curl: $(O)/bin/peers/curl  ## blocking libcurl in tasks beside a libcurl-multi program
-	@flock '$(TIMING_LOCK)' $< 500 $(ROUNDS)
+	@flock '$(TIMING_LOCK)' $< 500 $(ROUNDS) $(DELAY)
 
 all: bench-build

@@ -44,7 +44,8 @@ int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, c
 	X(pthread_rwlock_rdlock) X(pthread_rwlock_tryrdlock) X(pthread_rwlock_timedrdlock) X(pthread_rwlock_clockrdlock) \
 	X(pthread_rwlock_wrlock) X(pthread_rwlock_trywrlock) X(pthread_rwlock_timedwrlock) X(pthread_rwlock_clockwrlock) \
 	X(pthread_rwlock_unlock) \
-	X(sem_wait) X(sem_trywait) X(sem_timedwait) X(sem_clockwait) X(sem_post) X(pthread_join) \
+	X(sem_wait) X(sem_trywait) X(sem_timedwait) X(sem_clockwait) X(sem_post) X(pthread_join) X(pthread_timedjoin_np) X(pthread_clockjoin_np) \
+	X(pthread_barrier_wait) \
 	X(open) X(openat) X(creat) X(pread) X(pwrite) X(preadv) X(pwritev) X(fsync) X(fdatasync) \
 	X(flock) X(fcntl) X(lockf) X(wait) X(wait3) X(wait4) X(waitpid) X(waitid) \
 	X(getaddrinfo) X(getnameinfo) X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* POSIX semaphores, and the end of threads. */
+/* POSIX semaphores. */
 #include "parking.h"
 
 static int try_sem(void *arg)
@@ -50,25 +50,4 @@ EXPORT int sem_post(sem_t *s)
 	if (!r)
 		preload_unpark(s, false);
 	return r;
-}
-
-struct joining {
-	pthread_t thread;
-	void **result;
-};
-
-static int try_join(void *arg)
-{
-	struct joining *j = arg;
-
-	return pthread_tryjoin_np(j->thread, j->result);
-}
-
-/* Nothing tells when a thread ends: look every few milliseconds. */
-EXPORT int pthread_join(pthread_t thread, void **result)
-{
-	struct joining j = { thread, result };
-
-	return IS_GREEN() ? preload_park_until(&try_join, try_join, &j, GSTK_NEVER, false)
-			  : real(pthread_join)(thread, result);
 }

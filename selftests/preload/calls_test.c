@@ -407,6 +407,26 @@ WAIT_TEST(closing_a_descriptor_ends_the_calls_on_it_and_its_number_can_come_agai
 	CHECK_EQ(errno, EBADF);
 }
 
+/* Its close is of its own descriptors, though it has our memory. */
+WAIT_TEST(a_vfork_child_closes_nothing_of_its_parent)
+{
+	gstk_task *t;
+	int p[2];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	t = start(echo_bytes, (void *)(long)p[0]);
+	usleep(3000);
+	if (!vfork()) {
+		close(p[0]);
+		_exit(0);
+	}
+	CHECK_EQ(write(p[1], "x", 1), 1);
+	CHECK_EQ(read(p[1], &(char){ 0 }, 1), 1);
+	shutdown(p[1], SHUT_WR);
+	finish(t);
+	close(p[1]);
+}
+
 static int thread_pair[2];
 
 static void *thread_reads(void *arg)

@@ -104,12 +104,15 @@ static NOINLINE bool *closing_here(void)
 	return &closing;
 }
 
-/* From tasks and threads: whoever is parked on it must learn of it, and the runtime, that the number is free. */
+/*
+ * From tasks and threads: whoever is parked on it must learn of it, and the runtime, that the number is free.
+ * Not in the child of a vfork(), which has our memory but descriptors of its own.
+ */
 EXPORT int close(int fd)
 {
 	int err;
 
-	if (*closing_here() || !preload_is_green(__builtin_return_address(0)))
+	if (*closing_here() || !preload_is_green(__builtin_return_address(0)) || !preload_owns_memory())
 		return real(close)(fd);
 	*closing_here() = true;
 	err = gstk_close(fd); /* never parks */

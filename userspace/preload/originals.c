@@ -59,11 +59,35 @@ static int note_runtime(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
+static __thread uint32_t tid __attribute__((tls_model("initial-exec")));
+
+NOINLINE uint32_t preload_tid(void)
+{
+	if (!tid)
+		tid = (uint32_t)gettid();
+	return tid;
+}
+
+static pid_t pid;
+
+bool preload_owns_memory(void)
+{
+	return getpid() == pid;
+}
+
+static void forked(void)
+{
+	tid = 0;
+	pid = getpid();
+}
+
 static __attribute__((constructor)) void begin(void)
 {
 	preload_find_originals();
 	/* dlsym: the address in the library, not that of a stub here. */
 	dl_iterate_phdr(note_runtime, dlsym(RTLD_DEFAULT, "gstk_self") ?: (void *)&gstk_self);
+	pid = getpid();
+	pthread_atfork(NULL, NULL, forked);
 	setenv("GREENSTK_PRIVATE_TASKS", "1", 0);
 }
 

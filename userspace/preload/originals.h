@@ -35,7 +35,7 @@ int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, c
 #define PRELOAD_ORIGINALS(X) \
 	X(read) X(write) X(readv) X(writev) \
 	X(recv) X(recvfrom) X(recvmsg) X(recvmmsg) X(send) X(sendto) X(sendmsg) X(sendmmsg) \
-	X(connect) X(accept) X(accept4) X(close) X(dup2) X(dup3) X(sigaltstack) X(poll) X(ppoll) X(select) X(pselect) \
+	X(connect) X(accept) X(accept4) X(close) X(sigaltstack) X(poll) X(ppoll) X(select) X(pselect) \
 	X(epoll_wait) X(epoll_pwait) X(epoll_pwait2) \
 	X(pthread_mutex_lock) X(pthread_mutex_trylock) X(pthread_mutex_timedlock) X(pthread_mutex_clocklock) \
 	X(pthread_mutex_unlock) \

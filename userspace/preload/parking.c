@@ -196,22 +196,3 @@ int preload_park_until(const void *addr, int (*try)(void *), void *arg, uint64_t
 	preload_shield_end(&s);
 	return r;
 }
-
-static __thread uint32_t tid __attribute__((tls_model("initial-exec")));
-
-NOINLINE uint32_t preload_tid(void)
-{
-	if (!tid)
-		tid = (uint32_t)gettid();
-	return tid;
-}
-
-static void in_child(void)
-{
-	tid = 0;
-}
-
-static __attribute__((constructor)) void begin(void)
-{
-	pthread_atfork(NULL, NULL, in_child);
-}

@@ -49,7 +49,4 @@ int preload_park_until(const void *addr, int (*try)(void *), void *arg, uint64_t
 int preload_mutex_lock(pthread_mutex_t *m, uint64_t deadline_ns);
 int preload_mutex_unlock(pthread_mutex_t *m);
 
-/* The calling thread's, without a system call. */
-uint32_t preload_tid(void);
-
 #endif

@@ -33,6 +33,11 @@ int preload_errno(void);
 /* Sets errno; -1. */
 int preload_fail(int err);
 
+/* The calling thread's, without a system call. */
+uint32_t preload_tid(void);
+/* False in the child of a vfork(), which has that of its parent. */
+bool preload_owns_memory(void);
+
 /* Absolute, from a relative time of poll(2), select(2); NULL or negative: never. */
 uint64_t preload_deadline_ms(int timeout_ms);
 struct timespec;

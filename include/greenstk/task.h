@@ -68,6 +68,17 @@ GSTK_API gstk_task *gstk_self(void);
 /** Let others run; the caller stays runnable. Does nothing outside a task. */
 GSTK_API void gstk_yield(void);
 
+/**
+ * For long computations: let others run when the calling task has had its worker for a quantum (1 ms,
+ * counted from the first of these calls since it was last switched to), and look for events and timers that
+ * are due; else only look at a clock, which takes some nanoseconds. To be called every few microseconds or
+ * so, say once in a loop.
+ *
+ * Returns 0; -ECANCELED and -ETIMEDOUT (gstk_deadline_set()) when the task is to stop, as calls that wait do.
+ * Does nothing outside a task.
+ */
+GSTK_API int gstk_check(void);
+
 /** End the calling task: its cleanups run (last pushed first), then joiners get @result. */
 GSTK_API void gstk_exit(void *result) __attribute__((noreturn));
 

@@ -84,14 +84,31 @@ static void *many_main(void *arg)
 	return NULL;
 }
 
+/* Alone: what a loop pays that would let others run. */
+static void *check_main(void *arg)
+{
+	const struct bench *b = arg;
+	uint64_t n = bench_n(20000000), t0 = 0;
+
+	for (uint64_t i = 0; i < n + n / 10; i++) {
+		if (i == n / 10)
+			t0 = bench_now();
+		bench_check(!gstk_check());
+	}
+	bench_emit(b->name, (double)(bench_now() - t0) / (double)n, "ns");
+	return NULL;
+}
+
 static void yield_run(const struct bench *b)
 {
 	struct gstk_config config = { .size = sizeof(config), .workers = 1 };
 
-	bench_main(b->arg == 2 ? two_main : many_main, (void *)b, &config);
+	bench_main(!b->arg ? check_main : b->arg == 2 ? two_main : many_main, (void *)b, &config);
 }
 
 BENCH(yield_2, .name = "yield.2", .unit = "ns", .what = "a yield, two tasks, one worker",
       .run = yield_run, .arg = 2, .cpus = 1);
 BENCH(yield_10000, .name = "yield.10000", .unit = "ns", .what = "a yield, 10,000 tasks, one worker",
       .run = yield_run, .arg = 10000, .cpus = 1);
+BENCH(yield_check, .name = "yield.check", .unit = "ns", .what = "a gstk_check() of a task that is alone",
+      .run = yield_run, .cpus = 1);

@@ -152,6 +152,15 @@ void gstk_yield(void)
 	gstk__yield();
 }
 
+int gstk_check(void)
+{
+	int err = gstk__may_go_on();
+
+	if (__builtin_expect(!err, 1))
+		gstk__slice_check();
+	return err;
+}
+
 void gstk_exit(void *result)
 {
 	if (!gstk__current_task()) {

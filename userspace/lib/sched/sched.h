@@ -112,6 +112,9 @@ void gstk__wake_batch_end(void);
 /* Let others run. */
 void gstk__yield(void);
 
+/* The same, when the caller has been seen here for a quantum. */
+void gstk__slice_check(void);
+
 /* After an operation that did not have to wait: one in 64 lets others run, so that a task whose
  * descriptor is always ready starves nobody. */
 void gstk__did_not_wait(void);

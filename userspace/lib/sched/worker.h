@@ -88,6 +88,10 @@ struct gstk__worker {
 	void *signal_stack;
 	unsigned long thread;
 	int tid;
+	struct {		      /* slice.c; its thread's own */
+		uint64_t switches;    /* when it began */
+		uint32_t since;	      /* a stamp */
+	} slice;
 } __attribute__((aligned(128)));
 
 struct gstk__sched {

@@ -36,14 +36,16 @@ $(PRELOAD_T)/static/%: selftests/preload/%.c $(PRELOAD_A) $(LIB_A) | $(KSELFTEST
 -include $(addsuffix .d,$(preload-prog))
 
 preload-wrap-preloaded := -w "env LD_PRELOAD=$(abspath $(PRELOAD_SO))"
-.PHONY: check-preload check-preload-evict $(addprefix check-preload-,preloaded linked static)
+.PHONY: check-preload check-preload-evict check-preload-programs $(addprefix check-preload-,preloaded linked static)
 $(addprefix check-preload-,preloaded linked static): check-preload-%: $(preload-prog) $(PRELOAD_SO)
 	@$(RUN_TESTS) -s preload -v $* -t $(PRELOAD_LIMIT) $(preload-wrap-$*) $(filter $(PRELOAD_T)/$*/%,$(preload-prog))
 # Tasks that share windows leave them at each wait.
 check-preload-evict: $(preload-prog) $(PRELOAD_SO)
 	@GREENSTK_FORCE_EVICT=1 $(RUN_TESTS) -s preload -v force-evict -t $(PRELOAD_LIMIT) $(preload-wrap-preloaded) \
 		$(filter $(PRELOAD_T)/preloaded/%,$(preload-prog))
-check-preload: check-preload-preloaded check-preload-linked check-preload-static check-preload-evict  ## the interposed libc, and real libraries over it
+check-preload-programs: $(PRELOAD_SO)
+	@$(RUN_TESTS) -s preload -v programs "selftests/preload/programs.sh $(PRELOAD_SO)"
+check-preload: check-preload-programs check-preload-preloaded check-preload-linked check-preload-static check-preload-evict  ## the interposed libc, and real libraries over it
 	@echo "suites left out for want of their library: $(or $(preload-left-out),none)"
 check: check-preload
 all: $(preload-prog)

@@ -62,6 +62,15 @@ static void *flood_body(void *arg)
 	return NULL;
 }
 
+/* All wait for ever. */
+static void stuck(void)
+{
+	void *msg;
+
+	CHECK_EQ(gstk_chan_create(&there, sizeof(msg), 0), 0);
+	CHECK_EQ(gstk_chan_recv(there, &msg), 0);
+}
+
 static void flood(void)
 {
 	gstk_task *t[4];
@@ -86,7 +95,7 @@ __attribute__((constructor)) static void traced(void)
 		config.flags = 0;
 		config.workers = 1;
 	}
-	_exit(gstk_main(body_, (void *)(what[0] == 'f' ? flood : workload), NULL, &config) ? 2 : 0);
+	_exit(gstk_main(body_, (void *)(what[0] == 'f' ? flood : what[0] == 's' ? stuck : workload), NULL, &config) ? 2 : 0);
 }
 
 static char out[1 << 16];
@@ -181,6 +190,18 @@ TEST_F(trace, a_file_that_cannot_be_written_costs_a_line_and_not_the_program)
 	EXPECT_EQ(0, run(self->command));
 	EXPECT_NE(NULL, strstr(out, "/dev/full: No space left on device; what follows is not traced\n")) TH_LOG("%s", out);
 	EXPECT_EQ(strchr(out, '\n'), strrchr(out, '\n')) TH_LOG("%s", out);
+}
+
+TEST_F(trace, a_deadlock_is_reported_all_the_same)
+{
+	const char *v = getenv("GREENSTK_TEST_VARIANT");
+
+	if (v && !strcmp(v, "tsan"))
+		SKIP(return, "the sanitizer's own thread might wake tasks, so that no deadlock is sure");
+	snprintf(self->command, sizeof(self->command), "GREENSTK_TRACE=%s/t.json TRACE_CHILD=stuck exec %s", self->dir,
+		 self->self);
+	run(self->command);
+	EXPECT_NE(NULL, strstr(out, "greenstk: deadlock: all 1 tasks wait")) TH_LOG("%s", out);
 }
 
 /* A pipe that nobody reads: the program goes on all the same, and what is written is whole. */

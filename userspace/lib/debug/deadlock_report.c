@@ -11,6 +11,7 @@
 #include <string.h>
 #include "debug/dump_signal.h"
 #include "debug/look.h"
+#include "debug/trace.h"
 #include "sched/worker.h"
 #include "wait/blocking.h"
 
@@ -32,7 +33,7 @@ struct group {
 /* Threads of the process that are neither ours (a pager serves lazy windows) nor waiting in the runtime. */
 static bool others_may_wake(void)
 {
-	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__blocking_threads() +
+	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__tracing + gstk__blocking_threads() +
 				    gstk__windows.lazy +
 				    atomic_load(&gstk__sched.foreign_blocked);
 	DIR *d = opendir("/proc/self/task");

@@ -137,9 +137,9 @@ void gstk__trace_switch(struct gstk__worker *w)
 
 	if (how == GSTK__TRACE_ENDED) {
 		a->fn = NULL;
-		/* A joiner that it went to straight, past all queues. */
+		/* A joiner that it went to straight, past all queues: well inside the run that ends. */
 		if (n && n->why == GSTK__WAIT_JOIN && n->obj == t)
-			point_to(w, now - 1, n, true);
+			point_to(w, now - 4, n, true);
 	}
 	record(w, now, GSTK__TRACE_LEFT, gstk__task_index(t), how, 0);
 	if (n)

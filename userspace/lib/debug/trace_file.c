@@ -111,12 +111,15 @@ static void write_run(uint32_t worker, const struct gstk__trace_record *run, con
 {
 	const char *until = left->how == GSTK__TRACE_ENDED ? "end" : left->how == GSTK__TRACE_YIELDED ? "yield"
 			  : gstk__why_name(left->how);
+	/* Perfetto cuts a start off that is one digit in the last place short of its nanosecond: that must not lie
+	 * in the run before. */
+	uint64_t ns = left->ns > run->ns ? left->ns - run->ns - 1 : 0;
 	char name[80];
 
 	name_of(run, name, sizeof(name));
 	common(worker, run->ns, "X");
 	line(",\"cat\":\"run\",\"name\":\"%s\",\"dur\":%llu.%03u,\"args\":{\"task\":%u,\"until\":\"%s\"}}", name,
-	     US(left->ns - run->ns), run->task, until);
+	     US(ns), run->task, until);
 	if (!run->value)
 		return;
 	common(worker, run->ns, "f");

@@ -3,7 +3,7 @@
 # variants.list is an environment. See Documentation/testing-kernels.rst.
 REMAP       := selftests/with_module
 REMAP_O      = $(O)/with_module
-remap-lib   := task_test chan_test select_test mutex_test rwlock_test sync_test timer_test overflow_test deadlock_test remap_test
+remap-lib   := task_test chan_test select_test mutex_test rwlock_test sync_test timer_test overflow_test deadlock_test remap_test lazy_test
 REMAP_PROGS := $(remap-lib:%=$(REMAP_O)/%) $(REMAP_O)/moves
 
 $(REMAP_O)/%_test: selftests/lib/%_test.c $(LIB_A) $(VM)/patience.h | $(KSELFTEST)

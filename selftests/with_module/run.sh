@@ -17,8 +17,8 @@ echo "# seed $seed"
 			case $name/$variant in
 			moves/*) args="$seed ${SECONDS_EACH:-8} 300" ;;
 			*/moves*) continue ;;
-			remap_test/default) ;; # says itself what is to be moved
-			remap_test/*) continue ;;
+			remap_test/default | lazy_test/default) ;; # say themselves what is to be moved, and by what
+			remap_test/* | lazy_test/*) continue ;;
 			esac
 			echo "suite 400 lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
 				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && exec /vm/$name $args"

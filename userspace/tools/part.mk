@@ -18,7 +18,7 @@ all: tools
 # programs that are linked statically source it.
 gdb-script  := $(tools-dir)/greenstk-gdb.py
 gdb-modules := $(wildcard $(tools-dir)/greenstk_gdb/*.py)
-$(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
+$(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test $(O)/with_module/lazy_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
 
 .PHONY: install-gdb
 install: install-gdb

@@ -36,10 +36,10 @@ for x in t: q.put(None)
 for x in t: x.join()
 print("done")'
 	same "sockets, timeouts, select and names" python3 -c '
-import select, socket
-a, b = socket.socketpair(); a.settimeout(0.05)
+import select, socket, time
+a, b = socket.socketpair(); a.settimeout(0.05); t = time.monotonic()
 try: a.recv(1)
-except socket.timeout: print("timeout")
+except socket.timeout: print("timeout", time.monotonic() - t >= 0.049)
 b.send(b"x"); print(select.select([a], [], [], 10)[0] == [a], a.recv(1))
 print(socket.getaddrinfo("localhost", 80, socket.AF_INET)[0][4])'
 	same "processes of a program with threads" python3 -c '

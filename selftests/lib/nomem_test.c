@@ -354,6 +354,33 @@ static void timers(void)
 	CHECK(memory_or_fine(err));
 }
 
+static _Atomic int scoped;
+
+static int in_scope(void *arg)
+{
+	scoped++;
+	return gstk_sleep(MS / 4);
+}
+
+/* Begun or not, spawned or not: the end waits for as many as were spawned. */
+static void scopes(void)
+{
+	gstk_scope *s;
+	int err = gstk_scope_begin(&s, GSTK_NEVER), nr = 0;
+
+	CHECK(memory_or_fine(err));
+	if (err)
+		return;
+	scoped = 0;
+	for (int i = 0; i < 3; i++) {
+		err = gstk_scope_spawn(s, in_scope, NULL, NULL);
+		CHECK(memory_or_fine(err) || err == -ECANCELED);
+		nr += !err;
+	}
+	CHECK(memory_or_fine(gstk_scope_end(s)));
+	CHECK_EQ(scoped, nr);
+}
+
 static void *deep_and_cold(void *arg)
 {
 	volatile char frame[5000];
@@ -494,6 +521,7 @@ NOMEM_TEST(stacks_are_evicted_or_their_claimers_wait, evictions, 1, true)
 NOMEM_TEST(spawn_with_options_succeeds_or_says_enomem, options, 1, false)
 NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1, false)
 NOMEM_TEST(sockets_work_without_memory, sockets, 0, false)
+NOMEM_TEST(scopes_hold_what_was_spawned, scopes, 3, false)
 NOMEM_TEST(timers_and_deadlines_are_set_or_say_enomem, timers, 1, false)
 NOMEM_TEST(blocking_calls_copy_their_block_or_say_enomem, blocking_calls, 1, false)
 NOMEM_TEST(a_call_has_another_stack_or_says_enomem, other_stacks, 1, false)

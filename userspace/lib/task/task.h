@@ -28,7 +28,7 @@ enum gstk__tier {
 	X(JOIN, "join") X(SLEEP, "sleep") X(MUTEX, "mutex") X(RWLOCK_READ, "rwlock read") \
 	X(RWLOCK_WRITE, "rwlock write") X(COND, "cond") X(SEM, "sem") X(WAITGROUP, "waitgroup") \
 	X(ONCE, "once") X(FD_READ, "fd read") X(FD_WRITE, "fd write") X(ACCEPT_BACKOFF, "accept backoff") \
-	X(CONNECT, "connect") X(SHUTDOWN, "shutdown") X(BLOCKING, "blocking call")
+	X(CONNECT, "connect") X(SHUTDOWN, "shutdown") X(BLOCKING, "blocking call") X(SCOPE, "scope end")
 enum gstk__why {
 #define GSTK__X(name, text) GSTK__WAIT_##name,
 	GSTK__WAIT_REASONS(GSTK__X)

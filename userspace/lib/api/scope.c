@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Scopes: tasks that end before the one that owns them goes on.
+ *
+ * A task of a scope is a detached one with an entry in the scope's list, which is also its first cleanup,
+ * so it is left whichever way the task ends. The last thing it does with the scope is to lower the
+ * count, under the lock; the owner frees the scope when that is zero.
+ */
+#include <greenstk/scope.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "host/host.h"
+#include "sched/start.h"
+#include "sched/worker.h"
+#include "wait/waitq.h"
+
+#define CANCEL_BATCH 64u /* under one lock, and by one barrier */
+
+struct child {
+	struct gstk__cleanup cleanup; /* first: freed as such */
+	struct child *next, **pprev;  /* of the scope's list; pprev NULL: in none */
+	struct gstk_scope *scope;
+	struct gstk_task *task;
+	gstk_scope_fn fn;
+	void *arg;
+	int err;
+	_Alignas(16) char block[];
+};
+
+struct gstk_scope {
+	struct gstk__waitq q;	     /* the owner; its lock guards all */
+	struct child *live, *told;   /* those that were cancelled already */
+	uint64_t running;
+	int err;		     /* the first failure; then whoever comes is cancelled at once */
+	uint64_t deadline_ns, outer; /* outer: the owner's before */
+	struct gstk_task *owner;
+	struct gstk__cleanup *cleanup; /* NULL: the owner ends */
+};
+
+static void link_child(struct child **head, struct child *c)
+{
+	c->next = *head;
+	c->pprev = head;
+	if (c->next)
+		c->next->pprev = &c->next;
+	*head = c;
+}
+
+static void unlink_child(struct child *c)
+{
+	if (!c->pprev)
+		return;
+	*c->pprev = c->next;
+	if (c->next)
+		c->next->pprev = c->pprev;
+	c->pprev = NULL;
+}
+
+/* Some of those that have not been told yet; false: that was all. Their tasks may have ended when they are
+ * woken, and be others that nobody has cancelled: these stay as they are. */
+static bool cancel_some(struct gstk_scope *s)
+{
+	struct gstk_task *t[CANCEL_BATCH];
+	unsigned int nr = 0;
+
+	gstk__lock(gstk__waitq_lock(&s->q));
+	while (s->live && nr < CANCEL_BATCH) {
+		struct child *c = s->live;
+
+		unlink_child(c);
+		link_child(&s->told, c);
+		gstk__cancel_mark(c->task);
+		t[nr++] = c->task;
+	}
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	if (!nr)
+		return false;
+	gstk__membarrier(); /* partner: gstk__fence_light() of the park */
+	for (unsigned int i = 0; i < nr; i++)
+		gstk__cancel_wake(t[i]);
+	return true;
+}
+
+/* Of somebody for whom the scope stays: the owner, or a task that is counted. */
+static void fail(struct gstk_scope *s, int err)
+{
+	gstk__lock(gstk__waitq_lock(&s->q));
+	if (!s->err)
+		s->err = err;
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	while (cancel_some(s))
+		;
+}
+
+/* The last cleanup of a task of a scope. */
+static void child_ends(void *arg)
+{
+	struct child *c = arg;
+	struct gstk_scope *s = c->scope;
+	struct gstk__wakes list = { 0, 0, 0 };
+
+	if (unlikely(c->err))
+		fail(s, c->err);
+	gstk__lock(gstk__waitq_lock(&s->q));
+	unlink_child(c);
+	if (!--s->running)
+		gstk__waitq_wake_all(&s->q, &list);
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	gstk__wakes_flush(&list);
+}
+
+static void *child_runs(void *arg)
+{
+	struct child *c = arg;
+	struct gstk_scope *s = c->scope;
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__ext *x = gstk__ext(t); /* from the spawn */
+	bool late;
+
+	c->cleanup = (struct gstk__cleanup){ .fn = child_ends, .arg = c };
+	x->cleanups = &c->cleanup;
+	if (s->deadline_ns != GSTK_NEVER)
+		gstk_deadline_set(s->deadline_ns); /* with the extension there it cannot fail */
+	gstk__lock(gstk__waitq_lock(&s->q));
+	late = s->err;
+	c->task = t;
+	link_child(late ? &s->told : &s->live, c);
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	if (late)
+		gstk__cancel_mark(t);
+	c->err = c->fn(c->arg);
+	if (c->err > 0)
+		c->err = 0;
+	return NULL;
+}
+
+static void owner_ends(void *scope)
+{
+	struct gstk_scope *s = scope;
+
+	s->cleanup = NULL; /* who runs the cleanups has taken it */
+	fail(s, -ECANCELED);
+	gstk_scope_end(s);
+}
+
+int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk_scope *s;
+	int err;
+
+	if (!t)
+		return -ESRCH;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->owner = t;
+	s->outer = gstk_deadline_get();
+	s->deadline_ns = deadline_ns < s->outer ? deadline_ns : s->outer;
+	err = gstk_cleanup_push(owner_ends, s);
+	if (err) {
+		free(s);
+		return err;
+	}
+	s->cleanup = gstk__ext(t)->cleanups;
+	gstk_deadline_set(s->deadline_ns); /* with the extension there it cannot fail */
+	*scope = s;
+	return 0;
+}
+
+int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gstk_spawn_opts *opts)
+{
+	struct gstk_spawn_opts o = { .size = sizeof(o) };
+	size_t bytes = 0;
+	struct child *c;
+	int err;
+
+	if (!s || !fn)
+		return -EINVAL;
+	err = gstk__refuse_shared(arg, "gstk_scope_spawn: the argument");
+	if (err)
+		return err;
+	if (opts) {
+		if (opts->size < offsetof(struct gstk_spawn_opts, stack_size) || opts->size > 4096)
+			return -EINVAL;
+		memcpy(&o, opts, opts->size < sizeof(o) ? opts->size : sizeof(o));
+		if (o.block_size && (!o.block || o.block_size > UINT32_MAX))
+			return -EINVAL;
+		bytes = o.block_size;
+	}
+	c = calloc(1, sizeof(*c) + bytes);
+	if (!c)
+		return -ENOMEM;
+	if (bytes)
+		memcpy(c->block, o.block, bytes);
+	c->scope = s;
+	c->fn = fn;
+	c->arg = bytes ? c->block : arg;
+	o.block = NULL;
+	o.block_size = 0;
+	o.size = sizeof(o);
+	o.flags |= GSTK_DETACHED;
+	if (!o.name)
+		o.name = "scoped"; /* and so an extension, or ENOMEM now */
+	gstk__lock(gstk__waitq_lock(&s->q));
+	err = s->err ? -ECANCELED : 0;
+	s->running += !err;
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	if (!err) {
+		err = gstk_spawn(NULL, child_runs, c, &o);
+		if (!err)
+			return 0;
+		gstk__lock(gstk__waitq_lock(&s->q));
+		s->running--; /* the caller's own task keeps the scope, whoever waits for it */
+		gstk__unlock(gstk__waitq_lock(&s->q));
+	}
+	free(c);
+	return err;
+}
+
+int gstk_scope_cancel(gstk_scope *s, int err)
+{
+	if (!s || err >= 0)
+		return -EINVAL;
+	fail(s, err);
+	return 0;
+}
+
+int gstk_scope_error(gstk_scope *s)
+{
+	int err;
+
+	if (!s)
+		return -EINVAL;
+	gstk__lock(gstk__waitq_lock(&s->q));
+	err = s->err;
+	gstk__unlock(gstk__waitq_lock(&s->q));
+	return err;
+}
+
+static bool commit_unlock(struct gstk_task *t, void *lock)
+{
+	gstk__unlock(lock);
+	return true;
+}
+
+/* Until the count is zero; a cancel or deadline cancels the tasks, and the wait goes on. */
+static void wait_for_all(struct gstk_scope *s, struct gstk_task *t)
+{
+	_Atomic uint32_t *lock = gstk__waitq_lock(&s->q);
+	int err = 0;
+
+	gstk__lock(lock);
+	if (s->running)
+		err = gstk__waitq_wait(&s->q, t, GSTK__WAIT_SCOPE, GSTK_NEVER);
+	else
+		gstk__unlock(lock);
+	if (!err)
+		return;
+	fail(s, err);
+	gstk__lock(lock);
+	if (!s->running) {
+		gstk__unlock(lock);
+		return;
+	}
+	t->obj = s;
+	gstk__waitq_push(&s->q, t);
+	gstk__block(commit_unlock, lock, GSTK__WAIT_SCOPE, GSTK_NEVER, false);
+	gstk__wait_released(t);
+}
+
+/* The scope's entry in the owner's cleanups; NULL when that of another comes before. */
+static struct gstk__cleanup **innermost(struct gstk_scope *s)
+{
+	struct gstk__cleanup **p = &gstk__ext(s->owner)->cleanups;
+
+	while (*p != s->cleanup) {
+		if ((*p)->fn == owner_ends)
+			return NULL;
+		p = &(*p)->next;
+	}
+	return p;
+}
+
+int gstk_scope_end(gstk_scope *s)
+{
+	struct gstk_task *t = gstk__current_task();
+	struct gstk__cleanup **p;
+	int err;
+
+	if (!s)
+		return -EINVAL;
+	if (!t || s->owner != t || (s->cleanup && !innermost(s)))
+		return -EPERM;
+	wait_for_all(s, t);
+	if (s->cleanup) {
+		p = innermost(s);
+		*p = s->cleanup->next;
+		free(s->cleanup);
+	}
+	gstk_deadline_set(s->outer);
+	err = s->err;
+	free(s);
+	return err;
+}

@@ -132,6 +132,34 @@ WAIT_TEST(files_are_read_written_and_synced)
 	dir_remove();
 }
 
+/* As libraries have it: a buffer of the thread, which the next call overwrites. */
+static void *open_by_name(void *arg)
+{
+	for (long i = 0; i < 20; i++) {
+		char want[200], got[200], link[40];
+		ssize_t n;
+		int fd;
+
+		snprintf(want, sizeof(want), "%s/%ld-%ld", dir, (long)arg, i);
+		fd = open(path(want + strlen(dir) + 1), O_RDWR | O_CREAT, 0600);
+		CHECK(fd >= 0);
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, got, sizeof(got) - 1);
+		CHECK(n > 0);
+		got[n] = 0;
+		CHECK_EQ(strcmp(want, got), 0);
+		close(fd);
+	}
+	return NULL;
+}
+
+WAIT_TEST(a_name_is_taken_when_open_is_called)
+{
+	dir_new();
+	all_of(20, open_by_name);
+	dir_remove();
+}
+
 static long in_line;
 
 /* @arg: 0 flock, 1 the lock of an open file; each by a descriptor of its own. */
@@ -160,11 +188,8 @@ static void *lock_file(void *arg)
 
 static void *lock_canceled(void *arg)
 {
-	int fd = open(path("lock"), O_RDWR);
-
-	CHECK_EQ(flock(fd, LOCK_SH), -1);
+	CHECK_EQ(flock((int)(long)arg, LOCK_SH), -1);
 	CHECK_EQ(errno, ECANCELED);
-	close(fd);
 	return NULL;
 }
 
@@ -172,8 +197,9 @@ WAIT_TEST(file_locks_wait_for_each_other)
 {
 	struct flock mine = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	gstk_task *t[10];
+	int fd, other, status, p[2];
 	pid_t pid;
-	int fd, status;
+	char c;
 
 	dir_new();
 	for (long kind = 0; kind < 2; kind++) {
@@ -186,23 +212,30 @@ WAIT_TEST(file_locks_wait_for_each_other)
 	}
 	fd = open(path("lock"), O_RDWR);
 	CHECK_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
-	t[0] = start(lock_canceled, NULL);
+	other = open(path("lock"), O_RDWR);
+	t[0] = start(lock_canceled, (void *)(long)other);
 	usleep(10000);
 	gstk_cancel(t[0]);
 	finish(t[0]);
+	close(other);
 	/* The classic ones are a process's. */
+	CHECK_EQ(pipe(p), 0);
 	pid = fork();
 	if (!pid) {
 		fd = open(path("lock"), O_RDWR);
 		fcntl(fd, F_SETLKW, &mine);
+		if (write(p[1], "x", 1) != 1)
+			_exit(1);
 		usleep(50000);
 		_exit(0);
 	}
-	usleep(20000);
+	CHECK_EQ(read(p[0], &c, 1), 1);
 	CHECK_EQ(lockf(fd, F_LOCK, 0), 0);
 	CHECK_EQ(fcntl(fd, F_SETLKW, &mine), 0);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	close(fd);
+	close(p[0]);
+	close(p[1]);
 	dir_remove();
 }
 

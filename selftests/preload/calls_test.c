@@ -333,6 +333,8 @@ WAIT_TEST(what_is_neither_socket_nor_pipe_is_read_the_same_way)
 	close(fd);
 }
 
+static _Atomic int timed_out;
+
 static void *read_canceled(void *arg)
 {
 	struct timespec ts = { 100, 0 }, left = { 0 };
@@ -348,6 +350,7 @@ static void *read_canceled(void *arg)
 	CHECK_EQ(read((int)(long)arg, &c, 1), -1);
 	CHECK_EQ(errno, ETIMEDOUT);
 	gstk_deadline_set(GSTK_NEVER);
+	atomic_store(&timed_out, 1);
 	CHECK_EQ(read((int)(long)arg, &c, 1), 1);
 	return NULL;
 }
@@ -361,7 +364,7 @@ WAIT_TEST(cancel_and_deadline_are_errors_of_the_call)
 	t = start(read_canceled, (void *)(long)p[0]);
 	usleep(5000);
 	gstk_cancel(t);
-	usleep(20000);
+	wait_for_flag(&timed_out);
 	CHECK_EQ(write(p[1], "x", 1), 1);
 	finish(t);
 	close(p[0]);

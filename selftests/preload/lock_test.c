@@ -154,10 +154,13 @@ static void soon(struct timespec *ts, clockid_t clock)
 	}
 }
 
+static _Atomic int holds;
+
 static void *hold(void *arg)
 {
 	CHECK_EQ(pthread_mutex_lock(&m), 0);
 	CHECK_EQ(pthread_rwlock_wrlock(&l), 0);
+	atomic_store(&holds, 1);
 	sem_wait(&sem);
 	CHECK_EQ(pthread_rwlock_unlock(&l), 0);
 	CHECK_EQ(pthread_mutex_unlock(&m), 0);
@@ -173,7 +176,7 @@ WAIT_TEST(waits_with_a_deadline_time_out)
 	pthread_rwlock_init(&l, NULL);
 	sem_init(&sem, 0, 0);
 	t = start(hold, NULL);
-	usleep(2000);
+	wait_for_flag(&holds);
 	soon(&ts, CLOCK_REALTIME);
 	CHECK_EQ(pthread_mutex_timedlock(&m, &ts), ETIMEDOUT);
 	soon(&ts, CLOCK_MONOTONIC);

@@ -17,4 +17,11 @@ static inline void all_of(int nr, gstk_fn fn)
 	free(t);
 }
 
+/* Until another task has got somewhere. */
+static inline void wait_for_flag(_Atomic int *flag)
+{
+	while (!atomic_exchange(flag, 0))
+		gstk_sleep(MS);
+}
+
 #endif

@@ -26,7 +26,7 @@ int preload_lend(const void **p, size_t bytes)
 {
 	void *copy;
 
-	if (!*p || !gstk_movable(*p))
+	if (!*p)
 		return 0;
 	copy = malloc(bytes ? bytes : 1);
 	if (!copy)

@@ -21,7 +21,10 @@ struct preload_call {
 /* Run it. 0: c->ret, and errno is as the call left it; else -1 and errno (ECANCELED, ETIMEDOUT, EAGAIN). */
 int preload_block(struct preload_call *c);
 
-/* A string or structure for the other thread: itself, or a copy on the heap. NULL stays; no memory: -1. */
+/*
+ * A copy of a string or structure for the other thread, as the kernel takes one at once: it may lie in what
+ * the next task of this worker uses, too. NULL stays; no memory: -1.
+ */
 int preload_lend(const void **p, size_t bytes);
 /* Free what preload_lend() made of @was. */
 void preload_take_back(const void *p, const void *was);

@@ -20,8 +20,7 @@ kmod-static: kmod-abi kmod ## sparse, checkpatch, undefined symbols of the modul
 	@$(VM_ENV) scripts/kmod-sparse.sh $(O) $(KERNELS)
 	scripts/kmod-checkpatch.sh
 
-install: install-kmod
-install-kmod:
+install-kmod:    ## the module for DKMS, its udev rule and modules-load file: outside of PREFIX, so not in "install"
 	install -d $(DESTDIR)$(DKMSDIR)/greenstk-$(VERSION)/kmod/compat \
 		$(DESTDIR)$(DKMSDIR)/greenstk-$(VERSION)/include/uapi/linux \
 		$(DESTDIR)/usr/lib/udev/rules.d $(DESTDIR)/usr/lib/modules-load.d

@@ -13,6 +13,7 @@ install-lib: $(LIB_A) $(LIB_SO)
 	install -m 644 $(LIB_A) $(DESTDIR)$(LIBDIR)/
 	install -m 755 $(LIB_SO) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(LIB_SO)) $(DESTDIR)$(LIBDIR)/libgreenstk.so
+	$(if $(DESTDIR),,@ldconfig 2>/dev/null || echo "libgreenstk: run ldconfig as root, or programs do not find it")
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(strip $(LIB_LIBS))|' \
 		userspace/lib/greenstk.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/greenstk.pc

@@ -5,6 +5,9 @@ set -eu -o pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 make -s -C "$root" install DESTDIR="$dir/root" PREFIX=/opt/gstk >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
+outside=$(cd "$dir/root" && find . -type f -not -path './opt/gstk/*')
+[ -z "$outside" ] || { echo "installed outside of PREFIX: $outside"; exit 1; }
+make -s -C "$root" install-kmod DESTDIR="$dir/root" >"$dir/log" 2>&1 || { tail -n 20 "$dir/log"; exit 1; }
 lib=$dir/root/opt/gstk/lib
 for f in libgreenstk.a libgreenstk.so libgreenstk.so.0 pkgconfig/greenstk.pc \
 	libgreenstk-preload.so libgreenstk-preload.a pkgconfig/greenstk-preload.pc; do

@@ -55,7 +55,11 @@ static inline int gstk_go(gstk_fn fn, void *arg)
 	return gstk_spawn(NULL, fn, arg, NULL);
 }
 
-/** Wait until @task has ended, take its result, free it. Parks. -ETIMEDOUT, -ECANCELED leave it joinable. */
+/**
+ * Wait until @task has ended, take its result, free it. Parks. -ETIMEDOUT, -ECANCELED leave it joinable.
+ * -EINVAL when it is detached, or was joined and its place not taken by another task yet; -EBUSY when
+ * somebody else waits for it; -EDEADLK for the caller itself.
+ */
 GSTK_API int gstk_join(gstk_task *task, void **result);
 GSTK_API int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns);
 

@@ -195,6 +195,30 @@ static void *join_self(void *arg)
 	return (void *)(long)gstk_join(gstk_self(), NULL);
 }
 
+static void *where(void *arg)
+{
+	return (void *)(long)gstk_worker();
+}
+
+WAIT_TEST(a_task_is_joined_once)
+{
+	for (int named = 0; named < 2; named++) {
+		gstk_task *t, *a, *b;
+		void *r;
+
+		CHECK_EQ(gstk_spawn(&t, where, NULL, named ? GSTK_OPTS(gstk_spawn_opts, .name = "once") : NULL), 0);
+		CHECK_EQ(gstk_join(t, NULL), 0);
+		CHECK_EQ(gstk_join(t, &r), -EINVAL);
+		CHECK_EQ(gstk_join_until(t, &r, gstk_now() + MS), -EINVAL);
+		CHECK_EQ(gstk_detach(t), -EINVAL);
+		a = start(where, NULL);
+		b = start(where, NULL);
+		CHECK(a != b);
+		finish(a);
+		finish(b);
+	}
+}
+
 WAIT_TEST(nobody_joins_itself)
 {
 	gstk_task *t;
@@ -428,11 +452,6 @@ static void *privately(void *arg)
 		CHECK_EQ(gstk_worker(), on);
 	}
 	return (void *)(long)on;
-}
-
-static void *where(void *arg)
-{
-	return (void *)(long)gstk_worker();
 }
 
 static void *refused_local(void *arg)

@@ -36,10 +36,14 @@ static bool stopped(void *arg)
 	return atomic_load_explicit(&gstk__sched.stop, memory_order_relaxed);
 }
 
+/* Of the C++ runtime (Itanium C++ ABI, 2.2.2), where there is one. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
 static void worker_attach(struct gstk__worker *w)
 {
 	gstk__tls_worker = w;
 	w->errno_ptr = &errno;
+	w->eh = __cxa_get_globals ? __cxa_get_globals() : &w->no_eh;
 	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELAXED);
 	gstk__annotate_thread();
 	gstk__life_thread_begin(w);

@@ -365,18 +365,24 @@ static inline __attribute__((always_inline)) void *next_stack(struct gstk__worke
 	return w->loop_sp;
 }
 
-/* The switch of tasks that keep FP modes, or stand on another stack than their window's. */
+/* The switch of tasks that keep FP modes, stand on another stack than their window's, or handle an
+ * exception: that is theirs, wherever they go on. */
 static GSTK__ON_THE_WAY struct gstk__worker *switch_other(struct gstk__worker *w, struct gstk_task *t, void *target)
 {
 	void **sp = t->flags & GSTK__T_ANNEX ? &gstk__ext(t)->annex_sp : &t->sp;
+	bool fpmode = t->flags & GSTK__T_FPMODE;
+	struct gstk__eh eh = *w->eh;
 	struct gstk__fp fp;
 
-	if (!(t->flags & GSTK__T_FPMODE))
-		return (struct gstk__worker *)gstk__switch(sp, target, (uintptr_t)w);
-	gstk__fp_save(&fp);
-	gstk__fp_restore(&gstk__fp_default); /* the next one did not ask for our modes */
+	*w->eh = (struct gstk__eh){ NULL, 0 };
+	if (fpmode) {
+		gstk__fp_save(&fp);
+		gstk__fp_restore(&gstk__fp_default); /* the next one did not ask for our modes */
+	}
 	w = (struct gstk__worker *)gstk__switch(sp, target, (uintptr_t)w);
-	gstk__fp_restore(&fp);
+	if (fpmode)
+		gstk__fp_restore(&fp);
+	*w->eh = eh;
 	return w;
 }
 
@@ -388,7 +394,7 @@ static inline __attribute__((always_inline)) void leave(struct gstk__worker *w, 
 
 	w->left = t;
 	gstk__annotate_before_switch(&token, w->current);
-	if (__builtin_expect(t->flags & (GSTK__T_FPMODE | GSTK__T_ANNEX), 0))
+	if (__builtin_expect((t->flags & (GSTK__T_FPMODE | GSTK__T_ANNEX)) || w->eh->caught || w->eh->uncaught, 0))
 		w = switch_other(w, t, target);
 	else
 		w = (struct gstk__worker *)gstk__switch(&t->sp, target, (uintptr_t)w);
@@ -549,6 +555,8 @@ void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_
 	w->after = GSTK__AFTER_EXIT;
 	if (__builtin_expect(t->flags & GSTK__T_FPMODE, 0))
 		gstk__fp_restore(&gstk__fp_default);
+	if (__builtin_expect(w->eh->caught || w->eh->uncaught, 0))
+		*w->eh = (struct gstk__eh){ NULL, 0 }; /* gstk_exit() in a handler */
 	if (n) {
 		gstk__count(&w->park.n.switches);
 		w->current = n;

@@ -101,6 +101,8 @@ void gstk__task_reap(struct gstk_task *t)
 		free(x->block);
 		gstk__ext_free(t);
 	}
+	/* A second join or detach is refused until the slot is somebody else's. */
+	atomic_store_explicit(&t->peer, GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_end(t, GSTK__FREE);
 	gstk__task_free(w ? &w->tasks : NULL, t);
 }

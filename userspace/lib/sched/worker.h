@@ -32,6 +32,12 @@ enum gstk__after {
 
 #define GSTK__BATCH_TRACED (1u << 31) /* there is a trace: no short way for what is woken */
 
+/* What the C++ runtime keeps for each thread: the exceptions that are handled and those in flight. */
+struct gstk__eh {
+	void *caught;
+	unsigned int uncaught;
+};
+
 struct gstk__worker {
 	struct gstk_task *current;
 	void *loop_sp;		  /* the loop's frame, while a task runs */
@@ -54,6 +60,8 @@ struct gstk__worker {
 	uint32_t ready_ops;	  /* operations that did not have to wait */
 	uint32_t index;
 	int *errno_ptr;
+	struct gstk__eh *eh;	  /* its thread's; no_eh without a C++ runtime */
+	struct gstk__eh no_eh;
 	uintptr_t signal_from;	  /* its signal stack, on which nobody may block */
 	size_t signal_bytes;
 	uint32_t prefetched[8];	  /* tasks whose image was prefetched, by their index modulo 8 */

@@ -18,7 +18,7 @@ install-lib: $(LIB_A) $(LIB_SO)
 		-e 's|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(strip $(LIB_LIBS))|' \
 		userspace/lib/greenstk.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/greenstk.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/greenstk.pc
-	install -m 644 include/greenstk.h $(DESTDIR)$(INCLUDEDIR)/
+	install -m 644 include/greenstk.h include/greenstk.hpp $(DESTDIR)$(INCLUDEDIR)/
 	install -m 644 $(wildcard include/greenstk/*.h) $(DESTDIR)$(INCLUDEDIR)/greenstk/
 	$(if $(wildcard include/uapi/linux/*.h),install -d $(DESTDIR)$(INCLUDEDIR)/linux && \
 		install -m 644 include/uapi/linux/*.h $(DESTDIR)$(INCLUDEDIR)/linux/)

@@ -17,4 +17,10 @@ for h in greenstk.h greenstk/*.h; do
 			$c -I. -Wall -Wextra -Werror -fsyntax-only - || { bad=1; echo "$h: not with $c"; }
 	done
 done
+for c in "g++ -std=c++17 -xc++" "clang -std=c++17 -xc++"; do
+	command -v "${c%% *}" >/dev/null || continue
+	# shellcheck disable=SC2086
+	printf '#include <greenstk.hpp>\n#include <greenstk.hpp>\n' | $c -I. -Wall -Wextra -Werror -fsyntax-only - ||
+		{ bad=1; echo "greenstk.hpp: not with $c"; }
+done
 exit $bad

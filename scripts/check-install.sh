@@ -22,7 +22,7 @@ if command -v gdb >/dev/null; then
 		-iex "add-auto-load-safe-path $dir" -ex "info gstk-tasks" "$lib/libgreenstk.so.0" >"$dir/out" 2>&1 || true
 	grep "greenstk: the runtime is not started" "$dir/out" >/dev/null || { echo "gdb does not load the script:"; cat "$dir/out"; exit 1; }
 fi
-for f in "$dir/root/opt/gstk/bin/gstk-info" "$dir/root/opt/gstk/include/linux/greenstk.h" "$share"/man1/gstk-info.1* \
+for f in "$dir/root/opt/gstk/bin/gstk-info" "$dir/root/opt/gstk/include/linux/greenstk.h" "$dir/root/opt/gstk/include/greenstk.hpp" "$share"/man1/gstk-info.1* \
 	"$share"/man3/gstk_chan_send.3* "$share"/man4/greenstk.4* "$share"/man7/greenstk.7*; do
 	[ -e "$f" ] || { echo "not installed: ${f#"$dir/root"}"; exit 1; }
 done

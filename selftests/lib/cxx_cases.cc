@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/* greenstk.hpp: objects clean up, errors and exceptions arrive. */
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include <greenstk.hpp>
+
+#include "cxx_cases.h"
+
+#define CHECK(cond) do { if (!(cond)) { \
+	fprintf(stderr, "# %s:%d: not true: %s\n", __FILE__, __LINE__, #cond); abort(); } } while (0)
+#define MS 1000000ull
+
+namespace {
+
+template <typename E, typename F> bool throws(F &&f, const char *text)
+{
+	try {
+		f();
+	} catch (const E &e) {
+		return std::string(e.what()).find(text) != std::string::npos;
+	}
+	return false;
+}
+
+void sleep_for_ever()
+{
+	greenstk::check(gstk_sleep(3600 * 1000 * MS), "sleep");
+}
+
+} // namespace
+
+void cxx_case_tasks_give_their_exception_to_who_joins_them(void)
+{
+	auto count = std::make_unique<int>(0);
+	greenstk::task good([&n = *count] { n++; }, "good");
+	greenstk::task bad([] {
+		gstk_yield();
+		throw std::runtime_error("bad task");
+	});
+
+	good.join();
+	CHECK(*count == 1);
+	CHECK(throws<std::runtime_error>([&] { bad.join(); }, "bad task"));
+}
+
+void cxx_case_a_task_that_goes_out_of_scope_is_cancelled_and_joined(void)
+{
+	auto over = std::make_unique<bool>(false);
+
+	{
+		greenstk::task t([&o = *over] {
+			try {
+				sleep_for_ever();
+			} catch (const std::system_error &e) {
+				CHECK(e.code().value() == ECANCELED);
+				greenstk::shield s;
+				CHECK(!gstk_sleep(2 * MS));
+				o = true;
+				return;
+			}
+			CHECK(false);
+		});
+		gstk_sleep(2 * MS);
+	}
+	CHECK(*over);
+}
+
+void cxx_case_channels_and_locks(void)
+{
+	auto in = std::make_unique<greenstk::channel<long>>(4);
+	auto lock = std::make_unique<greenstk::mutex>();
+	auto sum = std::make_unique<long>(0);
+	greenstk::scope s;
+
+	for (int i = 0; i < 4; i++)
+		s.spawn([&in = *in, &lock = *lock, &sum = *sum] {
+			while (auto v = in.recv()) {
+				std::lock_guard<greenstk::mutex> hold(lock);
+				long was = sum;
+
+				gstk_yield();
+				sum = was + *v;
+			}
+		});
+	for (long v = 1; v <= 100; v++)
+		CHECK(in->send(v));
+	in->close();
+	s.end();
+	CHECK(*sum == 5050);
+	CHECK(!in->send(1));
+	CHECK(lock->try_lock());
+	CHECK(throws<std::system_error>([&] { lock->lock(); }, "gstk_mutex_lock"));
+	lock->unlock();
+}
+
+void cxx_case_the_first_exception_ends_a_scope(void)
+{
+	greenstk::scope s;
+
+	for (int i = 0; i < 20; i++)
+		s.spawn(sleep_for_ever);
+	s.spawn([] {
+		gstk_sleep(2 * MS);
+		throw std::logic_error("first");
+	});
+	CHECK(throws<std::logic_error>([&] { s.end(); }, "first"));
+	{
+		greenstk::scope late(gstk_now() + 5 * MS);
+
+		late.spawn(sleep_for_ever);
+		CHECK(throws<std::system_error>([&] { late.end(); }, "sleep"));
+	}
+	greenstk::scope left; /* and its destructor */
+
+	left.spawn(sleep_for_ever);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+/* Cases in C++ for a harness that is C: each is what the main task does. */
+#ifndef CXX_CASES_H
+#define CXX_CASES_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CXX_CASES(X)							\
+	X(tasks_give_their_exception_to_who_joins_them)			\
+	X(a_task_that_goes_out_of_scope_is_cancelled_and_joined)	\
+	X(channels_and_locks)						\
+	X(the_first_exception_ends_a_scope)
+
+#define CXX_DECLARE(name) void cxx_case_##name(void);
+CXX_CASES(CXX_DECLARE)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -11,6 +11,7 @@
 
 #include <greenstk/base.h>
 #include <greenstk/runtime.h>
+#include <greenstk/local.h>
 #include <greenstk/scope.h>
 #include <greenstk/task.h>
 #include <greenstk/chan.h>

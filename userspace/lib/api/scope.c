@@ -2,8 +2,8 @@
 /*
  * Scopes: tasks that end before the one that owns them goes on.
  *
- * A task of a scope is a detached one with an entry in the scope's list, which is also its first cleanup,
- * so it is left whichever way the task ends. The last thing it does with the scope is to lower the
+ * A task of a scope is a detached one with an entry in the scope's list, which is left when the task ends,
+ * whichever way, after all that is cleaned up then. The last thing it does with the scope is to lower the
  * count, under the lock; the owner frees the scope when that is zero.
  */
 #include <greenstk/scope.h>
@@ -19,7 +19,7 @@
 #define CANCEL_BATCH 64u /* under one lock, and by one barrier */
 
 struct child {
-	struct gstk__cleanup cleanup; /* first: freed as such */
+	struct gstk__cleanup last;    /* first: freed as such */
 	struct child *next, **pprev;  /* of the scope's list; pprev NULL: in none */
 	struct gstk_scope *scope;
 	struct gstk_task *task;
@@ -94,7 +94,7 @@ static void fail(struct gstk_scope *s, int err)
 		;
 }
 
-/* The last cleanup of a task of a scope. */
+/* The last that a task of a scope does. */
 static void child_ends(void *arg)
 {
 	struct child *c = arg;
@@ -119,8 +119,8 @@ static void *child_runs(void *arg)
 	struct gstk__ext *x = gstk__ext(t); /* from the spawn */
 	bool late;
 
-	c->cleanup = (struct gstk__cleanup){ .fn = child_ends, .arg = c };
-	x->cleanups = &c->cleanup;
+	c->last = (struct gstk__cleanup){ .fn = child_ends, .arg = c };
+	x->last = &c->last;
 	if (s->deadline_ns != GSTK_NEVER)
 		gstk_deadline_set(s->deadline_ns); /* with the extension there it cannot fail */
 	gstk__lock(gstk__waitq_lock(&s->q));

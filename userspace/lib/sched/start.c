@@ -16,6 +16,7 @@
 #include "sched/annex.h"
 #include "sched/site.h"
 #include "sched/worker.h"
+#include "task/local.h"
 
 static void entry(uintptr_t word)
 {
@@ -132,7 +133,13 @@ static void run_cleanups(struct gstk_task *t)
 		c->fn(c->arg);
 		free(c);
 	}
+	if (x && x->nr_locals)
+		gstk__locals_end(x);
 	gstk__allocs_free(x);
+	if (x && x->last) {
+		x->last->fn(x->last->arg);
+		free(x->last);
+	}
 }
 
 /*

@@ -101,7 +101,10 @@ struct gstk__ext {
 	uint32_t next_free;
 	uint64_t deadline_ns;
 	struct gstk__cleanup *cleanups;
+	struct gstk__cleanup *last; /* after all that is cleaned up: scope.c */
 	struct gstk__alloc *allocs;
+	struct gstk__local *locals; /* by key: local.c */
+	uint32_t nr_locals;
 	struct gstk__timer *timer; /* armed for the present wait */
 	size_t stack_size;	   /* of a window of its own; 0: default */
 	uint32_t worker;	   /* pinned */

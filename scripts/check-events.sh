@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The tables "Events" of uapi.rst, "Hazards" of testing-kernels.rst and "Hazards of the runtime" of
-# testing.rst name a test for each row ("suite: test"): each must exist, in selftests/uapi, vm or lib,
-# and no row may go without.
+# testing.rst, and "Purposes" of purposes.rst, name a test for each row ("suite: test"): each must exist, in
+# selftests/uapi, vm or lib, and no row may go without.
 # A row of "Events" holds on every kernel, so its test may be no skip of skips.list. The table
 # "Planted bugs" is mutations.list: the same names, kernels and suites.
 set -u
@@ -45,7 +45,8 @@ sub table {
 }
 
 for (['Documentation/uapi.rst', 'Events', 30], ['Documentation/testing-kernels.rst', 'Hazards', 15],
-     ['Documentation/testing.rst', 'Hazards of the runtime', 20]) {
+     ['Documentation/testing.rst', 'Hazards of the runtime', 20],
+     ['Documentation/purposes.rst', 'Purposes', 20]) {
 	my ($file, $heading, $least) = @$_;
 	my @rows = table($file, $heading);
 	complain("$file: $heading has only " . @rows . " rows") if @rows < $least;

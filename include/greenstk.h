@@ -4,7 +4,9 @@
  *
  * Every function that can fail returns 0 (or a count) or a negative errno value; errno itself is
  * never the channel of an error. Functions that may park the calling task say so; on a thread that
- * is not a worker they block that thread instead.
+ * is not a worker they block that thread instead; while no runtime runs they return -ESRCH.
+ *
+ * Objects that are NULL are a fault of the caller (SIGSEGV) unless a function is said to refuse them.
  */
 #ifndef GREENSTK_H
 #define GREENSTK_H

@@ -27,6 +27,14 @@ enum gstk_task_flag {
 	GSTK_FPMODE = 1u << 3,
 	/** May share a window and change workers, although GSTK_PRIVATE_TASKS says otherwise for all others. */
 	GSTK_SHARED = 1u << 4,
+	/**
+	 * Runs on a thread of its own while fewer than gstk_spawn_opts.native instances of the function do, as
+	 * a green task otherwise: the first ones make full use of the CPUs, a crowd costs little. The handle is
+	 * a task's either way. On a thread gstk_self() is NULL, calls that wait block the thread, gstk_exit()
+	 * is forbidden, and a cancel or the task's deadline is seen only before it has begun. The threads are
+	 * those of gstk_blocking(). Not with GSTK_PINNED.
+	 */
+	GSTK_NATIVE = 1u << 5,
 };
 
 struct gstk_spawn_opts {
@@ -37,6 +45,7 @@ struct gstk_spawn_opts {
 	uint32_t worker;	/**< with GSTK_PINNED: 0 .. workers-1 */
 	const void *block;	/**< arguments copied into the task: fn gets a pointer to the copy */
 	size_t block_size;	/**< bytes at block; at most 1/4 of the stack */
+	uint32_t native;	/**< with GSTK_NATIVE: so many on threads at a time; 0: as many as CPUs */
 };
 
 /**

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/config.h"
+#include "api/native.h"
 #include "debug/probe.h"
 #include "host/host.h"
 #include "sched/site.h"
@@ -20,11 +21,11 @@ static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *
 	if (in->size < offsetof(struct gstk_spawn_opts, stack_size) || in->size > 4096)
 		return -EINVAL;
 	memcpy(o, in, in->size < sizeof(*o) ? in->size : sizeof(*o));
-	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED))
+	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED | GSTK_NATIVE))
 		return -EINVAL;
 	if ((o->flags & GSTK_PRIVATE) && (o->flags & GSTK_SHARED))
 		return -EINVAL;
-	if ((o->flags & GSTK_PINNED) && o->worker >= gstk__sched.nr)
+	if ((o->flags & GSTK_PINNED) && (o->worker >= gstk__sched.nr || (o->flags & GSTK_NATIVE)))
 		return -EINVAL;
 	if (o->stack_size > (size_t)1 << 34)
 		return -EINVAL;
@@ -98,6 +99,8 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 		if (err)
 			return err;
 		detached |= !!(o.flags & GSTK_DETACHED);
+		if (__builtin_expect(o.flags & GSTK_NATIVE, 0))
+			return gstk__spawn_native(task, fn, arg, &o);
 	}
 	if (__builtin_expect(private, 0)) {
 		if (!opts)

@@ -79,6 +79,25 @@ static unsigned int count(const char *what)
 	return n;
 }
 
+/* The line of each names the number of the other as the holder. */
+static bool hold_each_other(const char *one, const char *other)
+{
+	const char *const name[2] = { one, other };
+	unsigned long of[2], held_by[2];
+
+	for (int i = 0; i < 2; i++) {
+		const char *line = strstr(report, name[i]), *by = line ? strstr(line, ", held by task ") : NULL;
+
+		if (!by || memchr(line, '\n', (size_t)(by - line)))
+			return false;
+		for (line -= 2; line > report && line[-1] != ' '; line--)
+			; /* task 3 "name" */
+		of[i] = strtoul(line, NULL, 10);
+		held_by[i] = strtoul(by + 15, NULL, 10);
+	}
+	return of[0] == held_by[1] && of[1] == held_by[0] && of[0] != of[1];
+}
+
 static void expect_cross(struct __test_metadata *_metadata, void (*fn)(void))
 {
 	int status = in_child(fn);
@@ -88,6 +107,7 @@ static void expect_cross(struct __test_metadata *_metadata, void (*fn)(void))
 	EXPECT_TRUE(reported("greenstk: deadlock: all 4 tasks wait"));
 	EXPECT_TRUE(reported("\"abba\" waiting for mutex"));
 	EXPECT_TRUE(reported("\"baab\" waiting for mutex"));
+	EXPECT_TRUE(hold_each_other("\"abba\"", "\"baab\"")) TH_LOG("%s", report);
 	EXPECT_TRUE(reported("\"listener\" waiting for chan recv"));
 	EXPECT_TRUE(reported("\"main\" waiting for join"));
 	EXPECT_TRUE(reported("lock_a_then_b+0x"));

@@ -158,11 +158,14 @@ static GSTK__RACY void describe(struct gstk_task *t, uint32_t word, struct gstk_
 	out->why = *(volatile uint8_t *)&t->why;
 	out->window = *(volatile uint32_t *)&t->window;
 	out->tick = *(volatile uint32_t *)&t->tick;
+	out->obj = *(void *volatile *)&t->obj;
 	out->name[0] = 0;
 	if (x)
 		for (size_t i = 0; i < sizeof(out->name); i++)
 			out->name[i] = ((volatile char *)x->name)[i];
 	out->name[sizeof(out->name) - 1] = 0;
+	if (!out->name[0] && !out->foreign)
+		memcpy(out->name, "task", sizeof("task")); /* as gstk_task_name() */
 	out->worker = 0;
 	if (out->state == GSTK__RUNNING)
 		for (uint32_t i = 0; i < gstk__sched.nr; i++)
@@ -246,6 +249,16 @@ bool gstk__look(struct gstk__looker *l, uint32_t index, bool stack, struct gstk_
 	}
 }
 
+/* Of a mutex, whose word names it. The mutex may be gone when its waiter is not in time to say so. */
+static void print_holder(struct gstk__out *o, const void *mutex)
+{
+	uint32_t word = 0;
+
+	gstk__outf(o, " %p", (uint64_t)(uintptr_t)mutex);
+	if (gstk__mem_peek(&word, mutex, sizeof(word)) && word >> 1)
+		gstk__outf(o, ", held by task %u", (uint64_t)word >> 1);
+}
+
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
@@ -259,6 +272,8 @@ void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct 
 		gstk__outf(o, " on worker %u", (uint64_t)k->worker - 1);
 	if (waits)
 		gstk__outf(o, " for %s", gstk__why_name(k->why));
+	if (waits && k->why == GSTK__WAIT_MUTEX)
+		print_holder(o, k->obj);
 	if (!k->foreign && k->state != GSTK__DONE) {
 		gstk__outf(o, ", %s", k->tier < GSTK__NR_TIERS ? tiers[k->tier] : "?");
 		if (k->has_stack || k->used)

@@ -20,6 +20,7 @@ struct gstk__look {
 	uint8_t tier, why;
 	uint32_t window, worker;	      /* worker: 1 + the one that runs it; 0: unknown */
 	uint32_t tick;			      /* GSTK__TICK_UNPACKABLE: unknown */
+	const void *obj;		      /* what it waits for, of some reasons */
 	uint64_t used;			      /* of its window */
 	uint64_t annex_used;		      /* of its annexes */
 	char name[32];

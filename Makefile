@@ -16,8 +16,8 @@ DESTDIR    ?=
 
 all:            ## build the library, tools, examples and benchmarks
 	@:
-quick: build-jobs ## under a minute: build, unit tests, claim checks
-check: quick    ## every test (FAST=1: user space only)
+quick: jobs-build-quick ## under a minute: build, most unit tests, claim checks
+check: quick jobs-build-check ## every test (FAST=1: user space only)
 install: all    ## install into DESTDIR/PREFIX
 
 include mk/flags.mk mk/deps.mk mk/lib.mk mk/test.mk
@@ -28,9 +28,10 @@ include mk/install.mk
 # started with -j and does so anyway.
 JOBS ?= $(shell nproc)
 parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-.PHONY: build-jobs
-build-jobs:
-	+@$(if $(parallel),$(MAKE) --no-print-directory $(parallel) all,:)
+.PHONY: build-quick build-check jobs-build-quick jobs-build-check
+build-quick build-check: all
+jobs-build-quick jobs-build-check: jobs-%:
+	+@$(if $(parallel),$(MAKE) --no-print-directory $(parallel) $*,:)
 
 help:           ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort | expand -t 24

@@ -23,21 +23,30 @@ $(O)/test/lib/%_test: selftests/lib/%_test.cc $(LIB_A) | $(KSELFTEST)
 $(O)/test/lib/codec_test $(O)/test/lib/codec_tier_test: selftests/lib/codec_corpus.c
 # What a trace is checked with.
 $(O)/test/lib/trace_test: CPPFLAGS_COMMON += -DGSTK_TRACE_CHECK='"$(abspath selftests/lib/trace_check.py)"'
+# Half the time to compile, and what the sanitizers' builds have anyway; the library keeps its -O2.
+$(unit-prog): private OPT := -O1 -g
 -include $(addsuffix .d,$(unit-prog))
 # Fragments of single suites.
 include $(wildcard selftests/lib/*_matrix.mk)
 
-.PHONY: unit unit-build check-runner check-variants check-asan check-tsan check-valgrind
+.PHONY: unit unit-build unit-quick unit-quick-build check-runner check-variants check-asan check-tsan check-valgrind
 unit-build: $(unit-prog)
 
 # A variant is a name, an environment, a wrapper and a time limit. Tests that repeat something may
 # look at GREENSTK_TEST_VARIANT to do it less often where everything is slower.
 VARIANT ?= plain
-unit-run = $(if $(unit-prog),GREENSTK_TEST_VARIANT=$(1) $(3) $(RUN_TESTS) -s lib -v $(1) -t $(2) $(if $(4),-w "$(4)") \
+unit-run = $(if $(unit-prog),GREENSTK_TEST_VARIANT=$(1) $(3) $(RUN_TESTS) -s lib -v $(1) -t $(2) $(5) $(if $(4),-w "$(4)") \
 	$(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-$(1))),$(unit-prog)),echo "no unit tests")
 
-unit: unit-build check-runner  ## unit tests of the library
+unit: unit-build  ## unit tests of the library
 	@$(call unit-run,plain,400)
+
+# What make quick runs: all but the programs that wait or compute for seconds, and of what repeats something
+# a tenth. make check runs the whole as well.
+unit-skip-quick := pubsub_upstream_test pubsub_crowd_test stuck_test end_test gdb_tasks_test lazy_test arena_test
+unit-quick-build: $(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-quick)),$(unit-prog))
+unit-quick: unit-quick-build check-runner  ## most of them, in seconds
+	@$(call unit-run,quick,60,,,-j 4)
 
 check-runner: | $(KSELFTEST)
 	@KSELFTEST_DIR=$(dir $(KSELFTEST)) $(RUN_TESTS) -s runner scripts/check-runner.sh
@@ -83,6 +92,7 @@ san-tsan: unit-build
 check-valgrind: unit-build  ## unit tests under valgrind
 	@$(call unit-run,valgrind,900,,valgrind -q --leak-check=no --error-exitcode=99 --num-callers=20)
 
-all: unit-build
-quick: unit
-check: check-variants check-asan check-tsan check-valgrind
+build-quick: unit-quick-build
+build-check: unit-build
+quick: unit-quick
+check: unit check-variants check-asan check-tsan check-valgrind

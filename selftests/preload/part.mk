@@ -48,4 +48,4 @@ check-preload-programs: $(PRELOAD_SO)
 check-preload: check-preload-programs check-preload-preloaded check-preload-linked check-preload-static check-preload-evict  ## the interposed libc, and real libraries over it
 	@echo "suites left out for want of their library: $(or $(preload-left-out),none)"
 check: check-preload
-all: $(preload-prog)
+build-check: $(preload-prog)

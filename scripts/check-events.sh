@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The tables "Events" of uapi.rst, "Hazards" of testing-kernels.rst and "Hazards of the runtime" of
 # testing.rst, and "Purposes" of purposes.rst, name a test for each row ("suite: test"): each must exist, in
-# selftests/uapi, vm or lib, and no row may go without.
+# selftests/uapi, vm, lib or preload, and no row may go without.
 # A row of "Events" holds on every kernel, so its test may be no skip of skips.list. The table
 # "Planted bugs" is mutations.list: the same names, kernels and suites.
 set -u
@@ -12,7 +12,7 @@ my ($bad, %tests) = (0);
 sub complain { print "@_\n"; $bad = 1 }
 sub slurp { my ($f) = @_; open my $h, '<', $f or return ''; local $/; return <$h> }
 
-for my $f (glob('selftests/{uapi,vm,lib}/*_test.c')) {
+for my $f (glob('selftests/{uapi,vm,lib,preload}/*_test.c')) {
 	my ($suite) = $f =~ m{(\w+)_test\.c$};
 	my $t = slurp($f);
 	$tests{$suite}{$1} = $f while $t =~ /^(?:WAIT_|NOMEM_)?TEST(?:_F|_F_TIMEOUT|_F_SIGNAL)?\((?:\w+,\s*)?(\w+)/mg;

@@ -12,18 +12,6 @@
 static int port;
 static pid_t server;
 
-static int free_port(void)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	CHECK_EQ(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	CHECK_EQ(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	close(fd);
-	return ntohs(in.sin_port);
-}
-
 /* False: there is none. */
 static bool server_start(void)
 {

@@ -18,18 +18,6 @@ static char bin[256], dir[] = "/tmp/gstk-preload-pg-XXXXXX", conninfo[200];
 static pid_t server;
 static int port;
 
-static int free_port(void)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	CHECK_EQ(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	CHECK_EQ(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	close(fd);
-	return ntohs(in.sin_port);
-}
-
 /* The server refuses root: as the user that its package made, when we are root. */
 static pid_t run(char *const argv[])
 {

@@ -225,20 +225,20 @@ ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return gstk_sendmsg_until(fd, msg, flags, GSTK_NEVER);
 }
 
+static uint32_t wanted(short events)
+{
+	return (events & (POLLIN | POLLRDHUP) ? GSTK__FD_READ : 0) | (events & POLLOUT ? GSTK__FD_WRITE : 0) |
+	       (events & POLLPRI ? GSTK__FD_PRI : 0);
+}
+
 int gstk_poll(int fd, short events, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	uint32_t want = 0;
+	uint32_t want = wanted(events);
 	int err = begin(fd, &f);
 
 	if (err)
 		return err;
-	if (events & (POLLIN | POLLRDHUP))
-		want |= GSTK__FD_READ;
-	if (events & POLLOUT)
-		want |= GSTK__FD_WRITE;
-	if (events & POLLPRI)
-		want |= GSTK__FD_PRI;
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = events };
 
@@ -259,18 +259,11 @@ int gstk_poll(int fd, short events, uint64_t deadline_ns)
 
 int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns)
 {
-	uint32_t want = 0;
 	int err = gstk__may_go_on();
 
 	if (err)
 		return err;
-	if (events & (POLLIN | POLLRDHUP))
-		want |= GSTK__FD_READ;
-	if (events & POLLOUT)
-		want |= GSTK__FD_WRITE;
-	if (events & POLLPRI)
-		want |= GSTK__FD_PRI;
-	return gstk__fd_wait_anew(fd, want, events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
+	return gstk__fd_wait_anew(fd, wanted(events), events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
 }
 
 int gstk_socket(int domain, int type, int protocol)

@@ -300,11 +300,12 @@ TEST_F(pack, real_chains_take_at_most_055_of_copied)
 		ASSERT_EQ(0, gstk__pack_bytes(self->c, im->data, im->bytes, sp, &packed[nr]));
 		copied += copy;
 		now += TASK + gstk__packed_bytes(packed[nr]);
-		/* The first of a chain has no reference, the last has one. */
+		/* The first of a chain has no reference, the last has one. Its addresses differ from
+		 * run to run: one step of the size classes for short images. */
 		alone += !im->copy;
 		if (!im->copy || im->copy == 15)
 			EXPECT_LE(TASK + gstk__packed_bytes(packed[nr]),
-				  copy * (im->copy ? 0.55 : 0.65))
+				  copy * (im->copy ? 0.55 : 0.65) + 16)
 				TH_LOG("%s %d: %zu bytes packed to %u", im->chain, im->copy,
 				       im->bytes, gstk__packed_bytes(packed[nr]));
 	}

@@ -2,7 +2,7 @@
 /*
  * One task, alone in its window, waits WAITS times for an object under a lock. Against it: a sender
  * (message under the lock), a timer, a canceller, the sweep; two workers, so the task may run on one
- * while the other is still finishing its park. Short way and long way (sched/block.c: after()).
+ * while the other is still finishing its park. Short way and long way (sched/after.h: gstk__after()).
  * The word's transitions are the code's own: transitions.h.
  */
 #include "transitions.h"

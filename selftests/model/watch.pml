@@ -24,7 +24,7 @@ bit injected, pinned, pending, item, done;	/* the other item, the worker's own l
 
 inline run_task() { atomic { runs++; PROP(a_won_task_runs_once, runs == rounds && STATE(w) == RUNNABLE); w = RUNNING } }
 
-/* Whatever runs leaves by next_stack(), which sets the slot of the next item anew. */
+/* Whatever runs leaves by gstk__next_stack(), which sets the slot of the next item anew. */
 inline run_other() { item = 0; done = 1; pending = 0 }
 
 proctype worker() {

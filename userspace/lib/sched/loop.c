@@ -6,11 +6,8 @@
 #include <greenstk/base.h>
 
 #include <sched.h>
-#include "arch/arch.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
-#include "debug/probe.h"
-#include "debug/trace.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/stuck.h"
@@ -228,51 +225,6 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 	gstk__run(w, t);
 }
 
-/* Pinned tasks, oldest first, to the ready queue. */
-static void take_pinned(struct gstk__worker *w)
-{
-	uint32_t i = atomic_exchange_explicit(&w->inbox, 0, memory_order_acquire), rev = 0, next;
-
-	for (; i; i = next) {
-		next = gstk__task(i)->next;
-		gstk__task(i)->next = rev;
-		rev = i;
-	}
-	for (i = rev; i; i = next) {
-		next = gstk__task(i)->next;
-		gstk__task(i)->next = w->pinned;
-		/* keep order: append */
-		if (!w->pinned) {
-			w->pinned = i;
-		} else {
-			gstk__task(w->pinned_tail)->next = i;
-		}
-		w->pinned_tail = i;
-		gstk__task(i)->next = 0;
-	}
-}
-
-static uint32_t next_pinned(struct gstk__worker *w)
-{
-	uint32_t i;
-
-	if (atomic_load_explicit(&w->inbox, memory_order_relaxed))
-		take_pinned(w);
-	i = w->pinned;
-	if (i)
-		w->pinned = gstk__task(i)->next;
-	return i;
-}
-
-/* A task that is in no line, before all others. */
-static void pinned_first(struct gstk__worker *w, uint32_t i)
-{
-	gstk__task(i)->next = w->pinned;
-	if (!w->pinned)
-		w->pinned_tail = i;
-	w->pinned = i;
-}
-
 /* Timers, events, the sweep: nothing here waits. */
 static void poll_all(struct gstk__worker *w)
 {
@@ -295,103 +247,6 @@ static void poll_all(struct gstk__worker *w)
 		gstk__sweep_hook(w, now, false);
 }
 
-/*
- * Has this been so for a while? A thief leaves alone what its worker will run in a moment: the
- * next-to-run slot, and the only item of a queue.
- */
-static bool watched(struct gstk__worker *w, struct gstk__worker *v, uint64_t what, uint64_t patience_ns)
-{
-	uint64_t now = gstk__now_ns();
-
-	if (w->watch_what == what && w->watch_worker == v->index)
-		return now - w->watch_since > patience_ns;
-	w->watch_what = what;
-	w->watch_worker = v->index;
-	w->watch_since = now;
-	return false;
-}
-
-static uint32_t steal_ready(struct gstk__worker *w, struct gstk__worker *v)
-{
-	int64_t len = gstk__deque_len(&v->ready);
-	uint32_t item;
-
-	if (len <= 0 || (len == 1 && !watched(w, v, (uint64_t)atomic_load(&v->ready.top), 20000)))
-		return 0;
-	item = gstk__deque_steal(&v->ready);
-	/* A few more while we are here, so that thieves come less often. */
-	for (int64_t more = item ? gstk__deque_len(&v->ready) / 2 : 0; more > 0 && more < 32; more--) {
-		uint32_t other = gstk__deque_steal(&v->ready);
-
-		if (!other)
-			break;
-		if (!gstk__deque_push(&w->ready, other))
-			gstk__inject(other);
-	}
-	return item;
-}
-
-static uint32_t steal_next(struct gstk__worker *w, struct gstk__worker *v)
-{
-	uint32_t next = atomic_load_explicit(&v->next, memory_order_relaxed);
-	uint64_t switches = __atomic_load_n(&v->park.n.switches, __ATOMIC_RELAXED);
-
-	if (!next || !watched(w, v, switches << 32 | next, 50000) ||
-	    !atomic_compare_exchange_strong_explicit(&v->next, &next, 0, memory_order_acq_rel,
-						     memory_order_relaxed))
-		return 0;
-	return next;
-}
-
-static uint32_t steal_from(struct gstk__worker *w, struct gstk__worker *v)
-{
-	uint32_t item = steal_ready(w, v);
-
-	if (!item)
-		item = gstk__deque_steal(&v->fresh);
-	if (!item)
-		item = steal_next(w, v);
-	if (item) {
-		gstk__count(&w->park.n.steals);
-		GSTK__PROBE3(steal, w->index, v->index, item);
-		GSTK__TRACE(steal(w, v->index, item));
-	}
-	return item;
-}
-
-/* Everything but waiting: own queues, pinned and injected tasks, other workers. */
-uint32_t gstk__find_work(struct gstk__worker *w)
-{
-	struct gstk__sched *s = &gstk__sched;
-	uint32_t item = gstk__pick(w), start;
-
-	if (item || (item = next_pinned(w)) || (item = gstk__uninject(w)))
-		return item;
-	if (s->alone)
-		return 0;
-	start = gstk__random(w) % s->nr;
-	for (uint32_t i = 0; i < s->nr && !item; i++) {
-		struct gstk__worker *v = s->worker[(start + i) % s->nr];
-
-		if (v != w)
-			item = steal_from(w, v);
-	}
-	return item;
-}
-
-/* Is there work that this worker could run? For the last look before sleeping. */
-GSTK__RACY bool gstk__work_visible(struct gstk__worker *w)
-{
-	struct gstk__sched *s = &gstk__sched;
-
-	if (atomic_load(&w->inbox) || w->pinned || atomic_load(&s->inject_nr) || atomic_load(&w->next))
-		return true;
-	for (uint32_t i = 0; i < s->nr; i++)
-		if (gstk__deque_len(&s->worker[i]->ready) > 0 || gstk__deque_len(&s->worker[i]->fresh) > 0)
-			return true;
-	return false;
-}
-
 /* Run until @stop says so. @timeout_ns: how long to wait when there is nothing to do. */
 uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns)
 {
@@ -406,7 +261,7 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 		if (!item) {
 			if ((int32_t)(w->picks - w->poll_at) >= 0) {
 				poll_all(w);
-				item = next_pinned(w);
+				item = gstk__next_pinned(w);
 				if (!item)
 					item = gstk__uninject(w);
 			}
@@ -414,7 +269,7 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 				uint32_t given = gstk__watch(w, !item);
 
 				if (given && item) /* not into w->pending: who runs item sets that anew */
-					pinned_first(w, given);
+					gstk__pinned_first(w, given);
 				else if (given)
 					item = given;
 			}

@@ -20,7 +20,7 @@
 #define GSTK__MAX_WORKERS 256u
 #define GSTK__QUANTUM_MS  1u /* how long a resident keeps its window against waiting mates */
 
-/* What must be done for the task that was left, on the next stack: sched/block.c. */
+/* What must be done for the task that was left, on the next stack: sched/after.h. */
 enum gstk__after {
 	GSTK__AFTER_NOTHING,
 	GSTK__AFTER_UNLOCK,	/* park it, then unlock */
@@ -78,7 +78,7 @@ struct gstk__worker {
 	uint32_t spin_ns;	  /* how long searching has paid lately */
 	uint32_t watched;	  /* pinned task that it spins on: watch.c */
 	uint32_t other_wheel;	  /* whose overdue timers it looks at next */
-	uint32_t watch_worker;	  /* what a thief watches: see loop.c */
+	uint32_t watch_worker;	  /* what a thief watches: see find.c */
 	uint64_t watch_what, watch_since;
 	uint32_t rng;
 	struct gstk__task_cache tasks;
@@ -149,16 +149,29 @@ void gstk__start(uintptr_t word);
 void gstk__run(struct gstk__worker *w, struct gstk_task *t);
 /* Does not return. Not declared so: it is to be jumped to, see arch's start.S. */
 void gstk__leave_final(struct gstk__worker *w, struct gstk_task *t, struct gstk_task *n);
-void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
-void gstk__window_release(struct gstk__worker *w, uint32_t index);
+uint32_t gstk__pick(struct gstk__worker *w);
 extern bool gstk__forced_evict, gstk__forced_pack;
 extern bool gstk__leave_long; /* forced eviction or a trace: no short ways when a task is left */
 extern struct gstk__fp gstk__fp_default; /* modes of the thread that called gstk_init() */
-/* loop.c */
-uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns);
-uint32_t gstk__pick(struct gstk__worker *w);
+/* shared.c: give the shared window back; queue it when somebody waits for it. */
+void gstk__window_release(struct gstk__worker *w, uint32_t index);
+/* A task of a shared window has ended. After the last one the window is free. */
+void gstk__window_left(struct gstk__worker *w, uint32_t index);
+/* t is alone in its window and somebody wants to share it: it becomes a shared one that this worker owns. */
+void gstk__window_share(struct gstk__worker *w, struct gstk_task *t);
+void gstk__fifo_push(struct gstk__window *win, struct gstk_task *t);
+/*
+ * n is of a shared window, and its stack is there: own the window as the loop would, and go on without it. Its
+ * stack pointer, or NULL: the loop knows what to do.
+ */
+void *gstk__mate_stack(struct gstk__worker *w, struct gstk_task *n);
+/* find.c: pinned tasks, oldest first; one that is in no line goes before all others. */
+uint32_t gstk__next_pinned(struct gstk__worker *w);
+void gstk__pinned_first(struct gstk__worker *w, uint32_t i);
 uint32_t gstk__find_work(struct gstk__worker *w);
 bool gstk__work_visible(struct gstk__worker *w);
+/* loop.c */
+uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *arg, uint64_t timeout_ns);
 void gstk__refresh_clock(struct gstk__worker *w, uint64_t now_ns);
 /* Of a window that the caller owns. Asked only while a mate waits. */
 bool gstk__quantum_over(struct gstk__worker *w, const struct gstk__window *win);

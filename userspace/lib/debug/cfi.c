@@ -7,9 +7,9 @@
  */
 #include "debug/cfi.h"
 
-#include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
+#include "debug/eh_frame.h"
 #include "host/host.h"
 
 enum rule { SAME, UNDEFINED, OFFSET, VAL_OFFSET, REGISTER, EXPRESSION, VAL_EXPRESSION };
@@ -22,180 +22,6 @@ struct row {
 	const uint8_t *cfa_expr; /* NULL: register + offset */
 	bool signed_ra;
 };
-
-struct entry {
-	uint64_t code_align;
-	int64_t data_align;
-	uint64_t ra;
-	uint8_t encoding;
-	bool signal, augmented;
-	const uint8_t *cie_begin, *cie_end, *begin, *end;
-	uintptr_t pc, pc_end;
-};
-
-static uint64_t uleb(const uint8_t **p)
-{
-	uint64_t v = 0;
-
-	for (unsigned int shift = 0;; shift += 7) {
-		uint8_t b = *(*p)++;
-
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return v;
-	}
-}
-
-static int64_t sleb(const uint8_t **p)
-{
-	uint64_t v = 0;
-	unsigned int shift = 0;
-	uint8_t b;
-
-	do {
-		b = *(*p)++;
-		if (shift < 64)
-			v |= (uint64_t)(b & 0x7f) << shift;
-		shift += 7;
-	} while (b & 0x80);
-	if (shift < 64 && (b & 0x40))
-		v |= ~(uint64_t)0 << shift;
-	return (int64_t)v;
-}
-
-static uint64_t fixed(const uint8_t **p, unsigned int bytes, bool is_signed)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, *p, bytes); /* little endian */
-	*p += bytes;
-	if (is_signed && bytes < 8 && v >> (bytes * 8 - 1))
-		v |= ~(uint64_t)0 << (bytes * 8);
-	return v;
-}
-
-/* DW_EH_PE_*; @data: what datarel counts from. An indirect one is left as the address of the address. */
-static uint64_t encoded(const uint8_t **p, uint8_t encoding, const uint8_t *data)
-{
-	uint64_t at = (uintptr_t)*p, v;
-
-	if (encoding == 0xff)
-		return 0;
-	switch (encoding & 0xf) {
-	case 1: v = uleb(p); break;
-	case 2: v = fixed(p, 2, false); break;
-	case 3: v = fixed(p, 4, false); break;
-	case 9: v = (uint64_t)sleb(p); break;
-	case 0xa: v = fixed(p, 2, true); break;
-	case 0xb: v = fixed(p, 4, true); break;
-	default: v = fixed(p, 8, false); break;
-	}
-	if ((encoding & 0x70) == 0x10)
-		v += at;
-	else if ((encoding & 0x70) == 0x30)
-		v += (uintptr_t)data;
-	return v;
-}
-
-static bool parse_cie(struct entry *e, const uint8_t *p)
-{
-	const char *aug;
-	uint32_t length = (uint32_t)fixed(&p, 4, false);
-	uint8_t version;
-
-	if (length >= 0xfffffff0u)
-		return false;
-	e->cie_end = p + length;
-	p += 4;
-	version = *p++;
-	aug = (const char *)p;
-	p += strlen(aug) + 1;
-	e->code_align = uleb(&p);
-	e->data_align = sleb(&p);
-	e->ra = version == 1 ? *p++ : uleb(&p);
-	e->encoding = 0;
-	e->signal = false;
-	e->augmented = *aug == 'z';
-	if (*aug && !e->augmented)
-		return false;
-	if (e->augmented) {
-		uint64_t bytes = uleb(&p);
-		const uint8_t *q = p;
-
-		for (aug++; *aug; aug++) {
-			if (*aug == 'R')
-				e->encoding = *q++;
-			else if (*aug == 'L')
-				q++;
-			else if (*aug == 'S')
-				e->signal = true;
-			else if (*aug == 'P') {
-				uint8_t encoding = *q++;
-
-				encoded(&q, encoding, NULL);
-			}
-		}
-		p += bytes;
-	}
-	e->cie_begin = p;
-	return e->ra < GSTK__CFI_REGS;
-}
-
-static bool parse_fde(struct entry *e, const uint8_t *p, uintptr_t pc)
-{
-	uint32_t length = (uint32_t)fixed(&p, 4, false);
-	const uint8_t *id = p;
-	uint32_t back;
-
-	if (length >= 0xfffffff0u || !length)
-		return false;
-	e->end = p + length;
-	back = (uint32_t)fixed(&p, 4, false);
-	if (!back || !parse_cie(e, id - back))
-		return false;
-	e->pc = encoded(&p, e->encoding, NULL);
-	e->pc_end = e->pc + encoded(&p, e->encoding & 0xf, NULL);
-	if (e->augmented) {
-		uint64_t bytes = uleb(&p);
-
-		p += bytes;
-	}
-	e->begin = p;
-	return pc >= e->pc && pc < e->pc_end;
-}
-
-/* By the sorted table of .eh_frame_hdr, which every linker writes for what unwinds at all. */
-static bool find(struct entry *e, uintptr_t pc)
-{
-	struct dl_find_object object;
-	const uint8_t *header, *p;
-	const int32_t *table;
-	uint64_t nr, low = 0;
-
-	if (_dl_find_object((void *)pc, &object))
-		return false;
-	header = object.dlfo_eh_frame;
-	if (!header || header[0] != 1 || header[3] != 0x3b)
-		return false;
-	p = header + 4;
-	encoded(&p, header[1], header);
-	nr = encoded(&p, header[2], header);
-	table = (const int32_t *)p;
-	if (!nr || pc < (uintptr_t)header + (uintptr_t)(intptr_t)table[0])
-		return false;
-	while (nr > 1) { /* invariant: the entry is in [low, low + nr) */
-		uint64_t half = nr / 2;
-
-		if (pc >= (uintptr_t)header + (uintptr_t)(intptr_t)table[2 * (low + half)]) {
-			low += half;
-			nr -= half;
-		} else {
-			nr = half;
-		}
-	}
-	return parse_fde(e, header + table[2 * low + 1], pc);
-}
 
 static void set(struct row *r, uint64_t reg, enum rule rule, int64_t value)
 {
@@ -210,12 +36,12 @@ static void set_block(struct row *r, uint64_t reg, enum rule rule, const uint8_t
 	uint64_t bytes;
 
 	set(r, reg, rule, (int64_t)(intptr_t)*p);
-	bytes = uleb(p);
+	bytes = gstk__eh_uleb(p);
 	*p += bytes;
 }
 
 /* Run a program up to @pc. @first: the row to restore from. False for what we do not know. */
-static bool run(const struct entry *e, const uint8_t *p, const uint8_t *end, uintptr_t pc, struct row *r,
+static bool run(const struct gstk__eh_entry *e, const uint8_t *p, const uint8_t *end, uintptr_t pc, struct row *r,
 		const struct row *first)
 {
 	struct row stack[4];
@@ -228,25 +54,25 @@ static bool run(const struct entry *e, const uint8_t *p, const uint8_t *end, uin
 
 		switch (op >> 6) {
 		case 1: at += (op & 0x3f) * e->code_align; continue;
-		case 2: set(r, op & 0x3f, OFFSET, (int64_t)uleb(&p) * e->data_align); continue;
+		case 2: set(r, op & 0x3f, OFFSET, (int64_t)gstk__eh_uleb(&p) * e->data_align); continue;
 		case 3: reg = op & 0x3f; goto restore;
 		}
 		switch (op) {
 		case 0x00: break;
-		case 0x01: at = encoded(&p, e->encoding, NULL); break;
-		case 0x02: at += fixed(&p, 1, false) * e->code_align; break;
-		case 0x03: at += fixed(&p, 2, false) * e->code_align; break;
-		case 0x04: at += fixed(&p, 4, false) * e->code_align; break;
-		case 0x05: reg = uleb(&p); set(r, reg, OFFSET, (int64_t)uleb(&p) * e->data_align); break;
+		case 0x01: at = gstk__eh_encoded(&p, e->encoding, NULL); break;
+		case 0x02: at += gstk__eh_fixed(&p, 1, false) * e->code_align; break;
+		case 0x03: at += gstk__eh_fixed(&p, 2, false) * e->code_align; break;
+		case 0x04: at += gstk__eh_fixed(&p, 4, false) * e->code_align; break;
+		case 0x05: reg = gstk__eh_uleb(&p); set(r, reg, OFFSET, (int64_t)gstk__eh_uleb(&p) * e->data_align); break;
 		case 0x06:
-			reg = uleb(&p);
+			reg = gstk__eh_uleb(&p);
 		restore:
 			if (reg < GSTK__CFI_REGS)
 				set(r, reg, first ? (enum rule)first->rule[reg] : SAME, first ? first->value[reg] : 0);
 			break;
-		case 0x07: set(r, uleb(&p), UNDEFINED, 0); break;
-		case 0x08: set(r, uleb(&p), SAME, 0); break;
-		case 0x09: reg = uleb(&p); set(r, reg, REGISTER, (int64_t)uleb(&p)); break;
+		case 0x07: set(r, gstk__eh_uleb(&p), UNDEFINED, 0); break;
+		case 0x08: set(r, gstk__eh_uleb(&p), SAME, 0); break;
+		case 0x09: reg = gstk__eh_uleb(&p); set(r, reg, REGISTER, (int64_t)gstk__eh_uleb(&p)); break;
 		case 0x0a:
 			if (depth == sizeof(stack) / sizeof(*stack))
 				return false;
@@ -257,20 +83,20 @@ static bool run(const struct entry *e, const uint8_t *p, const uint8_t *end, uin
 				return false;
 			*r = stack[--depth];
 			break;
-		case 0x0c: r->cfa_reg = uleb(&p); r->cfa_offset = (int64_t)uleb(&p); r->cfa_expr = NULL; break;
-		case 0x0d: r->cfa_reg = uleb(&p); r->cfa_expr = NULL; break;
-		case 0x0e: r->cfa_offset = (int64_t)uleb(&p); break;
-		case 0x0f: r->cfa_expr = p; reg = uleb(&p); p += reg; break;
-		case 0x10: reg = uleb(&p); set_block(r, reg, EXPRESSION, &p); break;
-		case 0x11: reg = uleb(&p); set(r, reg, OFFSET, sleb(&p) * e->data_align); break;
-		case 0x12: r->cfa_reg = uleb(&p); r->cfa_offset = sleb(&p) * e->data_align; r->cfa_expr = NULL; break;
-		case 0x13: r->cfa_offset = sleb(&p) * e->data_align; break;
-		case 0x14: reg = uleb(&p); set(r, reg, VAL_OFFSET, (int64_t)uleb(&p) * e->data_align); break;
-		case 0x15: reg = uleb(&p); set(r, reg, VAL_OFFSET, sleb(&p) * e->data_align); break;
-		case 0x16: reg = uleb(&p); set_block(r, reg, VAL_EXPRESSION, &p); break;
+		case 0x0c: r->cfa_reg = gstk__eh_uleb(&p); r->cfa_offset = (int64_t)gstk__eh_uleb(&p); r->cfa_expr = NULL; break;
+		case 0x0d: r->cfa_reg = gstk__eh_uleb(&p); r->cfa_expr = NULL; break;
+		case 0x0e: r->cfa_offset = (int64_t)gstk__eh_uleb(&p); break;
+		case 0x0f: r->cfa_expr = p; reg = gstk__eh_uleb(&p); p += reg; break;
+		case 0x10: reg = gstk__eh_uleb(&p); set_block(r, reg, EXPRESSION, &p); break;
+		case 0x11: reg = gstk__eh_uleb(&p); set(r, reg, OFFSET, gstk__eh_sleb(&p) * e->data_align); break;
+		case 0x12: r->cfa_reg = gstk__eh_uleb(&p); r->cfa_offset = gstk__eh_sleb(&p) * e->data_align; r->cfa_expr = NULL; break;
+		case 0x13: r->cfa_offset = gstk__eh_sleb(&p) * e->data_align; break;
+		case 0x14: reg = gstk__eh_uleb(&p); set(r, reg, VAL_OFFSET, (int64_t)gstk__eh_uleb(&p) * e->data_align); break;
+		case 0x15: reg = gstk__eh_uleb(&p); set(r, reg, VAL_OFFSET, gstk__eh_sleb(&p) * e->data_align); break;
+		case 0x16: reg = gstk__eh_uleb(&p); set_block(r, reg, VAL_EXPRESSION, &p); break;
 		case 0x2d: r->signed_ra = !r->signed_ra; break; /* aarch64 */
-		case 0x2e: uleb(&p); break; /* size of pushed arguments */
-		case 0x2f: reg = uleb(&p); set(r, reg, OFFSET, -(int64_t)uleb(&p) * e->data_align); break;
+		case 0x2e: gstk__eh_uleb(&p); break; /* size of pushed arguments */
+		case 0x2f: reg = gstk__eh_uleb(&p); set(r, reg, OFFSET, -(int64_t)gstk__eh_uleb(&p) * e->data_align); break;
 		default: return false;
 		}
 	}
@@ -299,7 +125,7 @@ static bool load(const struct gstk__cfi_stack *s, uint64_t address, uint64_t *ou
 static bool evaluate(const uint8_t *p, const struct gstk__cfi *f, const struct gstk__cfi_stack *s,
 		     const uint64_t *cfa, uint64_t *out)
 {
-	uint64_t length = uleb(&p), v[16], x;
+	uint64_t length = gstk__eh_uleb(&p), v[16], x;
 	const uint8_t *end = p + length;
 	int n = 0, steps = 0;
 
@@ -319,7 +145,7 @@ static bool evaluate(const uint8_t *p, const struct gstk__cfi *f, const struct g
 			continue;
 		}
 		if (op >= 0x70 && op <= 0x8f) { /* breg0.. */
-			int64_t offset = sleb(&p);
+			int64_t offset = gstk__eh_sleb(&p);
 
 			op -= 0x70;
 			if (op >= GSTK__CFI_REGS || !(f->known >> op & 1))
@@ -330,17 +156,17 @@ static bool evaluate(const uint8_t *p, const struct gstk__cfi *f, const struct g
 		if (needs == 2 && op != 0x14 && op != 0x16)
 			n--;
 		switch (op) {
-		case 0x03: v[n++] = fixed(&p, 8, false); break;
+		case 0x03: v[n++] = gstk__eh_fixed(&p, 8, false); break;
 		case 0x06: if (!load(s, x, &v[n - 1])) return false; break;
-		case 0x08: v[n++] = fixed(&p, 1, false); break;
-		case 0x09: v[n++] = fixed(&p, 1, true); break;
-		case 0x0a: v[n++] = fixed(&p, 2, false); break;
-		case 0x0b: v[n++] = fixed(&p, 2, true); break;
-		case 0x0c: v[n++] = fixed(&p, 4, false); break;
-		case 0x0d: v[n++] = fixed(&p, 4, true); break;
-		case 0x0e: case 0x0f: v[n++] = fixed(&p, 8, false); break;
-		case 0x10: v[n++] = uleb(&p); break;
-		case 0x11: v[n++] = (uint64_t)sleb(&p); break;
+		case 0x08: v[n++] = gstk__eh_fixed(&p, 1, false); break;
+		case 0x09: v[n++] = gstk__eh_fixed(&p, 1, true); break;
+		case 0x0a: v[n++] = gstk__eh_fixed(&p, 2, false); break;
+		case 0x0b: v[n++] = gstk__eh_fixed(&p, 2, true); break;
+		case 0x0c: v[n++] = gstk__eh_fixed(&p, 4, false); break;
+		case 0x0d: v[n++] = gstk__eh_fixed(&p, 4, true); break;
+		case 0x0e: case 0x0f: v[n++] = gstk__eh_fixed(&p, 8, false); break;
+		case 0x10: v[n++] = gstk__eh_uleb(&p); break;
+		case 0x11: v[n++] = (uint64_t)gstk__eh_sleb(&p); break;
 		case 0x12: v[n++] = x; break;
 		case 0x13: n--; break;
 		case 0x14: v[n] = v[n - 2]; n++; break;
@@ -352,13 +178,13 @@ static bool evaluate(const uint8_t *p, const struct gstk__cfi *f, const struct g
 		case 0x20: v[n - 1] = ~x; break;
 		case 0x21: v[n - 1] |= x; break;
 		case 0x22: v[n - 1] += x; break;
-		case 0x23: v[n - 1] += uleb(&p); break;
+		case 0x23: v[n - 1] += gstk__eh_uleb(&p); break;
 		case 0x24: v[n - 1] = x < 64 ? v[n - 1] << x : 0; break;
 		case 0x25: v[n - 1] = x < 64 ? v[n - 1] >> x : 0; break;
 		case 0x26: v[n - 1] = (uint64_t)((int64_t)v[n - 1] >> (x < 64 ? x : 63)); break;
 		case 0x27: v[n - 1] ^= x; break;
 		case 0x28: {
-			int16_t skip = (int16_t)fixed(&p, 2, true);
+			int16_t skip = (int16_t)gstk__eh_fixed(&p, 2, true);
 
 			n--;
 			p += x ? skip : 0;
@@ -371,7 +197,7 @@ static bool evaluate(const uint8_t *p, const struct gstk__cfi *f, const struct g
 		case 0x2d: v[n - 1] = (int64_t)v[n - 1] < (int64_t)x; break;
 		case 0x2e: v[n - 1] = v[n - 1] != x; break;
 		case 0x2f: {
-			int16_t skip = (int16_t)fixed(&p, 2, true);
+			int16_t skip = (int16_t)gstk__eh_fixed(&p, 2, true);
 
 			p += skip;
 			break;
@@ -423,10 +249,10 @@ int gstk__cfi_step(struct gstk__cfi *f, const struct gstk__cfi_stack *stack)
 	uintptr_t pc = f->reg[GSTK__CFI_PC] - !f->exact;
 	struct row first = { .cfa_reg = UINT64_MAX }, row;
 	struct gstk__cfi up = { .known = 0 };
-	struct entry e;
+	struct gstk__eh_entry e;
 	uint64_t cfa;
 
-	if (!find(&e, pc))
+	if (!gstk__eh_find(&e, pc))
 		return step_signal(f, stack);
 	if (!run(&e, e.cie_begin, e.cie_end, UINTPTR_MAX, &first, NULL))
 		return -1;

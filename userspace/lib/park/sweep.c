@@ -21,16 +21,14 @@
 #include "host/lock.h"
 #include "host/module.h"
 #include "park/calibrate.h"
-#include "park/tier.h"
+#include "park/sweep_batch.h"
 
-#define BATCH	   128u
 #define BLOCK_SIZE ((size_t)2 << 20)
 #define MIN_RESIDENTS 64u
 
 static struct {
 	_Atomic uint32_t busy;
 	_Atomic uint64_t due_ns;
-	struct gstk__sweep_ops ops;
 	struct gstk__climate climate;
 	uint32_t window_cursor, task_cursor;
 	bool packing;		/* the present pass is over the tasks */
@@ -41,23 +39,13 @@ static struct {
 	_Atomic uint64_t seen_switches;
 	uint64_t pressure_at_ns;
 	int psi;
-
-	struct iovec range[BATCH];
-	uint32_t nr_ranges;
-	/* With the module: instead of ranges, and what moves in this batch. */
-	struct gstk__dead dead[BATCH * 2];
-	struct gstk__move move[BATCH * 2], pack[BATCH * 2];
-	uint32_t nr_dead, nr_moves, nr_packs;
-	uint32_t owned[BATCH * 2]; /* tasks, or windows with the top bit */
-	uint32_t nr_owned;
 } sweep;
-
-#define OWNED_WINDOW 0x80000000u
 
 int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops)
 {
 	memset(&sweep, 0, sizeof(sweep));
-	sweep.ops = *ops;
+	memset(&gstk__batch, 0, sizeof(gstk__batch));
+	gstk__batch.ops = *ops;
 	sweep.climate.evict_idle_ms = config->evict_idle_ns / 1000000;
 	sweep.climate.cold_idle_ms = sweep.climate.evict_idle_ms * 10;
 	sweep.climate.pack_idle_ms = config->pack_idle_ns / 1000000;
@@ -113,114 +101,6 @@ static void read_pressure(uint64_t now_ns)
 	sweep.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
 }
 
-static void add_range(char *from, char *to)
-{
-	char *a = (char *)(((uintptr_t)from + 4095) & ~(uintptr_t)4095);
-	char *b = (char *)((uintptr_t)to & ~(uintptr_t)4095);
-	struct iovec *last = sweep.nr_ranges ? &sweep.range[sweep.nr_ranges - 1] : NULL;
-
-	if (a >= b)
-		return;
-	if (last && (char *)last->iov_base + last->iov_len == a) {
-		last->iov_len += (size_t)(b - a);
-		return;
-	}
-	sweep.range[sweep.nr_ranges].iov_base = a;
-	sweep.range[sweep.nr_ranges++].iov_len = (size_t)(b - a);
-}
-
-/* Pages below @sp are dead: all of window @i when it is the end. */
-static void give_back(uint32_t i, char *sp)
-{
-	if (gstk__windows.module)
-		sweep.dead[sweep.nr_dead++] = (struct gstk__dead){ i, sp };
-	else
-		add_range(gstk__win_limit(i), sp);
-}
-
-static char *end_of(uint32_t i)
-{
-	return gstk__win_start(i) + gstk__windows.stride;
-}
-
-/* The batch's stacks move, with as few calls as they need; what they leave behind goes back. */
-static void flush_moves(struct gstk__park *p)
-{
-	gstk__remap_moves(p, sweep.move, sweep.nr_moves);
-	for (uint32_t i = 0; i < sweep.nr_moves; i++) {
-		struct gstk_task *t = sweep.move[i].out;
-		struct gstk__window *win = gstk__win(t->window);
-
-		if (t->tier == GSTK__TIER_RESIDENT)
-			continue;
-		if ((atomic_load_explicit(&win->word, memory_order_relaxed) & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED)
-			win->resident = 0;
-		if (t->tier == GSTK__TIER_COPIED || win->low != t->tick + 1)
-			give_back(t->window, end_of(t->window));
-	}
-	gstk__remap_packs(p, sweep.pack, sweep.nr_packs);
-	for (uint32_t i = 0; i < sweep.nr_packs; i++)
-		if (sweep.pack[i].err)
-			sweep.pack[i].out->tick = GSTK__TICK_UNPACKABLE;
-	gstk__remap_reclaim(p, sweep.dead, sweep.nr_dead);
-	sweep.nr_dead = sweep.nr_moves = sweep.nr_packs = 0;
-}
-
-/* Give the batch's pages back with one call, then let its owners go. */
-static void flush(struct gstk__park *p)
-{
-	if (gstk__windows.module)
-		flush_moves(p);
-	if (sweep.nr_ranges) {
-		uint64_t bytes = 0;
-
-		for (uint32_t i = 0; i < sweep.nr_ranges; i++)
-			bytes += sweep.range[i].iov_len;
-		gstk__count_by(&p->n.trim_calls, (uint64_t)gstk__mem_discard_many(sweep.range, (int)sweep.nr_ranges));
-		gstk__count_by(&p->n.trims, sweep.nr_ranges);
-		gstk__count_by(&p->n.trim_bytes, bytes);
-	}
-	for (uint32_t i = 0; i < sweep.nr_owned; i++) {
-		uint32_t o = sweep.owned[i];
-
-		if (o & OWNED_WINDOW)
-			sweep.ops.release_window(o & ~OWNED_WINDOW);
-		else if (gstk__state_disown(gstk__task(o)) == GSTK__ENQUEUE)
-			sweep.ops.enqueue(gstk__task(o));
-	}
-	sweep.nr_ranges = sweep.nr_owned = 0;
-}
-
-/*
- * Own what lives in window i, or nothing. Returns what to put into the list of owned things, 0 when
- * it is in use. *r: its resident, NULL for a shared window that is empty.
- */
-static uint32_t own(uint32_t i, struct gstk_task **r)
-{
-	struct gstk__window *win = gstk__win(i);
-	uint64_t word = atomic_load_explicit(&win->word, memory_order_acquire);
-	uint32_t ri;
-
-	if (word == GSTK__WIN_IDLE) {
-		if (!atomic_compare_exchange_strong(&win->word, &word, GSTK__WIN_OWNED))
-			return 0;
-		*r = win->resident ? gstk__task(win->resident) : NULL;
-		return OWNED_WINDOW | i;
-	}
-	if (word != GSTK__WIN_SOLO)
-		return 0;
-	ri = gstk__peek(&win->resident);
-	GSTK__INJECT(sweep_own);
-	if (!ri || !gstk__state_own(gstk__task(ri)))
-		return 0;
-	*r = gstk__task(ri);
-	if ((*r)->window == i && win->resident == ri)
-		return ri;
-	if (gstk__state_disown(*r) == GSTK__ENQUEUE)
-		sweep.ops.enqueue(*r);
-	return 0;
-}
-
 static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struct gstk__window *win,
 		     struct gstk__stack_facts *f)
 {
@@ -251,7 +131,7 @@ static void note_resident(const struct gstk__stack_facts *f)
 /* The windows of one page table. */
 static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_t nr)
 {
-	uint32_t empty = 0, warm = 0, owned_from = sweep.nr_owned, range_from = sweep.nr_ranges;
+	uint32_t empty = 0, warm = 0, owned_from = gstk__batch.nr_owned, range_from = gstk__batch.nr_ranges;
 
 	for (uint32_t i = first; i < first + nr; i++) {
 		struct gstk__window *win = gstk__win(i);
@@ -279,12 +159,12 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 			empty++; /* the block was given back before */
 			continue;
 		}
-		what = own(i, &r);
+		what = gstk__batch_own(i, &r);
 		if (!what) {
 			warm++;
 			continue;
 		}
-		sweep.owned[sweep.nr_owned++] = what;
+		gstk__batch.owned[gstk__batch.nr_owned++] = what;
 		if (!r || r->tier != GSTK__TIER_RESIDENT) {
 			empty++;
 			continue;
@@ -292,19 +172,19 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		facts_of(p, r, win, &f);
 		action = gstk__policy(&sweep.climate, &f);
 		if (action == GSTK__EVICT && gstk__evict(p, r, false) == 0) {
-			if (what & OWNED_WINDOW)
+			if (what & GSTK__OWNED_WINDOW)
 				win->resident = 0;
-			give_back(i, end_of(i));
+			gstk__batch_dead(i, gstk__batch_end(i));
 			sweep.did++;
 			empty++;
 			f.resident = false;
 		} else if (action == GSTK__REMAP) {
-			sweep.move[sweep.nr_moves++] = (struct gstk__move){ .out = r };
+			gstk__batch.move[gstk__batch.nr_moves++] = (struct gstk__move){ .out = r };
 			sweep.did++;
 			warm++;
 			f.resident = false;
 		} else if (action == GSTK__TRIM) {
-			give_back(i, r->sp);
+			gstk__batch_dead(i, r->sp);
 			win->low = r->tick + 1;
 			f.trimmed = true;
 			sweep.did++;
@@ -315,44 +195,16 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		note_next(&f);
 	}
 	/* Nothing lives in this block: its guards and page table go, too. */
-	if (empty == nr && !warm && sweep.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
+	if (empty == nr && !warm && gstk__batch.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
 	    gstk__windows.guard_install && !gstk__windows.module) {
 		char *from = gstk__win_group(first);
 
 		gstk__mem_guard_remove(from, BLOCK_SIZE);
 		for (uint32_t i = first; i < first + nr; i++)
 			gstk__win(i)->flags &= ~GSTK__WIN_GUARDED;
-		sweep.nr_ranges = range_from;
-		add_range(from, from + BLOCK_SIZE);
+		gstk__batch.nr_ranges = range_from;
+		gstk__batch_range(from, from + BLOCK_SIZE);
 	}
-}
-
-static bool owned_already(uint32_t what)
-{
-	for (uint32_t i = sweep.nr_owned; i-- > 0;)
-		if (sweep.owned[i] == what)
-			return true;
-	return false;
-}
-
-/*
- * Own a task whose stack is not resident, until the next flush: its word, or the word of @window, which it
- * was seen in. It may be in another by now: what is owned here is what is given back, nothing else.
- */
-static bool own_evicted(struct gstk_task *t, uint32_t window)
-{
-	uint32_t word = gstk__word(t), what = OWNED_WINDOW | window;
-	uint64_t idle = GSTK__WIN_IDLE;
-
-	if (!(word & GSTK__SHARED)) {
-		what = gstk__task_index(t);
-		if (!gstk__state_own(t))
-			return false;
-	} else if (!atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED)) {
-		return owned_already(what); /* by this batch: few windows have many mates */
-	}
-	sweep.owned[sweep.nr_owned++] = what;
-	return true;
 }
 
 static bool evicted(uint8_t tier)
@@ -374,12 +226,12 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		note_next(&f);
 		return;
 	}
-	if (!own_evicted(t, window))
+	if (!gstk__batch_own_evicted(t, window))
 		return;
 	/* Owned: look again, it may be another task by now. */
 	if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
 	    gstk__state_of(gstk__word(t)) <= GSTK__OWNED && t->tier == GSTK__TIER_REMAPPED) {
-		sweep.pack[sweep.nr_packs++] = (struct gstk__move){ .out = t };
+		gstk__batch.pack[gstk__batch.nr_packs++] = (struct gstk__move){ .out = t };
 		sweep.did++;
 	} else if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
 		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && evicted(t->tier)) {
@@ -388,8 +240,8 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 		else
 			t->tick = GSTK__TICK_UNPACKABLE;
 	}
-	if (sweep.nr_owned >= BATCH || sweep.nr_packs >= BATCH)
-		flush(p);
+	if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_packs >= GSTK__BATCH)
+		gstk__batch_flush(p);
 }
 
 /* Stacks that never move: what is below their stack pointers. */
@@ -412,18 +264,18 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 		if (gstk__policy(&sweep.climate, &f) == GSTK__TRIM && gstk__state_own(r)) {
 			/* Owned: it is parked for good now, here or elsewhere. */
 			if (r->window == i && r->tier == GSTK__TIER_RESIDENT) {
-				add_range(gstk__win_limit(i), r->sp);
+				gstk__batch_range(gstk__win_limit(i), r->sp);
 				win->low = r->tick + 1;
 				f.trimmed = true;
 				sweep.did++;
 			}
-			sweep.owned[sweep.nr_owned++] = ri;
-			if (sweep.nr_owned >= BATCH || sweep.nr_ranges >= BATCH - 1)
-				flush(p);
+			gstk__batch.owned[gstk__batch.nr_owned++] = ri;
+			if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_ranges >= GSTK__BATCH - 1)
+				gstk__batch_flush(p);
 		}
 		note_next(&f);
 	}
-	flush(p);
+	gstk__batch_flush(p);
 }
 
 static void trim_free_private(struct gstk__park *p)
@@ -436,11 +288,11 @@ static void trim_free_private(struct gstk__park *p)
 		if (win->low == GSTK__LOW_CLEAN || !win->map)
 			continue;
 		win->low = GSTK__LOW_CLEAN;
-		add_range(gstk__win_limit(i), gstk__win_base(i));
-		if (sweep.nr_ranges >= BATCH - 1)
-			flush(p);
+		gstk__batch_range(gstk__win_limit(i), gstk__win_base(i));
+		if (gstk__batch.nr_ranges >= GSTK__BATCH - 1)
+			gstk__batch_flush(p);
 	}
-	flush(p);
+	gstk__batch_flush(p);
 	gstk__win_put_list_private(head);
 }
 
@@ -455,11 +307,11 @@ static void trim_free(struct gstk__park *p)
 		if (win->low == GSTK__LOW_CLEAN)
 			continue;
 		win->low = GSTK__LOW_CLEAN;
-		give_back(i, end_of(i));
-		if (sweep.nr_ranges >= BATCH - 8 || sweep.nr_dead >= BATCH)
-			flush(p);
+		gstk__batch_dead(i, gstk__batch_end(i));
+		if (gstk__batch.nr_ranges >= GSTK__BATCH - 8 || gstk__batch.nr_dead >= GSTK__BATCH)
+			gstk__batch_flush(p);
 	}
-	flush(p);
+	gstk__batch_flush(p);
 	gstk__win_put_list(head);
 }
 
@@ -503,8 +355,8 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 				nr = (uint32_t)gstk__windows.nr + 1 - sweep.window_cursor;
 			sweep_block(p, sweep.window_cursor, nr);
 			sweep.window_cursor += nr;
-			if (sweep.nr_ranges + 2 * per_block > BATCH || sweep.nr_owned + per_block > BATCH)
-				flush(p);
+			if (gstk__batch.nr_ranges + 2 * per_block > GSTK__BATCH || gstk__batch.nr_owned + per_block > GSTK__BATCH)
+				gstk__batch_flush(p);
 			continue;
 		}
 		for (uint32_t to = sweep.task_cursor + 64; sweep.task_cursor < to && sweep.task_cursor < high;
@@ -530,7 +382,7 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 			sweep.bytes_each = sweep.seen_bytes / sweep.seen;
 		sweep.seen = sweep.seen_bytes = 0;
 	}
-	flush(p);
+	gstk__batch_flush(p);
 	atomic_store_explicit(&sweep.due_ns, due, memory_order_relaxed);
 	atomic_store(&sweep.busy, 0);
 	return due;

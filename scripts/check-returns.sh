@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# usage: scripts/check-returns.sh [LIBRARY]
+# A wait comes back on another stack than it was called on, where a plain return is mispredicted (arch/far.h).
+# So on the ways of channels, who waits either returns far itself or is jumped to, not called. A local whose
+# address leaves the file is enough for a compiler to turn the jump into a call (20 ns a round trip).
+set -u -o pipefail
+lib=${1:-build/lib/libgreenstk.so.0}
+case $(objdump -f "$lib" | sed -n 's/^architecture: \([^,]*\),.*/\1/p') in
+i386:x86-64) ;;
+*) echo "SKIP only x86-64 returns far"; exit 4 ;;
+esac
+objdump -d --no-show-raw-insn "$lib" | awk '
+	/^[0-9a-f]+ <.*>:$/ { f = substr($2, 2, length($2) - 3) }
+	/jmp .*<__x86_return_thunk/ { far[f] = 1 }
+	/call .*<[a-z0-9_.]+>$/ { calls[f] = calls[f] " " substr($NF, 2, length($NF) - 2) }
+	END {
+		for (f in far) if (f ~ /^(send|recv)_wait/) waits++
+		if (waits != 2) { print "send_wait() and recv_wait() do not return far, or are gone: teach this check"; bad = 1 }
+		for (f in calls) {
+			if (f in far || f !~ /^gstk_chan_/) continue
+			n = split(calls[f], c, " ")
+			for (i = 1; i <= n; i++) if (c[i] in far && c[i] !~ /_slow/) { print f " calls " c[i] ", and returns near"; bad = 1 }
+		}
+		exit bad
+	}'

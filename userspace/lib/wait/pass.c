@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/* The rare halves of pass.h, and channels as a whole: made, closed, asked, destroyed. */
+#include "wait/pass.h"
+
+int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity)
+{
+	struct gstk_chan *c;
+	size_t bytes;
+
+	if (!chan || elem_size > INT32_MAX || capacity > INT32_MAX)
+		return -EINVAL;
+	/* More than any address space: malloc() of a sanitizer would abort. */
+	if (__builtin_mul_overflow(elem_size, capacity, &bytes) || bytes > 1ull << 46)
+		return -ENOMEM;
+	c = gstk__msg_get(sizeof(*c) + bytes);
+	if (!c)
+		return -ENOMEM;
+	memset(c, 0, sizeof(*c));
+	c->elem_size = (uint32_t)elem_size;
+	c->capacity = (uint32_t)capacity;
+	*chan = c;
+	return 0;
+}
+
+int gstk_chan_destroy(gstk_chan *c)
+{
+	bool busy;
+
+	if (!c)
+		return 0;
+	gstk__lock(&c->lock);
+	busy = c->recv.head || c->send.head;
+	gstk__unlock(&c->lock);
+	if (busy)
+		return -EBUSY;
+	gstk__msg_put(c, sizeof(*c) + (size_t)c->elem_size * c->capacity);
+	return 0;
+}
+
+int gstk__wake_node(struct gstk__chanq *q, uint32_t item, bool closed)
+{
+	struct gstk__node *n = gstk__node(item);
+	enum gstk__order order;
+
+	q->head = n->next;
+	n->prev = GSTK__UNLINKED;
+	n->closed = closed;
+	order = gstk__state_wake(gstk__task(n->task), GSTK__CODE_OK, 0);
+	/* Also when it runs by now: it takes the lock before it looks at its nodes. */
+	if (order != GSTK__LOST)
+		n->won = 1;
+	if (unlikely(order == GSTK__ENQUEUE && (gstk__task(n->task)->flags & GSTK__T_FOREIGN))) {
+		gstk__enqueue(gstk__task(n->task)); /* now: after unlocking its thread may be gone */
+		return GSTK__LEFT_NODE;
+	}
+	return order == GSTK__LEFT ? GSTK__LEFT_NODE : (int)order;
+}
+
+uint32_t gstk__refill(struct gstk_chan *c)
+{
+	uint32_t wake = 0;
+	uint64_t *slot = gstk__pop_sender(c, &wake);
+
+	if (!slot)
+		return 0;
+	if (c->elem_size <= GSTK__SLOT) {
+		gstk__elem_copy(gstk__slot_at(c, c->nr), slot, c->elem_size);
+	} else {
+		memcpy(gstk__slot_at(c, c->nr), (void *)(uintptr_t)slot[0], c->elem_size);
+		gstk__msg_put((void *)(uintptr_t)slot[0], c->elem_size);
+	}
+	c->nr++;
+	return wake;
+}
+
+int gstk_chan_close(gstk_chan *c)
+{
+	/* A part at a time, so that nobody spins on the lock for a million waiters. */
+	enum { PART = 64 };
+	bool more = true;
+
+	gstk__lock(&c->lock);
+	if (c->closed) {
+		gstk__unlock(&c->lock);
+		return -EPIPE;
+	}
+	c->closed = 1;
+	gstk__wake_batch_begin();
+	while (more) {
+		uint32_t woken[PART], nr = 0;
+
+		while (nr < PART) {
+			struct gstk__chanq *q = c->recv.head ? &c->recv : &c->send;
+			uint32_t item = q->head;
+			int order;
+
+			if (!item)
+				break;
+			if (likely(!(item & GSTK__NODE))) {
+				order = gstk__wake_task(q, gstk__task(item), GSTK__CODE_CLOSED);
+			} else {
+				order = gstk__wake_node(q, item, true);
+				item = gstk__node(item)->task;
+			}
+			item = gstk__wake_of(order, item);
+			if (item)
+				woken[nr++] = item;
+		}
+		more = c->recv.head || c->send.head;
+		gstk__unlock(&c->lock);
+		/* Without more the channel may be gone from here on. */
+		for (uint32_t i = 0; i < nr; i++)
+			gstk__finish_wake(woken[i], false);
+		if (more)
+			gstk__lock(&c->lock);
+	}
+	gstk__wake_batch_end();
+	return 0;
+}
+
+size_t gstk_chan_len(gstk_chan *c)
+{
+	size_t nr;
+
+	gstk__lock(&c->lock);
+	nr = c->nr;
+	gstk__unlock(&c->lock);
+	return nr;
+}
+
+bool gstk__chan_try_add(struct gstk_chan *c, uint64_t count)
+{
+	void *block = NULL;
+	uint32_t wake;
+
+	if (atomic_exchange_explicit(&c->lock, 1, memory_order_acquire))
+		return false;
+	if (gstk__give(c, &count, &block, &wake) == -EAGAIN) {
+		uint64_t sum;
+
+		memcpy(&sum, gstk__slot_at(c, 0), sizeof(sum));
+		sum += count;
+		memcpy(gstk__slot_at(c, 0), &sum, sizeof(sum));
+	}
+	gstk__unlock(&c->lock);
+	gstk__finish_wake(wake, false);
+	return true;
+}

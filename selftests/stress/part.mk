@@ -35,3 +35,20 @@ soak: $(stress-prog)  ## the same for ten minutes, then 10^8 evictions (SOAK_EVI
 		grep -h evictions $(TOP_O)/logs/stress.*/*.log $(TOP_O)/logs/soak.*/*.log | grep children; exit $$rc
 
 check: stress
+
+# Stacks through all tiers at random, with failures: a case for each backend and 1, 2, 8 workers. Other
+# programs that are linked so: TORTURE_SRC, TORTURE_WRAP.
+TORTURE_SRC  := $(addprefix selftests/stress/,torture.c torture_life.c torture_stack.c torture_walk.c torture_fault.c)
+TORTURE_WRAP := $(foreach f,ioctl gstk__uffd_read,-Wl,--wrap=$f)
+TORTURE_MS   ?= 1500
+$(O)/stress/torture: $(TORTURE_SRC) selftests/stress/torture.h $(stress-lib) | $(KSELFTEST)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -DGSTK__INJECTION $(CFLAGS_COMMON) -Wno-missing-prototypes \
+		-o $@ $(TORTURE_SRC) $(TORTURE_WRAP) $(stress-lib) $(LIB_LIBS)
+.PHONY: torture
+torture: $(O)/stress/torture  ## stacks through all tiers at random, with failures: SEED=, TORTURE_MS= for each case
+	@GREENSTK_SEED=$(SEED) GREENSTK_TORTURE_MS=$(TORTURE_MS) $(RUN_TESTS) -s torture -t $$(($(TORTURE_MS) / 10 + 300)) $<
+check: torture
+soak: TORTURE_MS := 60000
+soak: torture

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Stacks of 128 bytes to 1 MiB go through all tiers at random while their tasks park, read and write sockets
+ * from old frames, and look at every byte that they had. Each case has 1, 2 and 8 workers and each backend; it
+ * begins and ends runtimes of random shapes until its time is over. At the end of each nothing may be left.
+ *
+ *	GREENSTK_SEED=		repeats the choices, not the schedule
+ *	GREENSTK_TORTURE_MS=	for each case; 1500
+ */
+#include "torture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "host/host.h"
+#include "host/uffd.h"
+#include "kselftest_harness.h"
+
+#define PAGE 4096u
+#define MS   1000000ull
+
+struct left {
+	uint64_t rss, mapped;
+	int fds, threads;
+};
+
+static int entries(const char *path, const char *with)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int n = 0;
+
+	while (d && (e = readdir(d))) {
+		const char *at = with ? strstr(e->d_name, with) : NULL;
+
+		n += *e->d_name != '.' && (!with || (at && (at == e->d_name || at[-1] < '0' || at[-1] > '9') &&
+						     (at[strlen(with)] < '0' || at[strlen(with)] > '9')));
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static struct left what_is_there(void)
+{
+	struct left l = { .fds = entries("/proc/self/fd", NULL), .threads = entries("/proc/self/task", NULL) };
+	unsigned long size = 0, rss = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%lu %lu", &size, &rss) == 2)
+		l = (struct left){ (uint64_t)rss * PAGE, (uint64_t)size * PAGE, l.fds, l.threads };
+	if (f)
+		fclose(f);
+	return l;
+}
+
+static uint64_t case_ns(void)
+{
+	const char *s = getenv("GREENSTK_TORTURE_MS");
+
+	return (s && *s ? strtoull(s, NULL, 0) : 1500) * MS;
+}
+
+FIXTURE(torture) {
+	struct rng r;
+	uint64_t seed;
+	const char *missing;
+};
+FIXTURE_VARIANT(torture) {
+	uint32_t workers, backend;
+};
+#define VARIANTS(name, backend_) \
+	FIXTURE_VARIANT_ADD(torture, name##_1) { .workers = 1, .backend = backend_ }; \
+	FIXTURE_VARIANT_ADD(torture, name##_2) { .workers = 2, .backend = backend_ }; \
+	FIXTURE_VARIANT_ADD(torture, name##_8) { .workers = 8, .backend = backend_ }
+VARIANTS(copy, GSTK_BACKEND_COPY);
+VARIANTS(uffd, GSTK_BACKEND_UFFD);
+VARIANTS(module, GSTK_BACKEND_MODULE);
+
+FIXTURE_SETUP(torture)
+{
+	static const char *const ours[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP" };
+	const char *s = getenv("GREENSTK_SEED");
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		snprintf(name, sizeof(name), "GREENSTK_%s", ours[i]);
+		unsetenv(name);
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* of who waits for it with a time limit */
+	mallopt(M_ARENA_MAX, 1);	  /* each reserves 64 MiB, and is kept when its thread ends */
+	self->seed = s && *s ? strtoull(s, NULL, 0) : gstk__now_ns();
+	self->r.s = (self->seed + variant->workers * 31 + variant->backend) * 0x9e3779b97f4a7c15u | 1;
+	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)seen);
+	if (variant->backend == GSTK_BACKEND_MODULE && access("/dev/greenstk", R_OK | W_OK))
+		self->missing = "the module is not loaded";
+	if (variant->backend == GSTK_BACKEND_UFFD && gstk__uffd_open())
+		self->missing = "userfaultfd is forbidden here";
+	gstk__uffd_close();
+}
+
+#define NEEDS_BACKEND() \
+	do { \
+		if (self->missing) \
+			SKIP(return, "%s", self->missing); \
+	} while (0)
+
+FIXTURE_TEARDOWN(torture)
+{
+	if (seen->lives || seen->holds)
+		fprintf(stderr, "# seed %llu: %llu lives, %llu stacks of %llu checks, %llu evictions, %llu lazy, %llu through sockets, "
+		"%llu wrong\n", (unsigned long long)self->seed, (unsigned long long)seen->lives,
+		(unsigned long long)seen->holds, (unsigned long long)seen->checks, (unsigned long long)seen->evictions,
+		(unsigned long long)seen->lazy_restores, (unsigned long long)seen->trips, (unsigned long long)seen->wrong);
+}
+
+/* Lives until the time is over, after one that makes what is made once a process. */
+static struct left lives(struct rng *r, uint32_t workers, uint32_t backend, uint64_t ns, bool failing)
+{
+	uint64_t end = gstk__now_ns() + ns, least = seen->lives + 6; /* with so many every way is gone */
+	struct left first;
+
+	one_life(r, workers, backend, gstk__now_ns() + 50 * MS, false);
+	first = what_is_there();
+	do
+		one_life(r, workers, backend, gstk__now_ns() + (50 + rnd(r) % 400) * MS, failing);
+	while (gstk__now_ns() < end || seen->lives < least);
+	return first;
+}
+
+#define LEFT_NOTHING(before)                                                                     \
+	do {                                                                                     \
+		struct left after_ = what_is_there();                                            \
+		EXPECT_EQ((before).fds, after_.fds);                                             \
+		EXPECT_EQ((before).threads, after_.threads);                                     \
+		EXPECT_GE((before).mapped + (8u << 20), after_.mapped);                          \
+		EXPECT_GE((before).rss + (16u << 20), after_.rss);                               \
+	} while (0)
+
+TEST_F_TIMEOUT(torture, stacks_keep_every_byte_through_all_tiers, 100000)
+{
+	struct left before;
+	uint8_t out = variant->backend == GSTK_BACKEND_UFFD ? GSTK__TIER_DEEP
+		      : variant->backend == GSTK_BACKEND_MODULE ? GSTK__TIER_REMAPPED : GSTK__TIER_COPIED;
+
+	NEEDS_BACKEND();
+	before = lives(&self->r, variant->workers, variant->backend, case_ns(), false);
+	EXPECT_EQ(0, seen->wrong);
+	LEFT_NOTHING(before);
+	/* Every way was gone. */
+	EXPECT_LT(0, walked.edge[GSTK__TIER_RESIDENT][out]);
+	EXPECT_LT(0, walked.edge[out][GSTK__TIER_RESIDENT]);
+	EXPECT_LT(0, walked.edge[out][GSTK__TIER_PACKED]);
+	EXPECT_LT(0, walked.edge[GSTK__TIER_RESIDENT][GSTK__TIER_PACKED]);
+	EXPECT_LT(0, walked.edge[GSTK__TIER_PACKED][GSTK__TIER_RESIDENT]);
+	EXPECT_LT(0, walked.trims);
+	EXPECT_LT(0, walked.looks);
+	if (variant->backend == GSTK_BACKEND_UFFD)
+		EXPECT_LT(0, seen->lazy_restores);
+}
+
+TEST_F_TIMEOUT(torture, no_byte_is_lost_where_memory_and_calls_fail, 100000)
+{
+	struct left before;
+
+	NEEDS_BACKEND();
+	before = lives(&self->r, variant->workers, variant->backend, case_ns(), true);
+	EXPECT_EQ(0, seen->wrong);
+	LEFT_NOTHING(before);
+	EXPECT_LT(0, walked.refused);
+	EXPECT_EQ(seen->injected, seen->reported);
+	if (variant->backend == GSTK_BACKEND_UFFD) {
+		EXPECT_LT(0, seen->injected);
+		EXPECT_LT(0, failed.again + failed.shorter + failed.nomem);
+	}
+}
+
+/* Descriptors and mappings that outlive a process are files: there may be none at any time. */
+static int files_of(int pid)
+{
+	char path[320], to[256];
+	struct dirent *e;
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files", pid);
+	for (int i = 0; i < 2; i++) {
+		char *dir = strdup(path);
+
+		d = opendir(dir);
+		while (d && (e = readdir(d))) {
+			ssize_t len;
+
+			snprintf(path, sizeof(path), "%s/%.20s", dir, e->d_name);
+			len = readlink(path, to, sizeof(to) - 1);
+			to[len > 0 ? len : 0] = 0;
+			n += !strncmp(to, "/dev/shm/", 9) || (!strncmp(to, "/tmp/", 5) && strcmp(dir + 1, "fd"));
+		}
+		if (d)
+			closedir(d);
+		free(dir);
+		snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	}
+	return n;
+}
+
+static int thread_named(int pid, const char *name)
+{
+	char path[320], comm[32];
+	struct dirent *e;
+	int tid = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && !tid && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", pid, e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(comm, sizeof(comm), f) && !strncmp(comm, name, strlen(name)))
+			tid = atoi(e->d_name);
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return tid;
+}
+
+TEST_F_TIMEOUT(torture, a_process_that_is_killed_leaves_nothing, 100000)
+{
+	uint64_t end = gstk__now_ns() + case_ns(), kills = 0;
+	int inherited = files_of(getpid());
+	char mine[32];
+
+	NEEDS_BACKEND();
+	while (gstk__now_ns() < end || kills < 3) {
+		uint64_t lived = seen->holds, deadline = gstk__now_ns() + 60000 * MS;
+		int pid = fork(), status, tid, inside;
+
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			setpgid(0, 0);
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			lives(&self->r, variant->workers, variant->backend, 100000 * MS, rnd(&self->r) % 2);
+			_exit(0);
+		}
+		while (seen->holds < lived + 20 && gstk__now_ns() < deadline)
+			usleep(1000);
+		usleep(rnd(&self->r) % 60000);
+		inside = files_of(pid);
+		tid = thread_named(pid, kills % 2 ? "gstk-pager" : "gstk-");
+		ASSERT_EQ(0, syscall(SYS_tgkill, pid, tid ? tid : pid, SIGKILL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_TRUE(WIFSIGNALED(status));
+		EXPECT_EQ(SIGKILL, WTERMSIG(status));
+		EXPECT_LT(lived, seen->holds); /* in mid-run */
+		EXPECT_EQ(inherited, inside);
+		EXPECT_EQ(-1, kill(-pid, 0)); /* nobody of its group is left */
+		snprintf(mine, sizeof(mine), "%d", pid);
+		EXPECT_EQ(0, entries("/dev/shm", mine) + entries("/tmp", mine));
+		kills++;
+	}
+	EXPECT_EQ(0, seen->wrong);
+}
+
+TEST_F_TIMEOUT(torture, a_pager_that_fails_ends_the_process_and_says_why, 100000)
+{
+	char said[4096] = "";
+	int pipes[2], pid, status;
+	size_t n = 0;
+	ssize_t got;
+
+	NEEDS_BACKEND();
+	if (variant->backend != GSTK_BACKEND_UFFD)
+		SKIP(return, "only userfaultfd has a pager");
+	ASSERT_EQ(0, pipe(pipes));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		dup2(pipes[1], 2);
+		close(pipes[1]);
+		faults.pager = true; /* what it reads next is an error */
+		for (;;)
+			one_life(&self->r, variant->workers, variant->backend, gstk__now_ns() + 1000 * MS, false);
+	}
+	close(pipes[1]);
+	while (n < sizeof(said) - 1 && (got = read(pipes[0], said + n, sizeof(said) - 1 - n)) > 0)
+		n += (size_t)got;
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(SIGABRT, WTERMSIG(status));
+	EXPECT_NE(NULL, strstr(said, "greenstk: pager: userfaultfd:")) TH_LOG("%s", said);
+	EXPECT_NE(NULL, strstr(said, "cannot go on"));
+}
+
+TEST_HARNESS_MAIN

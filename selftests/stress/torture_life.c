@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/* One runtime, of a shape at random: its tasks, who moves their stacks, what is in the way, and what is left. */
+#include "torture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "park/arena.h"
+#include "park/tier_pack.h"
+#include "sched/worker.h"
+
+#define MS 1000000ull
+
+static struct body *body[TORTURE_MAX_TASKS];
+static gstk_task *_Atomic handle[TORTURE_MAX_TASKS];
+static uint32_t nr_movers;
+
+struct life {
+	struct rng r;
+	uint64_t until_ns;
+	bool failing;
+};
+
+static void *mover(void *arg)
+{
+	struct rng r = { (uintptr_t)arg };
+
+	while (!over) {
+		for (int i = 0; i < 8; i++)
+			walk(&r, handle[rnd(&r) % nr_tasks]);
+		gstk_sleep(rnd(&r) % 200000);
+	}
+	return NULL;
+}
+
+/* All stacks have ended: what does any tier still have? */
+static void nothing_is_left(void)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+	struct gstk__pack_stats pack;
+	struct gstk__arena_stats arena;
+	uint64_t spare = 0;
+
+	met(gstk_stats(&st));
+	gstk__pack_stats(&pack);
+	gstk__arena_stats(&arena);
+	for (uint32_t i = 0; i < gstk__sched.nr; i++)
+		spare += gstk__sched.worker[i]->park.emergency != 0;
+#define NONE(what) \
+	do { \
+		if (what) { \
+			fprintf(stderr, "# " #what " is %llu at the end\n", (unsigned long long)(what)); \
+			seen->wrong++; \
+		} \
+	} while (0)
+	NONE(st.tasks_copied); NONE(st.tasks_packed); NONE(st.tasks_remapped); NONE(st.tasks_resident - 1);
+	NONE(st.bytes_copied); NONE(st.bytes_packed); NONE(st.bytes_unpacked); NONE(st.bytes_remapped); NONE(st.bytes_lazy);
+	NONE(pack.nr_live); NONE(pack.source_bytes); NONE(pack.packed_bytes); NONE(pack.ref_uses);
+	NONE(arena.nr_live - pack.nr_refs - spare);
+#undef NONE
+	seen->evictions += st.evictions;
+	seen->lazy_restores += st.lazy_restores;
+	seen->injected += failed.registers;
+	seen->reported += st.lazy_refused;
+	if (arena.failed < failed.allocs || (failed.moves && !st.remap_nomem && gstk__windows.module))
+		seen->wrong++;
+}
+
+static void spawn(gstk_task **t, gstk_fn fn, void *arg, uint32_t flags)
+{
+	struct gstk_spawn_opts o = { .size = sizeof(o), .flags = flags };
+
+	if (gstk_spawn(t, fn, arg, &o)) {
+		seen->wrong++;
+		*t = NULL;
+	}
+}
+
+/* What happens to all of them: caps that come and go, and failures. */
+static void trouble(struct life *l)
+{
+	struct gstk__arena_stats arena;
+
+	gstk__arena_stats(&arena);
+	gstk__arena_set_limit(rnd(&l->r) % 3 == 0 ? arena.committed + 1 : 0);
+	if (l->failing)
+		faults = (struct faults){ .alloc = rnd(&l->r) % 16 + 2, .copy = rnd(&l->r) % 8 + 2, .reg = rnd(&l->r) % 4 + 2,
+			.move = rnd(&l->r) % 8 + 2 };
+}
+
+static void *life_main(void *arg)
+{
+	struct life *l = arg;
+	gstk_task *t[TORTURE_MAX_TASKS], *m[8];
+
+	for (uint32_t i = 0; i < nr_tasks; i++) {
+		ring[i] = (gstk_sem)GSTK_SEM_INIT(0);
+		spawn(&t[i], torture_task, body[i], 0);
+		handle[i] = t[i];
+	}
+	for (uint32_t i = 0; i < nr_movers; i++)
+		spawn(&m[i], mover, (void *)(uintptr_t)(rnd(&l->r) | 1), GSTK_PRIVATE);
+	if (l->failing)
+		faults_begin(rnd(&l->r));
+	while (gstk_now() < l->until_ns) {
+		gstk_sleep(rnd(&l->r) % (20 * MS));
+		trouble(l);
+	}
+	over = true;
+	faults_end();
+	gstk__arena_set_limit(0);
+	for (uint32_t i = 0; i < nr_movers; i++)
+		met(gstk_join(m[i], NULL));
+	for (uint32_t i = 0; i < nr_tasks; i++)
+		met(gstk_join(t[i], NULL));
+	nothing_is_left();
+	return NULL;
+}
+
+void one_life(struct rng *r, uint32_t workers, uint32_t backend, uint64_t until_ns, bool failing)
+{
+	static const uint32_t windows[] = { 1, 3, 16, 400 };
+	struct life l = { .r = { (uint64_t)rnd(r) << 32 | rnd(r) | 1 }, .until_ns = until_ns, .failing = failing };
+	struct gstk_config c = { .size = sizeof(c), .workers = workers, .backend = backend, .window_size = 2u << 20,
+		.windows = windows[rnd(r) % 4], .resident_budget = 1u << rnd(r) % 26, .evict_idle_ns = (1 + rnd(r) % 8) * MS,
+		.pack_idle_ns = (1 + rnd(r) % 32) * MS, .image_bytes = 1u << 30, .max_tasks = 10000 };
+
+	c.flags = (seen->lives % 2 ? GSTK_FORCE_REMAP : 0) | (rnd(r) % 4 ? 0 : GSTK_FORCE_EVICT) |
+		  (rnd(r) % 8 ? 0 : GSTK_FORCE_PACK) | (rnd(r) % 4 ? 0 : GSTK_NO_SWEEP);
+	nr_tasks = rnd(r) % (TORTURE_MAX_TASKS - 8) + 8;
+	nr_movers = rnd(r) % 4 + 1;
+	over = false;
+	failed = (struct failed){ 0 };
+	for (uint32_t i = 0; i < nr_tasks; i++) {
+		body[i] = calloc(1, sizeof(**body));
+		*body[i] = (struct body){ .r = { (uint64_t)rnd(r) << 32 | rnd(r) | 1 }, .pair = { -1, -1 } };
+		if (i % 8 == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, body[i]->pair))
+			seen->wrong++;
+	}
+	if (gstk_main(life_main, &l, NULL, &c))
+		seen->wrong++;
+	for (uint32_t i = 0; i < nr_tasks; i++) {
+		if (body[i]->pair[0] >= 0) {
+			close(body[i]->pair[0]);
+			close(body[i]->pair[1]);
+		}
+		free(body[i]);
+	}
+	seen->lives++;
+}

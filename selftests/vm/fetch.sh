@@ -76,11 +76,14 @@ fetch_kernel() {
 	[ "$(cat "$dir/version" 2>/dev/null)" = "$KVER" ] && return
 	need dpkg-deb dpkg
 	say "kernel $K: linux-image-$KVER"
-	# Newer packages split the image: -image depends on -binary and -modules.
-	local pkgs=
+	# Newer packages split the image: -image depends on -binary and -modules. The archive signs an image
+	# some days after it has the headers: until then there is the same one without.
+	local pkgs= names
+	names=$(for m in image binary modules; do apt_in "$ROOT" apt-cache pkgnames "linux-$m-$KVER"; done)
 	for m in image binary modules; do
-		pkgs+=" $(apt_in "$ROOT" apt-cache pkgnames "linux-$m-$KVER" | grep -Fx "linux-$m-$KVER" || true)"
+		pkgs+=" $(grep -Fx "linux-$m-$KVER" <<<"$names" || true)"
 	done
+	[[ $pkgs = *linux-image-* ]] || pkgs+=" $(grep -Fx "linux-image-$KVER-unsigned" <<<"$names" || true)"
 	rm -rf "$dir.new" && mkdir -p "$dir.new/modules" "$dir.new/debs"
 	(cd "$dir.new/debs" && apt_in "$ROOT" apt-get download $pkgs >/dev/null)
 	local pats=("*/vmlinuz" "*/vmlinuz-*")

@@ -19,7 +19,7 @@ endif
 ifneq ($(filter bench,$(goals)),)
 deps-groups += $(if $(filter-out 0,$(PEERS)),peers)
 endif
-ifneq ($(filter vm vm-% kmod fuzz check-kernel% check-fuzz-% check-debug-kernel check-mutations check-mm check-kselftest \
+ifneq ($(filter vm vm-% kmod fuzz check-kernel% check-lib-kernel% check-fuzz-% check-debug-kernel check-mutations check-mm check-kselftest \
 	$(if $(FAST),,check),$(goals)),)
 deps-groups += vm
 endif

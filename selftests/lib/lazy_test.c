@@ -585,8 +585,6 @@ static bool in_a_guest(void)
 
 TEST(a_dump_sees_what_has_not_come_and_does_not_bring_it)
 {
-	if (in_a_guest())
-		SKIP(return, "static_program: it has no table to unwind by");
 	NEEDS_UFFD(dumps);
 	EXPECT_EQ(2, whole_stacks()) TH_LOG("%s", report);
 }

@@ -70,7 +70,7 @@ static inline unsigned long slowness(void)
 {
 	const char *v = getenv("GREENSTK_TEST_VARIANT");
 
-	return v && strstr(v, "valgrind") ? 20 : EMULATED() ? 10 : v && strstr(v, "san") ? 5 : 1;
+	return v && strstr(v, "valgrind") ? 20 : EMULATED() || (v && !strcmp(v, "vm")) ? 10 : v && strstr(v, "san") ? 5 : 1;
 }
 
 /* Let the others get to where they wait. */

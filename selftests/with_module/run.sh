@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # usage: run.sh K DIR PROGRAM...
-# The library's programs in one guest of kernel K with the module loaded, in every variant of variants.list
-# (VARIANT=name: one). The verdict is that of the module's suites: selftests/vm/verdict.sh.
+# The library's programs in one guest of kernel K with the module loaded, in the variants of variants.list
+# that name them (VARIANT=name: one). The verdict is that of the module's suites: selftests/vm/verdict.sh.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd) k=$1 dir=$2
 shift 2
@@ -10,16 +10,16 @@ seed=${SEED:-$(date +%s)}
 echo "# seed $seed"
 {
 	echo "insmod /vm/greenstk.ko"
-	while read -r variant env; do
+	while read -r variant suites env; do
 		[ -z "${VARIANT:-}" ] || [ "$variant" = "$VARIANT" ] || continue
 		for f in "$@"; do
 			name=$(basename "$f") args=
-			case $name/$variant in
-			moves/*) args="$seed ${SECONDS_EACH:-8} 300" ;;
-			*/moves*) continue ;;
-			remap_test/default | lazy_test/default) ;; # say themselves what is to be moved, and by what
-			remap_test/* | lazy_test/*) continue ;;
+			case ,$suites, in
+			*,"$name",*) ;;
+			,all,) case $name in remap_test | lazy_test) continue ;; esac ;; # they say themselves what moves
+			*) continue ;;
 			esac
+			[ "$name" != moves ] || args="$seed ${SECONDS_EACH:-6} 300"
 			echo "suite 400 lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
 				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && exec /vm/$name $args"
 		done

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sched.h>
 #include "arch/arch.h"
+#include "arch/far.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
@@ -294,7 +295,7 @@ static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
 	}
 }
 
-int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
+GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
 	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
 	struct gstk_task *me = gstk__current();

@@ -5,9 +5,10 @@
  */
 #include <greenstk/base.h>
 
+#include "arch/far.h"
 #include "wait/mutex.h"
 
-int gstk_cond_wait_until(gstk_cond *c, gstk_mutex *m, uint64_t deadline_ns)
+GSTK__FAR_RETURN int gstk_cond_wait_until(gstk_cond *c, gstk_mutex *m, uint64_t deadline_ns)
 {
 	_Atomic uint32_t *lock = gstk__waitq_lock(&c->q);
 	struct gstk_task *t;

@@ -6,6 +6,7 @@
 #include <greenstk/base.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include "arch/far.h"
 #include "host/host.h"
 #include "sched/sched.h"
 
@@ -174,12 +175,12 @@ static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd
 	return gstk__code_errno(code);
 }
 
-int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
+GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
 {
 	return wait_on(fd, f, want, why, deadline_ns, false);
 }
 
-int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)
+GSTK__FAR_RETURN int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)
 {
 	if ((unsigned int)fd >= table.nr)
 		return table.fd ? -EBADF : -ESRCH;

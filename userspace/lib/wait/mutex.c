@@ -16,6 +16,7 @@
 
 #include <greenstk/base.h>
 
+#include "arch/far.h"
 #include "host/host.h"
 
 #define WAITERS	   1u
@@ -83,7 +84,7 @@ static bool announce(_Atomic uint32_t *word)
 	return true;
 }
 
-static __attribute__((noinline)) int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
 					       bool cancelable)
 {
 	_Atomic uint32_t *word = word_of(m), *bucket = bucket_of(m);

@@ -4,6 +4,7 @@
  * neither side starves. Whoever makes the lock free lets in the oldest writer, or all readers up
  * to the next writer; they own it when they wake. ->msg[0] of a waiter says what it wants.
  */
+#include "arch/far.h"
 #include "wait/waitq.h"
 
 #include <greenstk/base.h>
@@ -54,24 +55,16 @@ static inline bool try_enter(gstk_rwlock *l, int want, uint32_t me)
 	return true;
 }
 
-static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, uint64_t deadline_ns)
+/* Held by others; q is locked. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_wait(gstk_rwlock *l, struct gstk_task *t, int want,
+								uint64_t deadline_ns)
 {
 	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
-	struct gstk_task *t;
 	enum gstk__code code;
-	int r = gstk__wait_begin(&t);
 
-	if (unlikely(r))
-		return r;
-	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
-		return -EINVAL;
-	gstk__lock(q);
-	if (likely(try_enter(l, want, gstk__task_index(t)))) {
-		gstk__unlock(q);
-		return 0;
-	}
 	if (unlikely(l->writer == gstk__task_index(t) || gstk__wait_expired(deadline_ns))) {
-		r = l->writer == gstk__task_index(t) ? -EDEADLK : -ETIMEDOUT;
+		int r = l->writer == gstk__task_index(t) ? -EDEADLK : -ETIMEDOUT;
+
 		gstk__unlock(q);
 		return r;
 	}
@@ -88,6 +81,23 @@ static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, 
 	gstk__waitq_unlink(&l->q, t);
 	unlock_admit(l);
 	return gstk__code_errno(code);
+}
+
+static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, uint64_t deadline_ns)
+{
+	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
+	struct gstk_task *t;
+	int r = gstk__wait_begin(&t);
+
+	if (unlikely(r))
+		return r;
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
+		return -EINVAL;
+	gstk__lock(q);
+	if (unlikely(!try_enter(l, want, gstk__task_index(t))))
+		return lock_wait(l, t, want, deadline_ns); /* jumped to: see arch/far.h */
+	gstk__unlock(q);
+	return 0;
 }
 
 static inline __attribute__((always_inline)) int try_lock(gstk_rwlock *l, int want)

@@ -4,6 +4,7 @@
 #include <greenstk/base.h>
 
 #include <sched.h>
+#include "arch/far.h"
 #include "host/host.h"
 
 bool gstk__wait_expired(uint64_t deadline_ns)
@@ -57,7 +58,7 @@ void gstk__wakes_flush_slow(const struct gstk__wakes *list)
 	gstk__wake_batch_end();
 }
 
-int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
+GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
 {
 	_Atomic uint32_t *lock = gstk__waitq_lock(q);
 	enum gstk__code code;

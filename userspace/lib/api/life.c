@@ -8,6 +8,7 @@
 #include "debug/deadlock_report.h"
 #include "debug/dump_signal.h"
 #include "debug/overflow.h"
+#include "debug/seal.h"
 #include "debug/sigstack.h"
 #include "debug/stuck_report.h"
 #include "host/uffd.h"
@@ -68,7 +69,7 @@ int gstk__life_init(void)
 	gstk__blocking_init(gstk__config.blocking_threads);
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();
-	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
+	if (!err && (gstk__sealing || !(gstk__config.flags & GSTK_NO_SEGV_HANDLER)))
 		err = gstk__overflow_init();
 	if (!gstk__calibration.took_ns) /* once a process */
 		gstk__calibrate(&gstk__calibration);

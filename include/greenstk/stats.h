@@ -84,6 +84,24 @@ struct gstk_stats {
 	uint64_t lazy_prefetched;   /**< pages that came with one that was touched */
 	uint64_t lazy_untouched;    /**< pages that had not come when the stack left again, or ended */
 	uint64_t annex_calls;	    /**< calls of gstk_call_on_stack() in tasks */
+	/* Each decision on a stack, by its reason. `kept_` are looks of the sweep, so one stack counts often. */
+	uint64_t moved_cold;	    /**< out of their windows: idle so long that they would have gone in any case */
+	uint64_t moved_budget;	    /**< the same: the resident budget was spent */
+	uint64_t moved_pressure;    /**< the same: the system was short of memory (PSI) */
+	uint64_t moved_claimed;	    /**< the same: another task of the window was to run */
+	uint64_t packed_idle;	    /**< packed: idle for so long */
+	uint64_t packed_pressure;   /**< packed early: the system was short of memory */
+	uint64_t trimmed_idle;	    /**< dead pages of a resident went */
+	uint64_t kept_young;	    /**< not idle for long enough */
+	uint64_t kept_few;	    /**< so few are resident that nothing is gained */
+	uint64_t kept_bouncing;	    /**< it came back soon after the last moves, so it is moved later */
+	uint64_t kept_private;	    /**< private: it is never moved */
+	uint64_t kept_busy;	    /**< somebody else had it */
+	uint64_t kept_full;	    /**< no memory for an image, in no backend */
+	uint64_t kept_unpackable;   /**< packing would not have made it smaller */
+	uint64_t copied_small;	    /**< of those moved, with the module: too few bytes to move their pages */
+	uint64_t bounces;	    /**< moves after which a stack came back soon */
+	uint64_t recalibrations;    /**< as other than so many workers ran */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -162,19 +162,19 @@ TEST(a_stack_is_not_moved_sooner_than_a_thousand_times_the_cost)
 		.resident_budget = 1, .min_residents = 1, .residents = 1000, .pressure = 50 };
 	struct gstk__stack_facts f = { .resident = true, .may_move = true, .trimmed = true, .used = 900, .idle_ms = 5 };
 
-	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f));
+	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f).action);
 	c.evict_ns = 6000; /* 6 us: not before 6 ms */
-	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f));
+	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f).action);
 	EXPECT_EQ(1, gstk__policy_next(&c, &f));
 	f.idle_ms = 6;
-	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f));
+	EXPECT_EQ(GSTK__EVICT, gstk__policy(&c, &f).action);
 	/* Trims, too. */
 	c.residents = 0;
 	f.trimmed = false;
 	f.idle_ms = 150;
-	EXPECT_EQ(GSTK__TRIM, gstk__policy(&c, &f));
+	EXPECT_EQ(GSTK__TRIM, gstk__policy(&c, &f).action);
 	c.trim_ns = 200000;
-	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f));
+	EXPECT_EQ(GSTK__KEEP, gstk__policy(&c, &f).action);
 	EXPECT_EQ(50, gstk__policy_next(&c, &f));
 }
 

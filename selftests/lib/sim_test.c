@@ -91,6 +91,47 @@ TEST(the_sample_stands_for_the_whole)
 	EXPECT_GE(small * 0.02, fabs(small - large)) TH_LOG("%g %g", small, large);
 }
 
+/* A wake every 1.5 s, evicted after one: with hysteresis each learns it once or twice. */
+TEST(a_trace_is_played_and_bounces_are_few)
+{
+	double without, with;
+	char path[] = "/tmp/gstk-sim-test-XXXXXX", args[200];
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+
+	ASSERT_NE(NULL, f);
+	fprintf(f, "[\n");
+	for (int task = 1; task <= 1000; task++)
+		for (int i = 0; i < 40; i++)
+			fprintf(f, "{\"pid\":1,\"tid\":1,\"ts\":%d.000,\"ph\":\"X\",\"cat\":\"run\",\"name\":\"a\",\"dur\":9.000,"
+				"\"args\":{\"task\":%d,\"until\":\"sleep\",\"stack\":900}},\n", i * 1500000 + task * 1499, task);
+	fclose(f);
+	snprintf(args, sizeof(args), "--budget 3M --windows 1000 --seconds 60 --trace %s", path);
+	SKIP_WITHOUT_TOOL();
+	ASSERT_EQ(0, sim(args)) TH_LOG("%s", out);
+	with = value("bounces");
+	NEAR(1000 / 1.5, "wakes", 0.05);
+	strcat(args, " --no-hysteresis");
+	ASSERT_EQ(0, sim(args)) TH_LOG("%s", out);
+	without = value("bounces");
+	NEAR(1000 / 1.5, "bounces", 0.1);
+	EXPECT_GE(without / 10, with) TH_LOG("%g %g", without, with);
+	/* As many more on paper. */
+	snprintf(args, sizeof(args), "--budget 300M --windows 100000 --tasks 1e5 --seconds 60 --trace %s", path);
+	ASSERT_EQ(0, sim(args)) TH_LOG("%s", out);
+	EXPECT_GE(with * 100 * 0.02, fabs(value("bounces") - with * 100));
+	unlink(path);
+}
+
+TEST(flushes_interrupt_the_other_workers)
+{
+	SKIP_WITHOUT_TOOL();
+	ASSERT_EQ(0, sim("--tasks 1000 --windows 1000 --class 1:1e11:900 --workers 5")) TH_LOG("%s", out);
+	EXPECT_LT(0, value("flushes"));
+	NEAR(4 * value("flushes"), "ipis", 1e-5);
+	EXPECT_LT(0, value("decided.moved_cold"));
+}
+
 TEST(nonsense_is_refused)
 {
 	SKIP_WITHOUT_TOOL();
@@ -102,6 +143,9 @@ TEST(nonsense_is_refused)
 	EXPECT_EQ(2, sim("--class 1:10:900 --remap 5"));
 	EXPECT_EQ(2, sim("--dump /nowhere"));
 	EXPECT_EQ(2, sim("--dump - </dev/null"));
+	EXPECT_EQ(2, sim("--trace - </dev/null"));
+	EXPECT_EQ(2, sim("--trace /nowhere"));
+	EXPECT_EQ(2, sim("--trace /nowhere --class 1:10:900"));
 }
 
 TEST(a_dump_gives_the_classes)

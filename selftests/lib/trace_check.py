@@ -21,6 +21,7 @@ for e in events:
     if e["ph"] != "M":
         assert e["tid"] in rows and e["ts"] >= 0, e
     if e["ph"] == "X":
+        assert e["args"]["stack"] > 0 or e["args"]["until"] == "end", e
         assert e["name"] and e["args"]["task"] > 0 and e["args"]["until"], e
         runs[e["tid"]].append((ns(e["ts"]), ns(e["ts"]) + ns(e["dur"]), e))
         seen["run"] += 1

@@ -7,7 +7,9 @@ INSTALL_BIN += $(tools-prog)
 $(tools-prog): $(O)/bin/%: $(tools-dir)/%.c $(LIB_A)
 	@mkdir -p $(@D)
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(LIB_A) $(LIB_LIBS) -lm
+	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -MF $@.d -MT $@ -o $@ $(filter %.c,$^) $(LIB_A) $(LIB_LIBS) -lm
+# A tool with further sources.
+$(O)/bin/gstk-sim: $(wildcard $(tools-dir)/sim/*.c) $(tools-dir)/sim/sim.h
 -include $(addsuffix .d,$(tools-prog))
 
 .PHONY: tools
@@ -19,15 +21,6 @@ all: tools
 gdb-script  := $(tools-dir)/greenstk-gdb.py
 gdb-modules := $(wildcard $(tools-dir)/greenstk_gdb/*.py)
 $(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test $(O)/with_module/lazy_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
-
-# The checker of kept thread-local addresses, and its modules.
-tls-modules := $(wildcard $(tools-dir)/gstk_tlscheck/*.py)
-INSTALL_BIN += $(tools-dir)/gstk-tlscheck
-install: install-tlscheck
-.PHONY: install-tlscheck
-install-tlscheck: $(tls-modules)
-	install -d $(DESTDIR)$(PREFIX)/share/greenstk/gstk_tlscheck
-	install -m 644 $(tls-modules) $(DESTDIR)$(PREFIX)/share/greenstk/gstk_tlscheck/
 
 .PHONY: install-gdb
 install: install-gdb

@@ -43,7 +43,7 @@ int gstk_stats(struct gstk_stats *out)
 	struct gstk__blocking_counts blocking;
 	struct gstk__arena_stats arena;
 	struct gstk_stats st = { 0 };
-	uint64_t ends = 0;
+	uint64_t ends = 0, moved;
 
 	if (!s->nr || !out || out->size < sizeof(size_t) || out->size > 4096)
 		return -EINVAL;
@@ -58,6 +58,15 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
 	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(annex_calls)
 #undef SUM
+#define GSTK__X(name, field) \
+	st.field = load(&gstk__sweep_counts.decided[GSTK__##name]);
+	GSTK__REASONS(GSTK__X)
+#undef GSTK__X
+	moved = st.moved_cold + st.moved_budget + st.moved_pressure;
+	st.copied_small = load(&gstk__sweep_counts.copied_small);
+	st.bounces = load(&gstk__sweep_counts.bounces);
+	st.recalibrations = load(&gstk__sweep_counts.recalibrations);
+	st.moved_claimed = st.evictions > moved ? st.evictions - moved : 0; /* by whom else? */
 	for (uint32_t i = 0; i < s->nr; i++) {
 		uint64_t wait = load(&s->worker[i]->park.n.window_wait_max_ns);
 
@@ -158,6 +167,7 @@ static void backend_lines(int fd)
 int gstk_info(int fd)
 {
 	struct gstk_stats st = { .size = sizeof(st) };
+	struct gstk__calibration calibration;
 	struct gstk__climate climate;
 	int err = gstk_stats(&st);
 
@@ -171,12 +181,14 @@ int gstk_info(int fd)
 	dprintf(fd, "config.guards %s\n", gstk__windows.module ? "the module's" : gstk__windows.guard_install ? "MADV_GUARD_INSTALL" : "PROT_NONE mappings");
 	dprintf(fd, "config.membarrier %s\n", gstk__membarrier_missing ? "missing: fences at every park" : "yes");
 	dprintf(fd, "copy.routine %s\n", gstk__copy_init());
-	LINE("calibration.copy_hot_ns_per_kib", gstk__calibration.copy_hot_ns_per_kib);
-	LINE("calibration.copy_cold_ns_per_kib", gstk__calibration.copy_cold_ns_per_kib);
-	LINE("calibration.fault_ns", gstk__calibration.fault_ns);
-	LINE("calibration.discard_ns", gstk__calibration.discard_ns);
-	LINE("calibration.discard_many_ns", gstk__calibration.discard_many_ns);
-	LINE("calibration.took_ns", gstk__calibration.took_ns);
+	gstk__calibration_read(&calibration);
+	LINE("calibration.copy_hot_ns_per_kib", calibration.copy_hot_ns_per_kib);
+	LINE("calibration.copy_cold_ns_per_kib", calibration.copy_cold_ns_per_kib);
+	LINE("calibration.fault_ns", calibration.fault_ns);
+	LINE("calibration.discard_ns", calibration.discard_ns);
+	LINE("calibration.discard_many_ns", calibration.discard_many_ns);
+	LINE("calibration.took_ns", calibration.took_ns);
+	LINE("calibration.running_workers", calibration.running);
 	backend_lines(fd);
 	gstk__machine_print(fd);
 	gstk__sweep_climate(&climate);
@@ -203,6 +215,10 @@ int gstk_info(int fd)
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
 	STAT(windows_earned); STAT(bytes_resident); STAT(bytes_lazy);
 	STAT(lazy_restores); STAT(lazy_refused); STAT(lazy_faults); STAT(lazy_prefetched); STAT(lazy_untouched);
+	STAT(moved_cold); STAT(moved_budget); STAT(moved_pressure); STAT(moved_claimed); STAT(copied_small);
+	STAT(packed_idle); STAT(packed_pressure); STAT(trimmed_idle);
+	STAT(kept_young); STAT(kept_few); STAT(kept_bouncing); STAT(kept_private); STAT(kept_busy); STAT(kept_full);
+	STAT(kept_unpackable); STAT(bounces); STAT(recalibrations);
 	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max); STAT(annex_calls);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);

@@ -141,7 +141,8 @@ void gstk__trace_switch(struct gstk__worker *w)
 		if (n && n->why == GSTK__WAIT_JOIN && n->obj == t)
 			point_to(w, now - 4, n, true);
 	}
-	record(w, now, GSTK__TRACE_LEFT, gstk__task_index(t), how, 0);
+	record(w, now, GSTK__TRACE_LEFT, gstk__task_index(t), how,
+	       how == GSTK__TRACE_ENDED ? 0 : (uint64_t)(gstk__win_base(t->window) - (char *)t->sp));
 	if (n)
 		record_run(w, now);
 }

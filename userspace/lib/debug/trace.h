@@ -23,7 +23,7 @@ struct gstk__worker;
 
 enum gstk__trace_kind {
 	GSTK__TRACE_RUN,     /* value: the flow that led to it, or 0; fn, name */
-	GSTK__TRACE_LEFT,    /* how: enum gstk__why, or one of the two below */
+	GSTK__TRACE_LEFT,    /* how: enum gstk__why, or one of the two below; value: bytes of stack */
 	GSTK__TRACE_WAKE,    /* value: the flow to its run, or 0: not by a task */
 	GSTK__TRACE_EVICT,   /* how: enum gstk__tier; value: bytes */
 	GSTK__TRACE_RESTORE, /* the same */

@@ -118,8 +118,8 @@ static void write_run(uint32_t worker, const struct gstk__trace_record *run, con
 
 	name_of(run, name, sizeof(name));
 	common(worker, run->ns, "X");
-	line(",\"cat\":\"run\",\"name\":\"%s\",\"dur\":%llu.%03u,\"args\":{\"task\":%u,\"until\":\"%s\"}}", name,
-	     US(ns), run->task, until);
+	line(",\"cat\":\"run\",\"name\":\"%s\",\"dur\":%llu.%03u,\"args\":{\"task\":%u,\"until\":\"%s\",\"stack\":%llu}}", name,
+	     US(ns), run->task, until, (unsigned long long)left->value);
 	if (!run->value)
 		return;
 	common(worker, run->ns, "f");

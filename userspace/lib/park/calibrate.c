@@ -10,6 +10,9 @@
 #define TRIES  4
 #define COPIES 16u
 
+#define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
+#define LOAD(field)	    __atomic_load_n(&gstk__calibration.field, __ATOMIC_RELAXED)
+
 struct gstk__calibration gstk__calibration;
 
 static void flush_lines(const char *p, size_t bytes)
@@ -92,4 +95,29 @@ void gstk__calibrate(struct gstk__calibration *c)
 		copies(c, p, p + PAGES * PAGE);
 	gstk__mem_release(p, 2 * PAGES * PAGE);
 	c->took_ns = (uint32_t)(gstk__now_ns() - start);
+	c->running = 1;
+}
+
+void gstk__calibrate_again(uint32_t running)
+{
+	struct gstk__calibration *now = &gstk__calibration, c = { 0 };
+	char *p = gstk__mem_reserve(PAGES * PAGE, 2u << 20);
+
+	for (int i = 0; i < TRIES && p; i++)
+		pages(&c, p);
+	gstk__mem_release(p, PAGES * PAGE);
+	if (p) {
+		STORE(now->fault_ns, c.fault_ns);
+		STORE(now->discard_ns, c.discard_ns);
+		STORE(now->discard_many_ns, c.discard_many_ns);
+	}
+	STORE(now->running, running);
+}
+
+void gstk__calibration_read(struct gstk__calibration *out)
+{
+	*out = (struct gstk__calibration){
+		LOAD(copy_hot_ns_per_kib), LOAD(copy_cold_ns_per_kib), LOAD(fault_ns), LOAD(discard_ns),
+		LOAD(discard_many_ns), LOAD(took_ns), LOAD(running),
+	};
 }

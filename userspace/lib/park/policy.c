@@ -3,11 +3,16 @@
 
 #define TRIM_IDLE_MS 100u /* shorter waits fault their pages in again before the gain shows */
 #define WORTH	     1000u /* a move may cost this part of the time that the stack had been idle */
+#define LONG_AWAY    4u
+#define PRESSED	     10u  /* percent of stall time from which on memory is short */
+
+#define UNIT_MS 8u /* of gstk__history.at */
+#define AT_MASK ((1u << 25) - 1)
 
 /* Thresholds shrink with pressure: at 10 % stall time they are halved, at 40 % an eighth. */
 static uint64_t scaled(const struct gstk__climate *c, uint64_t ms)
 {
-	return c->pressure >= 40 ? ms / 8 : c->pressure >= 20 ? ms / 4 : c->pressure >= 10 ? ms / 2 : ms;
+	return c->pressure >= 40 ? ms / 8 : c->pressure >= 20 ? ms / 4 : c->pressure >= PRESSED ? ms / 2 : ms;
 }
 
 /* A stack that was idle for @ms is about to be idle for as long again: a move must not cost more
@@ -19,11 +24,25 @@ static uint64_t worth(uint64_t ms, uint32_t cost_ns)
 	return ms > least ? ms : least;
 }
 
-static uint64_t evict_after(const struct gstk__climate *c)
-{
-	bool full = c->resident_bytes > c->resident_budget || c->pressure >= 10;
 
-	return worth(scaled(c, full ? c->evict_idle_ms : c->cold_idle_ms), c->evict_ns);
+static bool full(const struct gstk__climate *c)
+{
+	return c->resident_bytes > c->resident_budget || c->pressure >= PRESSED;
+}
+
+static uint64_t evict_after(const struct gstk__climate *c, uint32_t bounces)
+{
+	uint64_t ms = scaled(c, full(c) ? c->evict_idle_ms : c->cold_idle_ms);
+
+	/* What bounced is moved later, while there is memory for that. */
+	if (c->pressure < PRESSED && c->resident_bytes / 2 <= c->resident_budget)
+		ms <<= bounces;
+	return worth(ms, c->evict_ns);
+}
+
+static uint64_t pack_after(const struct gstk__climate *c, uint32_t bounces)
+{
+	return scaled(c, c->pack_idle_ms) << (c->pressure < PRESSED ? bounces : 0);
 }
 
 static uint64_t trim_after(const struct gstk__climate *c)
@@ -31,17 +50,41 @@ static uint64_t trim_after(const struct gstk__climate *c)
 	return worth(TRIM_IDLE_MS, c->trim_ns);
 }
 
-enum gstk__action gstk__policy(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+static struct gstk__decision is(enum gstk__action action, enum gstk__reason why)
 {
+	return (struct gstk__decision){ action, why };
+}
+
+/* It would have gone in any case, or only since there is no room. */
+static enum gstk__reason moved_because(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+{
+	if (s->idle_ms >= worth(c->cold_idle_ms << s->history.out, c->evict_ns))
+		return GSTK__MOVED_COLD;
+	return c->pressure >= PRESSED ? GSTK__MOVED_PRESSURE : GSTK__MOVED_BUDGET;
+}
+
+static struct gstk__decision of_image(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+{
+	if (s->idle_ms >= pack_after(c, s->history.pack))
+		return is(GSTK__PACK, s->idle_ms >= c->pack_idle_ms << s->history.pack ? GSTK__PACKED_IDLE
+										       : GSTK__PACKED_PRESSURE);
+	return is(GSTK__KEEP, s->idle_ms >= pack_after(c, 0) ? GSTK__KEPT_BOUNCING : GSTK__KEPT_YOUNG);
+}
+
+struct gstk__decision gstk__policy(const struct gstk__climate *c, const struct gstk__stack_facts *s)
+{
+	bool dead = s->resident && !s->trimmed && s->idle_ms >= trim_after(c), due;
+
 	if (!s->may_move)
-		return s->resident && !s->trimmed && s->idle_ms >= trim_after(c) ? GSTK__TRIM : GSTK__KEEP;
+		return dead ? is(GSTK__TRIM, GSTK__TRIMMED_IDLE) : is(GSTK__KEEP, GSTK__KEPT_PRIVATE);
 	if (!s->resident)
-		return s->idle_ms >= scaled(c, c->pack_idle_ms) ? GSTK__PACK : GSTK__KEEP;
-	if (c->residents >= c->min_residents && s->idle_ms >= evict_after(c))
-		return c->remap_bytes && s->used >= c->remap_bytes ? GSTK__REMAP : GSTK__EVICT;
-	if (!s->trimmed && s->idle_ms >= trim_after(c))
-		return GSTK__TRIM;
-	return GSTK__KEEP;
+		return of_image(c, s);
+	due = s->idle_ms >= evict_after(c, s->history.out);
+	if (due && c->residents >= c->min_residents)
+		return is(c->remap_bytes && s->used >= c->remap_bytes ? GSTK__REMAP : GSTK__EVICT, moved_because(c, s));
+	if (dead)
+		return is(GSTK__TRIM, GSTK__TRIMMED_IDLE);
+	return is(GSTK__KEEP, due ? GSTK__KEPT_FEW : s->idle_ms >= evict_after(c, 0) ? GSTK__KEPT_BOUNCING : GSTK__KEPT_YOUNG);
 }
 
 uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__stack_facts *s)
@@ -49,12 +92,44 @@ uint64_t gstk__policy_next(const struct gstk__climate *c, const struct gstk__sta
 	uint64_t at = UINT64_MAX;
 
 	if (s->may_move && !s->resident)
-		at = scaled(c, c->pack_idle_ms);
+		at = pack_after(c, s->history.pack);
 	else if (s->resident && !s->trimmed)
 		at = trim_after(c);
-	if (s->may_move && s->resident && c->residents >= c->min_residents && evict_after(c) < at)
-		at = evict_after(c);
+	if (s->may_move && s->resident && c->residents >= c->min_residents && evict_after(c, s->history.out) < at)
+		at = evict_after(c, s->history.out);
 	if (at == UINT64_MAX)
 		return at;
 	return at > s->idle_ms ? at - s->idle_ms : 0;
+}
+
+/* One more when it was away for no longer than @after_ms, one less when for much longer. */
+static uint32_t bounced(uint32_t bounces, uint32_t most, uint64_t away_ms, uint64_t after_ms, uint32_t much)
+{
+	if (away_ms <= after_ms)
+		return bounces < most ? bounces + 1 : bounces;
+	return bounces && away_ms > after_ms * much ? bounces - 1 : bounces;
+}
+
+struct gstk__history gstk__policy_history(const struct gstk__climate *c, struct gstk__history h, uint32_t parked_ms)
+{
+	uint32_t units = (parked_ms / UNIT_MS - h.at) & AT_MASK;
+	uint64_t away_ms = (uint64_t)units * UNIT_MS;
+
+	if (!h.at || units > AT_MASK / 2) /* never moved; or it parked before that and has not run since */
+		return h;
+	if (h.packed)
+		h.pack = bounced(h.pack, GSTK__PACK_BOUNCES_MOST, away_ms, pack_after(c, h.pack), 1) & 7;
+	else
+		h.out = bounced(h.out, GSTK__BOUNCES_MOST, away_ms, evict_after(c, h.out), LONG_AWAY) & 7;
+	h.at = 0;
+	return h;
+}
+
+struct gstk__history gstk__policy_moved(struct gstk__history h, uint32_t now_ms, bool packed)
+{
+	/* The unit after this one: what parked in this one did so before. */
+	h.at = (now_ms / UNIT_MS + 1) & AT_MASK;
+	h.at = h.at ? h.at : 1;
+	h.packed = packed;
+	return h;
 }

@@ -95,29 +95,52 @@ static uint32_t fixed_part(uint32_t each, uint32_t *page_ns)
 	return !few || !many ? 0 : few > FEW * *page_ns ? few - FEW * *page_ns : 1;
 }
 
-void gstk__remap_init(bool forced)
+static bool forced;
+
+static void measure(struct gstk__remap *r)
 {
-	struct gstk__remap *r = &gstk__remap;
 	const struct gstk__calibration *c = &gstk__calibration;
 	uint32_t copy_ns = 2 * 4 * c->copy_cold_ns_per_kib, page_ns;
 	struct greenstk_reclaim back[GSTK__WIN_SPARE];
 
-	gstk__remap_fini();
-	if (!gstk__windows.module)
-		return;
-	r->eager_pages = forced ? 1 : EAGER;
 	touch(MANY);
 	r->batch_ns = fixed_part(GSTK__WIN_SPARE, &r->page_ns);
 	r->alone_ns = fixed_part(1, &page_ns);
 	for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++)
 		back[i] = (struct greenstk_reclaim){ .window = first_spare() + i };
 	gstk__module_reclaim(back, GSTK__WIN_SPARE);
-	if (forced) {
-		r->batch_bytes = r->alone_bytes = 1;
-		return;
-	}
 	if (r->batch_ns)
 		r->batch_bytes = break_even(r->batch_ns, r->page_ns, copy_ns + c->fault_ns + c->discard_many_ns);
 	if (r->alone_ns)
 		r->alone_bytes = break_even(r->alone_ns, page_ns, copy_ns);
+}
+
+void gstk__remap_init(bool forced_)
+{
+	struct gstk__remap *r = &gstk__remap;
+
+	gstk__remap_fini();
+	forced = forced_;
+	if (!gstk__windows.module)
+		return;
+	r->eager_pages = forced ? 1 : EAGER;
+	measure(r);
+	if (forced)
+		r->batch_bytes = r->alone_bytes = 1;
+}
+
+void gstk__remap_calibrate_again(void)
+{
+	struct gstk__remap r = { .batch_bytes = GSTK__REMAP_NEVER, .alone_bytes = GSTK__REMAP_NEVER };
+
+	if (!gstk__windows.module || forced)
+		return;
+	measure(&r);
+#define STORE(field) __atomic_store_n(&gstk__remap.field, r.field, __ATOMIC_RELAXED)
+	STORE(batch_ns);
+	STORE(alone_ns);
+	STORE(page_ns);
+	STORE(batch_bytes);
+	STORE(alone_bytes);
+#undef STORE
 }

@@ -17,15 +17,18 @@
 #include <unistd.h>
 #include "debug/annotate.h"
 #include "debug/inject.h"
-#include "debug/seal.h"
 #include "host/host.h"
 #include "host/lock.h"
 #include "host/module.h"
 #include "park/calibrate.h"
+#include "park/history.h"
 #include "park/sweep_batch.h"
 
 #define BLOCK_SIZE ((size_t)2 << 20)
 #define MIN_RESIDENTS 64u
+#define CHANGE_LASTS_NS 300000000u
+
+struct gstk__sweep_counts gstk__sweep_counts;
 
 static struct {
 	_Atomic uint32_t busy;
@@ -38,9 +41,18 @@ static struct {
 	uint64_t seen_bytes, seen; /* pages of the residents seen in it, as far as they are known, and how many */
 	_Atomic uint64_t bytes_each; /* of one, in the round before */
 	_Atomic uint64_t seen_switches;
-	uint64_t pressure_at_ns;
+	uint64_t pressure_at_ns, changed_ns; /* since when other than so many workers run; 0: they do */
 	int psi;
 } sweep;
+
+static void take_costs(void)
+{
+	const struct gstk__calibration *c = &gstk__calibration;
+
+	sweep.climate.evict_ns = c->copy_cold_ns_per_kib * 4 * 2 + c->fault_ns + c->discard_many_ns;
+	sweep.climate.trim_ns = c->fault_ns + c->discard_many_ns;
+	sweep.climate.remap_bytes = gstk__remap.batch_bytes;
+}
 
 int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops)
 {
@@ -52,16 +64,14 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	sweep.climate.pack_idle_ms = config->pack_idle_ns / 1000000;
 	sweep.climate.resident_budget = config->resident_budget;
 	sweep.climate.min_residents = MIN_RESIDENTS;
-	sweep.climate.evict_ns = gstk__calibration.copy_cold_ns_per_kib * 4 * 2 + gstk__calibration.fault_ns +
-				 gstk__calibration.discard_many_ns;
-	sweep.climate.trim_ns = gstk__calibration.fault_ns + gstk__calibration.discard_many_ns;
-	sweep.climate.remap_bytes = gstk__remap.batch_bytes;
+	take_costs();
 	if (gstk__windows.module && sweep.climate.resident_budget > gstk__module.max_pages * 4096 / 2)
 		sweep.climate.resident_budget = gstk__module.max_pages * 4096 / 2; /* its cap is a bus error */
 	sweep.window_cursor = 1;
 	sweep.task_cursor = 1;
 	sweep.soonest_ms = UINT64_MAX;
 	sweep.bytes_each = 4096;
+	gstk__history_init();
 	sweep.psi = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
 	return 0;
 }
@@ -71,6 +81,8 @@ void gstk__sweep_fini(void)
 	if (sweep.psi >= 0)
 		close(sweep.psi);
 	sweep.psi = -1;
+	gstk__history_fini();
+	memset(&gstk__sweep_counts, 0, sizeof(gstk__sweep_counts));
 }
 
 void gstk__sweep_climate(struct gstk__climate *out)
@@ -102,6 +114,36 @@ static void read_pressure(uint64_t now_ns)
 	sweep.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
 }
 
+/*
+ * A page that goes is flushed on every processor that runs a worker: what that costs is measured again when
+ * there are more or fewer of them (1, 2, 3..4, 5..8) and that lasts.
+ */
+static void calibrate_again(uint64_t now_ns, uint32_t running)
+{
+	if (gstk__running_class(running) == gstk__running_class(gstk__calibration.running)) {
+		sweep.changed_ns = 0;
+		return;
+	}
+	if (!sweep.changed_ns)
+		sweep.changed_ns = now_ns;
+	if (now_ns - sweep.changed_ns < CHANGE_LASTS_NS)
+		return;
+	sweep.changed_ns = 0;
+	gstk__calibrate_again(running);
+	gstk__remap_calibrate_again();
+	take_costs();
+	gstk__count(&gstk__sweep_counts.recalibrations);
+}
+
+static GSTK__RACY struct gstk__history history_of(const struct gstk_task *t)
+{
+	bool bounced;
+	struct gstk__history h = gstk__history_of(&sweep.climate, gstk__task_index(t), t->tick, &bounced);
+
+	gstk__count_by(&gstk__sweep_counts.bounces, bounced);
+	return h;
+}
+
 static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struct gstk__window *win,
 		     struct gstk__stack_facts *f)
 {
@@ -110,6 +152,19 @@ static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struc
 	f->trimmed = f->resident && win->low == t->tick + 1;
 	f->used = f->resident ? (uint32_t)(gstk__win_base(t->window) - (char *)t->sp) : t->used;
 	f->idle_ms = (uint32_t)(p->tick - t->tick);
+	f->history = history_of(t);
+}
+
+static void because(enum gstk__reason why)
+{
+	gstk__count(&gstk__sweep_counts.decided[why]);
+}
+
+/* Its stack is moved, or will be with this batch. */
+static void moved(struct gstk__park *p, const struct gstk_task *t, const struct gstk__stack_facts *f, bool packed)
+{
+	sweep.did++;
+	gstk__history_moved(gstk__task_index(t), f->history, p->tick, packed);
 }
 
 static void note_next(const struct gstk__stack_facts *f)
@@ -140,7 +195,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		struct gstk__stack_facts f;
 		struct gstk_task *r;
 		uint32_t what, ri = gstk__peek(&win->resident);
-		enum gstk__action action;
+		struct gstk__decision d;
 
 		if ((word != GSTK__WIN_SOLO && word != GSTK__WIN_IDLE) || (word == GSTK__WIN_SOLO && !ri)) {
 			warm++;
@@ -150,7 +205,9 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 			r = gstk__task(ri);
 			facts_of(p, r, win, &f);
 			note_resident(&f);
-			if (f.resident && gstk__policy(&sweep.climate, &f) == GSTK__KEEP) {
+			d = gstk__policy(&sweep.climate, &f);
+			if (f.resident && d.action == GSTK__KEEP) {
+				because(d.why);
 				note_next(&f);
 				warm++;
 				continue;
@@ -162,6 +219,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		}
 		what = gstk__batch_own(i, &r);
 		if (!what) {
+			because(GSTK__KEPT_BUSY);
 			warm++;
 			continue;
 		}
@@ -171,20 +229,25 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 			continue;
 		}
 		facts_of(p, r, win, &f);
-		action = gstk__policy(&sweep.climate, &f);
-		if (action == GSTK__EVICT && gstk__evict(p, r, false) == 0) {
+		d = gstk__policy(&sweep.climate, &f);
+		if (d.action == GSTK__EVICT && gstk__evict(p, r, false)) {
+			d = (struct gstk__decision){ GSTK__KEEP, GSTK__KEPT_FULL };
+			warm++;
+		} else if (d.action == GSTK__EVICT) {
 			if (what & GSTK__OWNED_WINDOW)
 				win->resident = 0;
 			gstk__batch_dead(i, gstk__batch_end(i));
-			sweep.did++;
+			moved(p, r, &f, false);
+			gstk__count_by(&gstk__sweep_counts.copied_small, f.used < sweep.climate.remap_bytes && gstk__windows.module);
 			empty++;
 			f.resident = false;
-		} else if (action == GSTK__REMAP) {
+		} else if (d.action == GSTK__REMAP) {
+			gstk__batch.move_why[gstk__batch.nr_moves] = (uint8_t)d.why;
 			gstk__batch.move[gstk__batch.nr_moves++] = (struct gstk__move){ .out = r };
-			sweep.did++;
+			moved(p, r, &f, false);
 			warm++;
 			f.resident = false;
-		} else if (action == GSTK__TRIM) {
+		} else if (d.action == GSTK__TRIM) {
 			gstk__batch_dead(i, r->sp);
 			win->low = r->tick + 1;
 			f.trimmed = true;
@@ -193,11 +256,13 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 		} else {
 			warm++;
 		}
+		if (d.action != GSTK__REMAP) /* that is known when the batch is done */
+			because(d.why);
 		note_next(&f);
 	}
 	/* Nothing lives in this block: its guards and page table go, too. */
 	if (empty == nr && !warm && gstk__batch.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
-	    gstk__windows.guard_install && !gstk__windows.module && !gstk__sealing) {
+	    gstk__windows.guard_install && !gstk__windows.module) {
 		char *from = gstk__win_group(first);
 
 		gstk__mem_guard_remove(from, BLOCK_SIZE);
@@ -217,29 +282,39 @@ static GSTK__RACY void pack_task(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__stack_facts f = { .may_move = true };
 	uint32_t window = t->window;
+	struct gstk__decision d;
 
 	if (!evicted(t->tier) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
 	    (t->flags & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
 		return;
 	f.idle_ms = (uint32_t)(p->tick - t->tick);
 	f.used = t->used;
-	if (gstk__policy(&sweep.climate, &f) != GSTK__PACK) {
+	f.history = history_of(t);
+	d = gstk__policy(&sweep.climate, &f);
+	if (d.action != GSTK__PACK) {
+		because(d.why);
 		note_next(&f);
 		return;
 	}
-	if (!gstk__batch_own_evicted(t, window))
+	if (!gstk__batch_own_evicted(t, window)) {
+		because(GSTK__KEPT_BUSY);
 		return;
+	}
 	/* Owned: look again, it may be another task by now. */
 	if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
 	    gstk__state_of(gstk__word(t)) <= GSTK__OWNED && t->tier == GSTK__TIER_REMAPPED) {
+		gstk__batch.pack_why[gstk__batch.nr_packs] = (uint8_t)d.why;
 		gstk__batch.pack[gstk__batch.nr_packs++] = (struct gstk__move){ .out = t };
-		sweep.did++;
+		moved(p, t, &f, true);
 	} else if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
 		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && evicted(t->tier)) {
-		if (gstk__pack(p, t) == 0)
-			sweep.did++;
-		else
+		if (gstk__pack(p, t) == 0) {
+			moved(p, t, &f, true);
+			because(d.why);
+		} else {
 			t->tick = GSTK__TICK_UNPACKABLE;
+			because(GSTK__KEPT_UNPACKABLE);
+		}
 	}
 	if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_packs >= GSTK__BATCH)
 		gstk__batch_flush(p);
@@ -255,6 +330,7 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 		uint32_t ri = gstk__peek(&win->resident);
 		struct gstk_task *r = gstk__task(ri);
 		struct gstk__stack_facts f = { .may_move = false };
+		struct gstk__decision d;
 
 		if (!ri || r->window != i)
 			continue;
@@ -262,7 +338,11 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 		f.resident = r->tier == GSTK__TIER_RESIDENT;
 		f.trimmed = win->low == r->tick + 1;
 		f.idle_ms = (uint32_t)(p->tick - r->tick);
-		if (gstk__policy(&sweep.climate, &f) == GSTK__TRIM && gstk__state_own(r)) {
+		d = gstk__policy(&sweep.climate, &f);
+		if (d.action == GSTK__TRIM && !gstk__state_own(r))
+			d = (struct gstk__decision){ GSTK__KEEP, GSTK__KEPT_BUSY };
+		because(d.why);
+		if (d.action == GSTK__TRIM) {
 			/* Owned: it is parked for good now, here or elsewhere. */
 			if (r->window == i && r->tier == GSTK__TIER_RESIDENT) {
 				gstk__batch_range(gstk__win_limit(i), r->sp);
@@ -317,7 +397,7 @@ static void trim_free(struct gstk__park *p)
 }
 
 uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budget_ns, uint64_t residents,
-			   uint64_t switches)
+			   uint64_t switches, uint32_t running)
 {
 	uint64_t due = atomic_load_explicit(&sweep.due_ns, memory_order_relaxed);
 	uint64_t until = now_ns + budget_ns;
@@ -330,6 +410,7 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 	p->tick = (uint32_t)(now_ns / 1000000);
 	per_block = per_block ? per_block : 1;
 	read_pressure(now_ns);
+	calibrate_again(now_ns, running);
 	sweep.climate.residents = (uint32_t)residents;
 	sweep.climate.resident_bytes = residents * sweep.bytes_each;
 	due = 0;

@@ -20,16 +20,23 @@ struct gstk__sweep_config {
 	size_t resident_budget;
 };
 
+/* Written by who sweeps only: gstk__count(). */
+struct gstk__sweep_counts {
+	uint64_t decided[GSTK__NR_REASONS];
+	uint64_t copied_small, bounces, recalibrations;
+};
+extern struct gstk__sweep_counts gstk__sweep_counts;
+
 int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops);
 void gstk__sweep_fini(void);
 
 /*
- * A slice of work, about @budget_ns long. @residents, @switches: sums over all workers. Returns when
- * the next slice is due (absolute, UINT64_MAX: not before something ran). Any thread; one sweeps at
+ * A slice of work, about @budget_ns long. @residents, @switches: sums over all workers; @running: how many do
+ * not sleep. Returns when the next slice is due (absolute, UINT64_MAX: not before something ran). Any thread; one sweeps at
  * a time, others return at once.
  */
 uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budget_ns, uint64_t residents,
-			   uint64_t switches);
+			   uint64_t switches, uint32_t running);
 
 /* The climate as last seen, for gstk-info. */
 /* What @residents stacks in their windows take, by what the last pass saw. */

@@ -39,6 +39,7 @@ static void flush_moves(struct gstk__park *p)
 		struct gstk_task *t = gstk__batch.move[i].out;
 		struct gstk__window *win = gstk__win(t->window);
 
+		gstk__count(&gstk__sweep_counts.decided[t->tier == GSTK__TIER_RESIDENT ? GSTK__KEPT_FULL : gstk__batch.move_why[i]]);
 		if (t->tier == GSTK__TIER_RESIDENT)
 			continue;
 		if ((atomic_load_explicit(&win->word, memory_order_relaxed) & GSTK__WIN_STATE_MASK) == GSTK__WIN_OWNED)
@@ -47,9 +48,11 @@ static void flush_moves(struct gstk__park *p)
 			gstk__batch_dead(t->window, gstk__batch_end(t->window));
 	}
 	gstk__remap_packs(p, gstk__batch.pack, gstk__batch.nr_packs);
-	for (uint32_t i = 0; i < gstk__batch.nr_packs; i++)
+	for (uint32_t i = 0; i < gstk__batch.nr_packs; i++) {
+		gstk__count(&gstk__sweep_counts.decided[gstk__batch.pack[i].err ? GSTK__KEPT_UNPACKABLE : gstk__batch.pack_why[i]]);
 		if (gstk__batch.pack[i].err)
 			gstk__batch.pack[i].out->tick = GSTK__TICK_UNPACKABLE;
+	}
 	gstk__remap_reclaim(p, gstk__batch.dead, gstk__batch.nr_dead);
 	gstk__batch.nr_dead = gstk__batch.nr_moves = gstk__batch.nr_packs = 0;
 }

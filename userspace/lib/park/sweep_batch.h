@@ -20,6 +20,7 @@ struct gstk__batch {
 	/* With the module: instead of ranges, and what moves in this batch. */
 	struct gstk__dead dead[GSTK__BATCH * 2];
 	struct gstk__move move[GSTK__BATCH * 2], pack[GSTK__BATCH * 2];
+	uint8_t move_why[GSTK__BATCH * 2], pack_why[GSTK__BATCH * 2]; /* enum gstk__reason */
 	uint32_t nr_dead, nr_moves, nr_packs;
 	uint32_t owned[GSTK__BATCH * 2]; /* tasks, or windows with the top bit */
 	uint32_t nr_owned;

@@ -38,6 +38,8 @@ extern struct gstk__remap gstk__remap;
 /* After the windows and gstk__calibrate(). @forced: every stack that leaves its window is moved. */
 void gstk__remap_init(bool forced);
 void gstk__remap_fini(void);
+/* As many workers run now as do. By who sweeps. */
+void gstk__remap_calibrate_again(void);
 
 /* Any number of moves, as few calls as possible. On a thread's own stack only. */
 void gstk__remap_moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr);

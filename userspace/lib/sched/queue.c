@@ -10,8 +10,7 @@
 #include "sched/foreign.h"
 
 struct gstk__sched gstk__sched;
-/* used: gstk__self() reads it in asm only, so with LTO its writes would look useless. */
-__thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec"), used));
+__thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec")));
 
 #ifndef __x86_64__
 struct gstk__worker *gstk__self_slow(void);

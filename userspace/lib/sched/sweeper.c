@@ -25,7 +25,8 @@ static uint64_t slice(struct gstk__worker *w, uint64_t now_ns, bool idle)
 		residents += __atomic_load_n(&s->worker[i]->park.n.resident, __ATOMIC_RELAXED);
 	}
 	return gstk__sweep_slice(&w->park, now_ns, idle ? IDLE_SLICE_NS : BUSY_SLICE_NS,
-				 residents > 0 ? (uint64_t)residents : 0, switches);
+				 residents > 0 ? (uint64_t)residents : 0, switches,
+				 s->nr - atomic_load_explicit(&s->sleeping, memory_order_relaxed));
 }
 
 static void release_window(uint32_t index)

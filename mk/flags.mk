@@ -30,7 +30,19 @@ ifeq ($(SAN),thread)
 SANFLAGS += $(if $(findstring clang,$(CC)),,-Wno-tsan)
 endif
 endif
-CFLAGS_COMMON = $(CSTD) $(OPT) $(WARN) $(SANFLAGS) $(CFLAGS)
+# LTO=1 builds it with link-time optimisation, the library's archive too (CC=clang: with lld).
+LTO     ?=
+ifneq ($(LTO),)
+override O := $(TOP_O)/lto-$(notdir $(CC))
+ifneq ($(findstring clang,$(CC)),)
+LTOFLAGS := -flto -fuse-ld=lld -Wno-unused-command-line-argument -Wno-include-next-absolute-path
+AR      := llvm-ar
+else
+LTOFLAGS := -flto=auto
+AR      := gcc-ar
+endif
+endif
+CFLAGS_COMMON = $(CSTD) $(OPT) $(WARN) $(SANFLAGS) $(LTOFLAGS) $(CFLAGS)
 
 # make V=1 shows commands; otherwise a rule says one line: $(call say,CC,$@) and $(Q) before it.
 Q        = $(if $(filter-out 0,$(V)),,@)

@@ -52,7 +52,7 @@ for my $d (@docs, glob('Documentation/man/*.[1-9]')) {
 }
 # make targets and scripts that documents tell people to run.
 my %target;
-for (split /\n/, `cat Makefile mk/*.mk */part.mk */*/part.mk 2>/dev/null`) {
+for (split /\n/, `cat Makefile mk/*.mk */part.mk */*/part.mk selftests/lib/*_matrix.mk 2>/dev/null`) {
 	# .PHONY names the commands of the house; their rules come with the parts.
 	$target{$_} = 1 for /^\.PHONY:(.*)/ ? split(' ', $1) : ();
 	$target{$1} = 1 if /^\S.*:\s*([\w.-]*%[\w.-]*):/; # static pattern rules

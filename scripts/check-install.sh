@@ -26,6 +26,9 @@ for f in "$dir/root/opt/gstk/bin/gstk-info" "$dir/root/opt/gstk/include/linux/gr
 	"$share"/man3/gstk_chan_send.3* "$share"/man4/greenstk.4* "$share"/man7/greenstk.7*; do
 	[ -e "$f" ] || { echo "not installed: ${f#"$dir/root"}"; exit 1; }
 done
+if /usr/bin/python3 -c 'import capstone, elftools' 2>/dev/null; then
+	(cd "$dir" && "$dir/root/opt/gstk/bin/gstk-tlscheck" "$lib/libgreenstk.so.0") || { echo "the installed gstk-tlscheck does not work"; exit 1; }
+fi
 [ -n "$(find "$dir/root" -path '*udev/rules.d/*greenstk*.rules')" ] || { echo "not installed: the udev rule"; exit 1; }
 # What dkms builds from holds every source that its Kbuild names.
 src=$(find "$dir/root/usr/src" -maxdepth 1 -name 'greenstk-*')

@@ -28,8 +28,8 @@ for p in Documentation/man/*.3; do
 		perl -0ne 'while (m{/\*\*(?!<)((?:(?!\*/).)*)\*/\s*((?:GSTK_API[^;]*;[^\n]*\n)+)}sg) { my ($c, $d) = ($1, $2); next unless $d =~ /\b'"$n"'\(/; print "$1\n" while $c =~ /-(E[A-Z]+)\b/g }' include/greenstk/*.h |
 		sort -u | while read -r e; do grep -qw -- "$e" "$p" || echo "$p: $n: $e"; done; done)"
 done
-for t in userspace/tools/*.c; do
-	[ -e "$t" ] || continue
+for t in userspace/tools/*.c userspace/tools/gstk-*; do
+	[ -f "$t" ] || continue
 	t=$(basename "$t" .c)
 	case $t in gstk-*|gstk_*) [ -e "Documentation/man/${t//_/-}.1" ] || report "no man page" "${t//_/-}(1)" ;; esac
 done

@@ -21,7 +21,9 @@ test        clang            headers must compile there too
 test        xz-utils         unpacks linux-source
 test        procps           ps, for the tests that look at processes
 test        gdb              backtraces through a switch
-test        python3-pyelftools   the gdb script unwinds with it
+test        python3-pyelftools   the gdb script unwinds with it, gstk-tlscheck reads files with it
+test        python3-capstone     gstk-tlscheck reads machine code with it
+test        lld              clang's LTO
 test        redis-tools      redis-cli and redis-benchmark talk to the example server
 test        redis-server     two example servers share its messages
 test        libhiredis-dev   so does a client library

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include <greenstk/thread.h>
+
 #ifdef __cplusplus
 #define GSTK_BEGIN_DECLS extern "C" {
 #define GSTK_END_DECLS	 }

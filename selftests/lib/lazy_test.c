@@ -114,7 +114,7 @@ static void run(void (*fn)(void))
 		.window_size = 1u << 20, .flags = GSTK_FORCE_REMAP | flags, .backend = GSTK_BACKEND_UFFD,
 		.evict_idle_ns = 1 * MS, .pack_idle_ns = pack_idle_ns ? pack_idle_ns : 100000 * MS, .resident_budget = 1 };
 
-	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP" };
+	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP", "DEBUG" };
 	char name[64];
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) { /* each test says its own */

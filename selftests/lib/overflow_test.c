@@ -290,6 +290,7 @@ static void no_handler(void)
 	struct gstk_config config = { .size = sizeof(config), .workers = 1, .flags = GSTK_NO_SEGV_HANDLER };
 
 	install(NULL, SIG_DFL);
+	unsetenv("GREENSTK_DEBUG");
 	gstk_main(body_, (void *)main_shared, NULL, &config);
 }
 

@@ -9,7 +9,7 @@ unit-flags = $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -MMD -MP -
 unit-skip-valgrind := $(filter-out task_test chan_test ctx_test,$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
 unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
-$(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))
+$(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict debug asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
 	@mkdir -p $(@D)
@@ -51,13 +51,15 @@ unit-quick: unit-quick-build check-runner  ## most of them, in seconds
 check-runner: | $(KSELFTEST)
 	@KSELFTEST_DIR=$(dir $(KSELFTEST)) $(RUN_TESTS) -s runner scripts/check-runner.sh
 
-# Every suite again: two windows, one window (all tasks mates), eviction at each park, and packing.
+# Every suite again: two windows, one window (all tasks mates), eviction at each park, packing, and windows that
+# are sealed.
 variant-windows-2             := GREENSTK_WINDOWS=2
 variant-windows-1             := GREENSTK_WINDOWS=1
 variant-force-evict           := GREENSTK_FORCE_EVICT=1
 variant-force-pack            := GREENSTK_FORCE_EVICT=1 GREENSTK_FORCE_PACK=1
 variant-windows-1-force-evict := GREENSTK_WINDOWS=1 GREENSTK_FORCE_EVICT=1
-unit-variants := windows-2 windows-1 force-evict force-pack windows-1-force-evict
+variant-debug                 := GREENSTK_DEBUG=stacks GREENSTK_FORCE_EVICT=1
+unit-variants := windows-2 windows-1 force-evict force-pack windows-1-force-evict debug
 .PHONY: $(addprefix check-,$(unit-variants))
 $(addprefix check-,$(unit-variants)): check-%: unit-build
 	@$(call unit-run,$*,400,$(variant-$*))

@@ -113,6 +113,7 @@ TEST(without_the_module_asking_for_it_says_one_line_and_all_works)
 
 static void asks_nothing(void)
 {
+	unsetenv("GREENSTK_DEBUG");
 	setenv("GREENSTK_BACKEND", getenv("ASK"), 1);
 	with_workers(2, works_without);
 }

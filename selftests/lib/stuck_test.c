@@ -294,6 +294,110 @@ TEST(an_application_that_handles_urgent_data_keeps_its_signal)
 	ASSERT_TRUE(silent_about("is at"));
 }
 
+/* ---- nobody is left to look ---- */
+
+static void *only_one(void *arg)
+{
+	gstk_task *t;
+	struct gstk_spawn_opts opts = { .size = sizeof(opts), .name = "lost" };
+
+	CHECK_EQ(gstk_spawn(&t, calls, NULL, &opts), 0);
+	finish(t);
+	return NULL;
+}
+
+static void run_alone(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .stuck_report_ns = 50 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(only_one, NULL, NULL, &config), 0);
+}
+
+TEST(the_only_worker_is_reported)
+{
+	ASSERT_EQ(in_child(run_alone), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("\"lost\" for "));
+	ASSERT_TRUE(reported("no other worker is free"));
+}
+
+static void *both(void *arg)
+{
+	gstk_task *a = pinned(calls, 0, "lost"), *b = pinned(calls, 1, "found");
+
+	finish(a);
+	finish(b);
+	return NULL;
+}
+
+static void run_both(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .stuck_report_ns = 50 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(both, NULL, NULL, &config), 0);
+}
+
+TEST(workers_that_are_all_stuck_are_reported)
+{
+	ASSERT_EQ(in_child(run_both), 0) TH_LOG("%s", report);
+	ASSERT_TRUE(reported("\"lost\" for "));
+	ASSERT_TRUE(reported("\"found\" for "));
+	ASSERT_TRUE(reported("no other worker is free"));
+}
+
+static _Atomic unsigned int nr_stuck;
+
+/* The child is alone in its worker's line: mostly that wakes nobody. */
+static void *spawns_and_stays(void *arg)
+{
+	CHECK_EQ(gstk_go(child, arg), 0);
+	atomic_fetch_add(&nr_stuck, 1);
+	while (!atomic_load(&back))
+		usleep(1000);
+	return NULL;
+}
+
+static void *two_from_outside(void *arg)
+{
+	usleep(200000); /* all workers sleep for as long as nothing happens */
+	CHECK_EQ(gstk_go(spawns_and_stays, NULL), 0);
+	CHECK_EQ(gstk_go(spawns_and_stays, NULL), 0);
+	return NULL;
+}
+
+static void *waits_for_both(void *arg)
+{
+	pthread_t thread;
+	uint64_t v;
+
+	CHECK_EQ(gstk_chan_create(&ran, sizeof(uint64_t), 2), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, two_from_outside, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(gstk_chan_recv_until(ran, &v, gstk_now() + 20000 * MS), 0);
+	CHECK_EQ(atomic_load(&nr_stuck), 2);
+	atomic_store(&back, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	return NULL;
+}
+
+static void run_two_at_once(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 3, .stuck_report_ns = 100 * MS };
+
+	alarm(60);
+	CHECK_EQ(gstk_main(waits_for_both, NULL, NULL, &config), 0);
+}
+
+TEST(two_that_are_stuck_at_once_while_the_others_sleep_are_noticed)
+{
+	const char *windows = getenv("GREENSTK_WINDOWS");
+
+	if (windows && atoi(windows) < 4)
+		SKIP(return, "who shares the window of a stuck one has to wait");
+	ASSERT_EQ(in_child(run_two_at_once), 0) TH_LOG("%s", report);
+}
+
 /* ---- a window that is kept ---- */
 
 static void *mate(void *arg)

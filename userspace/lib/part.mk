@@ -45,8 +45,9 @@ $(LIB_SO): $(lib-pobj) $(lib-dir)/greenstk.map
 		$(if $(SAN),,-Wl$(comma)-z$(comma)defs) -Wl,-z,relro,-z,now -o $@ $(filter %.o,$^) $(LIB_LIBS)
 	$(Q)ln -sf $(@F) $(@D)/libgreenstk.so
 
-# An exception may come through it.
-$(addprefix $(O)/obj/lib/sched/annex.c,.o .pic.o): private lib-cflags += -fexceptions
+# An exception may come through it. Not with LTO: that makes one declaration of the assembly it calls out of
+# this one and those of files compiled without exceptions, and then believes that nothing comes.
+$(addprefix $(O)/obj/lib/sched/annex.c,.o .pic.o): private lib-cflags += -fexceptions -fno-lto
 
 -include $(lib-obj:.o=.d) $(lib-pobj:.o=.d)
 

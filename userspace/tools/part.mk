@@ -22,6 +22,15 @@ gdb-script  := $(tools-dir)/greenstk-gdb.py
 gdb-modules := $(wildcard $(tools-dir)/greenstk_gdb/*.py)
 $(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test $(O)/with_module/lazy_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
 
+# The checker of kept thread-local addresses, and its modules.
+tls-modules := $(wildcard $(tools-dir)/gstk_tlscheck/*.py)
+INSTALL_BIN += $(tools-dir)/gstk-tlscheck
+install: install-tlscheck
+.PHONY: install-tlscheck
+install-tlscheck: $(tls-modules)
+	install -d $(DESTDIR)$(PREFIX)/share/greenstk/gstk_tlscheck
+	install -m 644 $(tls-modules) $(DESTDIR)$(PREFIX)/share/greenstk/gstk_tlscheck/
+
 .PHONY: install-gdb
 install: install-gdb
 install-gdb: $(gdb-script) $(gdb-modules)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "debug/mode.h"
 #include "host/host.h"
 
 #define MAX_WORKERS 256u
@@ -15,7 +16,10 @@
 #define KNOWN_FLAGS (GSTK_EMBEDDED | GSTK_NO_SEGV_HANDLER | GSTK_FORCE_EVICT | GSTK_FORCE_PACK | \
 			    GSTK_NO_SWEEP | GSTK_DEADLOCK_CONTINUE | GSTK_FORCE_REMAP | GSTK_PRIVATE_TASKS)
 
+#define SEALED_WINDOWS (1u << 20) /* with GREENSTK_DEBUG=stacks: what is shared hides pointers */
+
 struct gstk_config gstk__config;
+uint32_t gstk__config_debug;
 
 /* A number with an optional K, M, G. -EINVAL for anything else. */
 static int parse_size(const char *s, unsigned long long *out)
@@ -157,14 +161,16 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
 	    env_flag(c, "GREENSTK_FORCE_REMAP", GSTK_FORCE_REMAP) ||
 	    env_flag(c, "GREENSTK_PRIVATE_TASKS", GSTK_PRIVATE_TASKS) ||
-	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c))
+	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c) || gstk__debug_mode(&gstk__config_debug))
 		return -EINVAL;
+	if (gstk__config_debug & GSTK__DEBUG_STACKS)
+		c->flags |= GSTK_FORCE_EVICT;
 	if (c->flags & GSTK_EMBEDDED)
 		c->workers = 1;
 	if (!c->workers)
 		c->workers = gstk__cpu_count();
 	if (!c->windows)
-		c->windows = 65536;
+		c->windows = gstk__config_debug & GSTK__DEBUG_STACKS ? SEALED_WINDOWS : 65536;
 	if (!c->window_size)
 		c->window_size = 256u << 10;
 	if (!c->max_tasks)

@@ -8,8 +8,10 @@
 #include "debug/deadlock_report.h"
 #include "debug/dump_signal.h"
 #include "debug/overflow.h"
+#include "debug/seal.h"
 #include "debug/sigstack.h"
 #include "debug/stuck_report.h"
+#include "debug/watchdog.h"
 #include "host/uffd.h"
 #include "park/calibrate.h"
 #include "park/lazy.h"
@@ -46,6 +48,7 @@ static void in_child(void)
 	atomic_fetch_add(&gstk__sched.generation, 1); /* threads' stand-ins end with it */
 	gstk__tls_worker = NULL;
 	gstk__dump_signal_forked();
+	gstk__watchdog_forked();
 	gstk__blocking_forked();
 	gstk__lazy_forked();
 }
@@ -68,7 +71,7 @@ int gstk__life_init(void)
 	gstk__blocking_init(gstk__config.blocking_threads);
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();
-	if (!err && !(gstk__config.flags & GSTK_NO_SEGV_HANDLER))
+	if (!err && (gstk__sealing || !(gstk__config.flags & GSTK_NO_SEGV_HANDLER)))
 		err = gstk__overflow_init();
 	if (!gstk__calibration.took_ns) /* once a process */
 		gstk__calibrate(&gstk__calibration);
@@ -80,6 +83,8 @@ int gstk__life_init(void)
 					  gstk__config.resident_budget);
 	gstk__deadlock_report_init(gstk__config.flags & GSTK_DEADLOCK_CONTINUE);
 	gstk__stuck_report_init(gstk__config.stuck_report_ns);
+	if (!err && gstk__watchdog_start(gstk__config.stuck_report_ns))
+		fprintf(stderr, "greenstk: no thread that looks for stuck workers: only other workers report them (ulimit -u, cgroup pids.max)\n");
 	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
 		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
 	return err;
@@ -90,6 +95,7 @@ void gstk__life_fini(void)
 	gstk__blocking_fini();
 	gstk__dump_signal_fini();
 	gstk__deadlock_report_fini();
+	gstk__watchdog_stop();
 	gstk__stuck_report_fini();
 	gstk__overflow_fini();
 	gstk__sweeper_stop();

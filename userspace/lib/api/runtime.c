@@ -14,6 +14,9 @@
 #include "api/life.h"
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "debug/mode.h"
+#include "debug/seal.h"
+#include "debug/spawned.h"
 #include "debug/trace.h"
 #include "host/host.h"
 #include "host/module.h"
@@ -108,12 +111,14 @@ static void teardown(void)
 	gstk__annotate_fini(gstk__max_tasks);
 	gstk__remap_fini();
 	gstk__lazy_fini();
+	gstk__seal_fini();
 	gstk__windows_fini();
 	gstk__win_lists_reset();
 	gstk__pack_fini();
 	gstk__arena_fini();
 	gstk__ext_pool_fini();
 	gstk__task_pool_fini();
+	gstk__spawned_fini();
 }
 
 static void stop_threads(uint32_t from)
@@ -133,17 +138,23 @@ static void stop_threads(uint32_t from)
 /* With or without the module; asked for by name and missing, that is worth a line. */
 static int windows(const struct gstk_config *c)
 {
+	bool seal = gstk__config_debug & GSTK__DEBUG_STACKS;
 	int err;
 
-	gstk__module_unused(c->backend == GSTK_BACKEND_UFFD ? "userfaultfd was asked for (GREENSTK_BACKEND=uffd)"
+	gstk__module_unused(seal ? "its windows cannot be made inaccessible (GREENSTK_DEBUG=stacks)"
+			    : c->backend == GSTK_BACKEND_UFFD ? "userfaultfd was asked for (GREENSTK_BACKEND=uffd)"
 							    : "copying was asked for (GREENSTK_BACKEND=copy)");
 	err = gstk__windows_init(c->windows, c->window_size, NR_PRIVATE,
-				 c->backend == GSTK_BACKEND_AUTO || c->backend == GSTK_BACKEND_MODULE);
+				 !seal && (c->backend == GSTK_BACKEND_AUTO || c->backend == GSTK_BACKEND_MODULE));
 	if (!err && c->backend == GSTK_BACKEND_MODULE && !gstk__windows.module)
 		fprintf(stderr, "greenstk: without the module, by copying: %s\n", gstk__module.why);
 	gstk__windows.cache_most = (uint32_t)(gstk__windows.nr / (2 * c->workers));
 	if (gstk__windows.cache_most > 64)
 		gstk__windows.cache_most = 64;
+	if (!err && seal) {
+		gstk__windows.cache_most = 0; /* what becomes free goes through debug/seal.c */
+		err = gstk__seal_init();
+	}
 	return err;
 }
 
@@ -190,6 +201,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
 	    (err = gstk__arena_init(c.image_bytes)) ||
+	    (gstk__config_debug && (err = gstk__spawned_init(c.max_tasks))) ||
 	    (err = windows(&c)) || (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)

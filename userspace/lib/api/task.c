@@ -9,6 +9,7 @@
 #include "api/config.h"
 #include "api/native.h"
 #include "debug/probe.h"
+#include "debug/spawned.h"
 #include "host/host.h"
 #include "sched/site.h"
 #include "sched/start.h"
@@ -123,6 +124,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	if (detached)
 		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_spawn(t);
+	gstk__spawned_note(t, (const void *)fn, __builtin_return_address(0));
 	GSTK__PROBE2(spawn, t, fn);
 	if (task)
 		*task = detached ? NULL : t;

@@ -95,6 +95,11 @@ void gstk__annotate_clean(struct gstk_task *t)
 	__asan_unpoison_memory_region(limit, (size_t)(gstk__win_base(t->window) - limit));
 }
 
+void gstk__annotate_unmapped(char *from, size_t bytes)
+{
+	__asan_unpoison_memory_region(from, bytes);
+}
+
 /* As above. */
 void gstk__annotate_annex(struct gstk_task *t)
 {
@@ -187,6 +192,10 @@ void gstk__annotate_annex(struct gstk_task *t)
 }
 
 void gstk__annotate_clean(struct gstk_task *t)
+{
+}
+
+void gstk__annotate_unmapped(char *from, size_t bytes)
 {
 }
 

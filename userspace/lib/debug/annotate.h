@@ -43,6 +43,8 @@ void gstk__annotate_task_begin(struct gstk_task *t);
 void gstk__annotate_task_end(struct gstk_task *t);
 void gstk__annotate_annex(struct gstk_task *t);
 void gstk__annotate_clean(struct gstk_task *t);
+/* A private window's mapping goes away, and its addresses to whoever comes. */
+void gstk__annotate_unmapped(char *from, size_t bytes);
 void gstk__annotate_evicted(struct gstk_task *t, char *sp, size_t bytes);
 void gstk__annotate_restored(struct gstk_task *t, char *sp, size_t bytes);
 #else
@@ -58,6 +60,7 @@ static inline int gstk__annotate_init(size_t max_tasks)
 #define gstk__annotate_task_end(t)	       ((void)0)
 #define gstk__annotate_annex(t)		       ((void)0)
 #define gstk__annotate_clean(t)		       ((void)0)
+#define gstk__annotate_unmapped(from, bytes)   ((void)0)
 #define gstk__annotate_evicted(t, sp, bytes)   ((void)0)
 #define gstk__annotate_restored(t, sp, bytes)  ((void)0)
 #endif

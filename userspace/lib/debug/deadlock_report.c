@@ -12,6 +12,7 @@
 #include "debug/dump_signal.h"
 #include "debug/look.h"
 #include "debug/trace.h"
+#include "debug/watchdog.h"
 #include "sched/worker.h"
 #include "wait/blocking.h"
 
@@ -34,7 +35,7 @@ struct group {
 static bool others_may_wake(void)
 {
 	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__tracing + gstk__blocking_threads() +
-				    gstk__windows.lazy +
+				    gstk__windows.lazy + gstk__watchdog_threads() +
 				    atomic_load(&gstk__sched.foreign_blocked);
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;

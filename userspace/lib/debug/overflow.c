@@ -13,12 +13,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 #include "debug/backtrace.h"
+#include "debug/running.h"
+#include "debug/seal.h"
 #include "sched/annex.h"
 #include "sched/worker.h"
 
 #define NEAR 512u /* red zone, pushes of one instruction: how far above its limit sp may still be */
-
-#define MAX_STACKS 8u /* whose frames are shown */
 
 static struct sigaction before; /* what was there; SIGSEGV that is not ours goes to it */
 static bool installed;
@@ -46,21 +46,15 @@ static uint32_t overflowed(const struct gstk_task *t, uintptr_t address, uintptr
 	return below(t->window, address, sp) ? t->window : 0;
 }
 
-static struct gstk__cfi_stack range(uintptr_t from, uint32_t window)
-{
-	return (struct gstk__cfi_stack){ from, (uintptr_t)gstk__win_base(window), (const char *)from, NULL };
-}
-
 static void __attribute__((noreturn)) report(struct gstk_task *t, uint32_t window, uintptr_t address,
 					     const ucontext_t *uc)
 {
 	static struct gstk__symbols symbols;
-	static struct gstk__cfi_stack stack[MAX_STACKS];
+	static struct gstk__cfi_stack stack[GSTK__OWN_STACKS];
 	static _Atomic bool busy;
 	uintptr_t limit = (uintptr_t)gstk__win_limit(window), base = (uintptr_t)gstk__win_base(window);
 	struct gstk__ext *x = gstk__ext(t);
 	struct gstk__out o = { .fd = 2 };
-	unsigned int nr = 1;
 	struct gstk__cfi f;
 
 	gstk__cfi_interrupted(&f, uc);
@@ -72,11 +66,8 @@ static void __attribute__((noreturn)) report(struct gstk_task *t, uint32_t windo
 		   "frames, innermost first:\n");
 	gstk__out_flush(&o);
 	if (!atomic_exchange(&busy, true)) { /* one backtrace: a second thread has no tables to share */
-		stack[0] = range(f.reg[GSTK__CFI_SP] > limit ? (uintptr_t)f.reg[GSTK__CFI_SP] & ~(uintptr_t)7 : limit, window);
-		for (struct gstk__annex *a = window == t->window ? NULL : gstk__annex(t); a && nr < MAX_STACKS; a = a->outer) {
-			stack[nr - 1].outer = &stack[nr];
-			stack[nr++] = a->outer ? range((uintptr_t)a->outer->sp, a->outer->window) : range((uintptr_t)t->sp, t->window);
-		}
+		gstk__own_stacks_on(t, window, f.reg[GSTK__CFI_SP] > limit ? (uintptr_t)f.reg[GSTK__CFI_SP] & ~(uintptr_t)7 : limit,
+				    stack);
 		gstk__backtrace(&o, &symbols, &f, stack, 16, 8);
 		gstk__out_flush(&o);
 	}
@@ -132,6 +123,8 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 		if (window)
 			report(w->left, window, address, context);
 	}
+	if (__builtin_expect(gstk__sealing, 0) && info->si_code > 0)
+		gstk__seal_fault(info, context);
 	chain(sig, info, context);
 	errno = saved;
 }

@@ -193,3 +193,29 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 	out->has_stack = true;
 	return true;
 }
+
+static struct gstk__cfi_stack in_place(uintptr_t from, uint32_t window)
+{
+	return (struct gstk__cfi_stack){ from, (uintptr_t)gstk__win_base(window), (const char *)from, NULL };
+}
+
+void gstk__own_stacks_on(struct gstk_task *t, uint32_t window, uintptr_t sp,
+			 struct gstk__cfi_stack stack[GSTK__OWN_STACKS])
+{
+	struct gstk__annex *a = window == t->window ? NULL : gstk__annex(t);
+
+	stack[0] = in_place(sp, window);
+	for (unsigned int nr = 1; a && nr < GSTK__OWN_STACKS; a = a->outer) {
+		stack[nr - 1].outer = &stack[nr];
+		stack[nr++] = a->outer ? in_place((uintptr_t)a->outer->sp, a->outer->window)
+				       : in_place((uintptr_t)t->sp, t->window);
+	}
+}
+
+bool gstk__own_stacks(struct gstk_task *t, uintptr_t sp, struct gstk__cfi_stack stack[GSTK__OWN_STACKS])
+{
+	if (!stack_end(t, sp))
+		return false;
+	gstk__own_stacks_on(t, gstk__stands_on(t), sp, stack);
+	return true;
+}

@@ -16,6 +16,17 @@ struct gstk__worker;
 bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig, uint64_t patience_ns,
 			struct gstk__look *out);
 
+#define GSTK__OWN_STACKS 8u /* whose frames are shown */
+
+/*
+ * The stacks on which @t, which runs on this thread, stands: of @window, its own or that of an annex, from
+ * @sp on, and those below in ->outer. In place: nothing is copied.
+ */
+void gstk__own_stacks_on(struct gstk_task *t, uint32_t window, uintptr_t sp,
+			 struct gstk__cfi_stack stack[GSTK__OWN_STACKS]);
+/* The same for whichever has @sp; false: it stands elsewhere. */
+bool gstk__own_stacks(struct gstk_task *t, uintptr_t sp, struct gstk__cfi_stack stack[GSTK__OWN_STACKS]);
+
 /* In the handler of that signal: true when it was such a question, which is answered. */
 bool gstk__running_answer(const siginfo_t *info, void *context);
 

@@ -143,7 +143,7 @@ static GSTK__RACY bool mates_wait(struct gstk_task *t)
 		(win->fifo_head || atomic_load_explicit(&win->word, memory_order_relaxed) >> 32));
 }
 
-static void report(uint32_t index, uint64_t stuck_ns)
+static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 {
 	struct gstk__worker *v = gstk__sched.worker[index];
 	struct gstk_task *t = running(v);
@@ -165,8 +165,11 @@ static void report(uint32_t index, uint64_t stuck_ns)
 	} else if (known && text[0] == 'r') {
 		gstk__outf(&o, ", computing");
 	}
-	gstk__outf(&o, "; others take over its queues and timers%s%s\n",
-		   atomic_load(&v->inbox) ? ", but not the tasks pinned to it, some of which can run" : "",
+	gstk__outf(&o, "%s%s%s\n",
+		   alone ? "; no other worker is free to take over: everything else waits (gstk_blocking() for calls that "
+			   "block, gstk_check() in long computations)"
+			 : "; others take over its queues and timers",
+		   alone ? "" : atomic_load(&v->inbox) ? ", but not the tasks pinned to it, some of which can run" : "",
 		   mates_wait(t) ? ", but mates wait for its window (GSTK_PRIVATE gives it one of its own)" : "");
 	gstk__out_flush(&o);
 	if (calls)

@@ -98,6 +98,41 @@ int gstk__mem_protect_none(void *p, size_t bytes)
 	return mprotect(p, bytes, PROT_NONE) ? -errno : 0;
 }
 
+int gstk__mem_unprotect(void *p, size_t bytes)
+{
+	return mprotect(p, bytes, PROT_READ | PROT_WRITE) ? -errno : 0;
+}
+
+uintptr_t gstk__mem_end_of(uintptr_t at)
+{
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	uintptr_t v = 0, from = 0, end = 0;
+	bool rest = false; /* of a line: only its two addresses matter */
+	char buf[512];
+	ssize_t n;
+
+	while (fd >= 0 && !end && (n = read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n && !end; i++) {
+			if (buf[i] == '\n') {
+				rest = false;
+				v = 0;
+			} else if (rest) {
+				continue;
+			} else if (buf[i] == '-') {
+				from = v;
+				v = 0;
+			} else if (buf[i] == ' ') {
+				rest = true;
+				end = at >= from && at < v ? v : 0;
+			} else {
+				v = v << 4 | (uintptr_t)(buf[i] <= '9' ? buf[i] - '0' : buf[i] - 'a' + 10);
+			}
+		}
+	if (fd >= 0)
+		close(fd);
+	return end;
+}
+
 /* Through a pipe, whose writer gets EFAULT. */
 static bool peek_by_pipe(char *to, const char *from, size_t bytes)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include "debug/annotate.h"
 #include "debug/probe.h"
+#include "debug/seal.h"
 #include "debug/trace.h"
 #include "park/copy.h"
 #include "park/lazy.h"
@@ -78,13 +79,18 @@ int gstk__evict_copied(struct gstk__park *p, struct gstk_task *t, bool must)
 int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 {
 	size_t used = (size_t)(gstk__win_base(t->window) - (char *)t->sp);
+	int err;
 
 	if (__builtin_expect(used >= gstk__remap.alone_bytes && used < GSTK__REMAP_NEVER, 0))
 		return gstk__remap_move(p, t, NULL);
 	if (__builtin_expect(gstk__windows.lazy, 0) &&
 	    (used >= gstk__lazy.min_bytes || gstk__win(t->window)->flags & GSTK__WIN_LAZY) && gstk__lazy_evict(p, t))
-		return 0;
-	return evict_copied(p, t, must);
+		err = 0;
+	else
+		err = evict_copied(p, t, must);
+	if (__builtin_expect(gstk__sealing, 0) && !err)
+		gstk__seal(t->window, t, false);
+	return err;
 }
 
 static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)

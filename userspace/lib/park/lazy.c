@@ -8,6 +8,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/seal.h"
 #include "debug/trace.h"
 #include "host/host.h"
 #include "host/lock.h"
@@ -148,7 +149,7 @@ int gstk__lazy_init(bool forced)
 		return err;
 	}
 	decide(forced);
-	gstk__windows.lazy = true;
+	gstk__windows.lazy = gstk__windows.present = true;
 	return 0;
 }
 
@@ -158,12 +159,14 @@ void gstk__lazy_fini(void)
 	gstk__uffd_close();
 	gstk__lazy = (struct gstk__lazy){ .min_bytes = GSTK__LAZY_NEVER };
 	gstk__windows.lazy = false;
+	gstk__windows.present = gstk__sealing;
 }
 
 void gstk__lazy_forked(void)
 {
 	gstk__uffd_close();
 	gstk__windows.lazy = false;
+	gstk__windows.present = gstk__sealing;
 }
 
 /* ---- leaving ---- */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/seal.h"
 #include "host/host.h"
 #include "host/lock.h"
 #include "host/module.h"
@@ -262,7 +263,7 @@ static GSTK__RACY void sweep_block(struct gstk__park *p, uint32_t first, uint32_
 	}
 	/* Nothing lives in this block: its guards and page table go, too. */
 	if (empty == nr && !warm && gstk__batch.nr_owned - owned_from == nr && nr * gstk__windows.size == BLOCK_SIZE &&
-	    gstk__windows.guard_install && !gstk__windows.module) {
+	    gstk__windows.guard_install && !gstk__windows.module && !gstk__sealing) {
 		char *from = gstk__win_group(first);
 
 		gstk__mem_guard_remove(from, BLOCK_SIZE);

@@ -10,7 +10,8 @@
 #include "sched/foreign.h"
 
 struct gstk__sched gstk__sched;
-__thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec")));
+/* used: gstk__self() reads it in asm only, so with LTO its writes would look useless. */
+__thread struct gstk__worker *gstk__tls_worker __attribute__((tls_model("initial-exec"), used));
 
 #ifndef __x86_64__
 struct gstk__worker *gstk__self_slow(void);

@@ -12,6 +12,7 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
+#include "debug/seal.h"
 #include "host/host.h"
 #include "park/lazy.h"
 #include "sched/annex.h"
@@ -213,6 +214,8 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	win->resident = 0;
 	if (__builtin_expect(gstk__windows.lazy, 0) && win->flags & GSTK__WIN_LAZY)
 		gstk__lazy_ended(&w->park, t->window);
+	if (__builtin_expect(gstk__sealing, 0))
+		gstk__seal(t->window, t, true);
 	if (t->window > gstk__windows.nr) {
 		if (win->flags & GSTK__WIN_EARNED) {
 			win->flags &= ~GSTK__WIN_EARNED;

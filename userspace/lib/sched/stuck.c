@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A worker that does not come to a scheduling point: in a system call, or computing. Whoever polls
- * looks at the others now and then, and takes its queues and next-to-run slot over; idle workers steal
+ * looks at the others now and then, and takes its queues and next-to-run slot over; a watchdog, where there
+ * is one (debug/watchdog.c), wakes a sleeper for that; idle workers steal
  * these sooner (loop.c). Its timers are run by any poll_all() and idle worker, descriptors by any poll.
  * Only tasks pinned to it, and the mates of the task it runs, have to wait.
  */
@@ -15,7 +16,7 @@
 #define STUCK_NS      10000000u
 #define TAKE_MOST     4096 /* items of a queue at a look */
 
-void (*gstk__stuck_hook)(uint32_t index, uint64_t stuck_ns);
+void (*gstk__stuck_hook)(uint32_t index, uint64_t stuck_ns, bool alone);
 uint64_t gstk__stuck_report_ns;
 
 static struct {
@@ -66,6 +67,20 @@ static void take_over(struct gstk__worker *w, struct gstk__worker *v)
 		gstk__push_fresh(w, item);
 }
 
+/* As far as is known: at the first look all are free. */
+static bool others_free(const struct gstk__worker *w, uint32_t i, uint64_t now)
+{
+	for (uint32_t k = 0; k < gstk__sched.nr; k++) {
+		if (k == i)
+			continue;
+		if ((w && k == w->index) || !stuck.of[k].since_ns ||
+		    progress_of(gstk__sched.worker[k]) != stuck.of[k].progress || now - stuck.of[k].since_ns < STUCK_NS)
+			return true;
+	}
+	return false;
+}
+
+/* @w: who looks; NULL: none of the workers. */
 static void look_at(struct gstk__worker *w, uint32_t i, uint64_t now)
 {
 	uint64_t progress = progress_of(gstk__sched.worker[i]), ns;
@@ -82,16 +97,19 @@ static void look_at(struct gstk__worker *w, uint32_t i, uint64_t now)
 	if (!stuck.of[i].counted)
 		atomic_fetch_add(&stuck.nr, 1);
 	stuck.of[i].counted = true;
-	take_over(w, gstk__sched.worker[i]);
+	if (w)
+		take_over(w, gstk__sched.worker[i]);
+	else
+		gstk__injected(); /* if one sleeps, it steals */
 	if (ns > atomic_load(&stuck.longest_ns))
 		atomic_store(&stuck.longest_ns, ns);
 	if (gstk__stuck_hook && gstk__stuck_report_ns && ns >= gstk__stuck_report_ns && !stuck.of[i].told) {
 		stuck.of[i].told = true;
-		gstk__stuck_hook(i, ns);
+		gstk__stuck_hook(i, ns, !others_free(w, i, now));
 	}
 }
 
-void gstk__stuck_look(struct gstk__worker *w, uint64_t now_ns)
+static void look(struct gstk__worker *w, uint64_t now_ns)
 {
 	uint64_t next = atomic_load_explicit(&stuck.next_ns, memory_order_relaxed);
 
@@ -99,7 +117,17 @@ void gstk__stuck_look(struct gstk__worker *w, uint64_t now_ns)
 	if (now_ns < next || !atomic_compare_exchange_strong(&stuck.next_ns, &next, UINT64_MAX))
 		return;
 	for (uint32_t i = 0; i < gstk__sched.nr; i++)
-		if (i != w->index)
+		if (!w || i != w->index)
 			look_at(w, i, now_ns);
 	atomic_store(&stuck.next_ns, now_ns + LOOK_EVERY_NS);
+}
+
+void gstk__stuck_look(struct gstk__worker *w, uint64_t now_ns)
+{
+	look(w, now_ns);
+}
+
+void gstk__stuck_watch(uint64_t now_ns)
+{
+	look(NULL, now_ns);
 }

@@ -2,6 +2,8 @@
 /* Free windows: shared ones of equal size, private ones of their own size. */
 #include "window/window.h"
 
+#include "debug/annotate.h"
+#include "debug/seal.h"
 #include "host/host.h"
 #include "host/lock.h"
 
@@ -31,7 +33,9 @@ uint32_t gstk__win_get_slow(struct gstk__win_cache *c)
 		c->nr++;
 	}
 	gstk__unlock(&lists.lock);
-	if (!got) {
+	if (got) {
+		gstk__win_guard(got);
+	} else {
 		got = atomic_load_explicit(&ws->fresh, memory_order_relaxed);
 		do {
 			if (got > ws->nr)
@@ -44,6 +48,8 @@ uint32_t gstk__win_get_slow(struct gstk__win_cache *c)
 
 void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index)
 {
+	if (__builtin_expect(gstk__sealing, 0) && !(index = gstk__seal_quarantine(index)))
+		return;
 	gstk__lock(&lists.lock);
 	gstk__win(index)->next_free = lists.head;
 	lists.head = index;
@@ -137,6 +143,7 @@ uint32_t gstk__win_get_private(size_t stack_size)
 	w = gstk__win(i);
 	w->low = 0;
 	if (w->map && w->map_size != size) {
+		gstk__annotate_unmapped(w->map, w->map_size);
 		gstk__mem_release(w->map, w->map_size);
 		__atomic_store_n(&w->map, NULL, __ATOMIC_RELAXED);
 		w->flags = 0;

@@ -7,7 +7,7 @@ __attribute__((no_sanitize("address", "thread"))) void gstk__present_slow(const 
 	uintptr_t at = (uintptr_t)p, end = at + bytes;
 
 	/* Elsewhere a touch would only make pages that nobody asked for. */
-	if (!i || !bytes || !(gstk__win(i)->flags & GSTK__WIN_LAZY))
+	if (!i || !bytes || !(gstk__win(i)->flags & (GSTK__WIN_LAZY | GSTK__WIN_SEALED)))
 		return;
 	if (end < at || end > (uintptr_t)gstk__win_base(i))
 		end = (uintptr_t)gstk__win_base(i);

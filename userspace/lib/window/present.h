@@ -12,22 +12,23 @@ void gstk__present_slow(const void *p, size_t bytes);
 void gstk__present_iov_slow(const struct iovec *iov, int nr);
 void gstk__present_msg_slow(const struct msghdr *msg);
 
-/* All of [p, p + bytes) comes, if it is in a stack that came back lazily. By its own task only. */
+/* All of [p, p + bytes) comes, if it is in a stack that came back lazily. By its own task only: what is in a
+ * sealed window (debug/seal.h) is reported. */
 static inline void gstk__present(const void *p, size_t bytes)
 {
-	if (__builtin_expect(gstk__windows.lazy, 0))
+	if (__builtin_expect(gstk__windows.present, 0))
 		gstk__present_slow(p, bytes);
 }
 
 static inline void gstk__present_iov(const struct iovec *iov, int nr)
 {
-	if (__builtin_expect(gstk__windows.lazy, 0))
+	if (__builtin_expect(gstk__windows.present, 0))
 		gstk__present_iov_slow(iov, nr);
 }
 
 static inline void gstk__present_msg(const struct msghdr *msg)
 {
-	if (__builtin_expect(gstk__windows.lazy, 0))
+	if (__builtin_expect(gstk__windows.present, 0))
 		gstk__present_msg_slow(msg);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "debug/annotate.h"
+#include "debug/seal.h"
 #include "host/host.h"
 #include "host/module.h"
 
@@ -133,6 +134,8 @@ void gstk__win_guard(uint32_t index)
 	char *guard = gstk__win_limit(index) - ws->guard;
 	int err;
 
+	if (__builtin_expect(w->flags & GSTK__WIN_SEALED, 0))
+		gstk__unseal(index);
 	if (w->flags & GSTK__WIN_GUARDED)
 		return;
 	if (ws->module && !(w->flags & GSTK__WIN_PRIVATE))

@@ -41,6 +41,7 @@ enum gstk__win_state {
 #define GSTK__WIN_LAZY	  (1u << 2) /* part of its last resident's pages may be in a slot, or in an image, still */
 #define GSTK__WIN_NOT_YET (1u << 3) /* its resident came with others and has not run: its quantum is to begin */
 #define GSTK__WIN_EARNED  (1u << 4) /* a private one that a task got because its site hogs */
+#define GSTK__WIN_SEALED  (1u << 5) /* inaccessible: debug/seal.h */
 #define GSTK__LAZY_CLOSED UINT32_MAX  /* ->lazy: its stack is leaving; what is touched now is zeroes */
 #define GSTK__LOW_CLEAN	  UINT32_MAX /* ->low of a free window without pages */
 
@@ -87,6 +88,7 @@ struct gstk__windows {
 	bool guard_install;	/* the kernel has MADV_GUARD_INSTALL */
 	bool module;		/* shared windows are the module's, which makes their guards */
 	bool lazy;		/* deep stacks may come back on touch: park/lazy.h */
+	bool present;		/* buffers of system calls are looked at before: window/present.h */
 };
 extern struct gstk__windows gstk__windows;
 
@@ -225,7 +227,7 @@ void gstk__win_put_private(uint32_t index);
 uint32_t gstk__win_private_high(void); /* one past the highest index that was ever in use */
 uint32_t gstk__win_take_free_private(void);
 void gstk__win_put_list_private(uint32_t head);
-/* A guard for a window that is about to be used again. */
+/* A window that is about to be used again: a guard, and no seal. */
 void gstk__win_guard(uint32_t index);
 
 /* A free shared window, or 0 when all are bound. The last one freed comes first: it is warm. */

@@ -22,6 +22,12 @@ static inline uintptr_t gstk__context_sp(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.sp;
 }
 
+/* Did a fault come from a write? 1, 0; -1: unknown. */
+static inline int gstk__context_wrote(const ucontext_t *uc)
+{
+	return -1;
+}
+
 /* The kernel's return from a signal handler has no call frame information: it is known by its two
  * instructions (mov x8, #139; svc #0). What it returns to is in the frame that sp points to. */
 #define GSTK__SIGRETURN_CODE { 0xd2801168u, 0xd4000001u }

@@ -25,6 +25,12 @@ static inline uintptr_t gstk__context_sp(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
+/* Did a fault come from a write? 1, 0; -1: unknown. */
+static inline int gstk__context_wrote(const ucontext_t *uc)
+{
+	return uc->uc_mcontext.gregs[REG_ERR] >> 1 & 1;
+}
+
 /* A return address as it is kept in memory is the address itself. */
 static inline uint64_t gstk__return_address(uint64_t kept)
 {

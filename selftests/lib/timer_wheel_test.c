@@ -254,7 +254,7 @@ static void fire_shared(struct gstk__timer *t)
 {
 	if (clock_ns() < t->deadline_ns)
 		abort();
-	t->word++;
+	t->task++;
 	atomic_fetch_add(&fired_total, 1);
 }
 
@@ -267,7 +267,7 @@ static void *armer(void *arg)
 	for (int round = 0; round < 2000; round++) {
 		for (int k = 0; k < OWN; k++) {
 			seed = seed * 6364136223846793005ull + 1;
-			own[k].word = 0;
+			own[k].task = 0;
 			own[k].fn = fire_shared;
 			own[k].deadline_ns = clock_ns() + (seed >> 40) % 400000;
 			gstk__timer_wheel_arm(&wheel, &own[k]);
@@ -277,7 +277,7 @@ static void *armer(void *arg)
 			bool won = gstk__timer_wheel_disarm(&wheel, &own[k]);
 
 			/* Exact: it ran once or not at all. */
-			if (own[k].word != !won)
+			if (own[k].task != !won)
 				abort();
 			disarmed += won;
 		}

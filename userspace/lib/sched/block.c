@@ -135,7 +135,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 
 static void timed_out(struct gstk__timer *timer)
 {
-	gstk__wake(timer->task, GSTK__CODE_TIMEDOUT);
+	gstk__wake(gstk__task(timer->task), GSTK__CODE_TIMEDOUT);
 }
 
 enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
@@ -163,7 +163,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 		timer = gstk__timer_get();
 		timer->deadline_ns = deadline_ns;
 		timer->fn = timed_out;
-		timer->task = t;
+		timer->task = gstk__task_index(t);
 	}
 	GSTK__PROBE2(block, t, why);
 	t->why = why;

@@ -164,10 +164,10 @@ struct gstk__timer {
 	struct gstk__timer *next, **pprev;
 	uint64_t deadline_ns;
 	void (*fn)(struct gstk__timer *timer);
-	struct gstk_task *task;	/* for the user */
-	uint32_t word;		/* for the user */
+	uint32_t task;		/* for the user: an index */
 	uint32_t wheel;		/* which wheel; set by arm */
 };
+_Static_assert(sizeof(struct gstk__timer) == 40, "see bench memory.stackless.timed");
 void gstk__timer_arm(struct gstk__timer *timer);
 bool gstk__timer_disarm(struct gstk__timer *timer);
 

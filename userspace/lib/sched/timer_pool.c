@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: MIT
-/* Nodes for timed waits: they cannot lie on the waiting stack, which may leave its window. */
+/* Nodes for timed waits: they cannot lie on the waiting stack, which may leave its window. A page of them at a time,
+ * for good, or one when there is no memory for that. */
 #include "sched/timer_pool.h"
 
 #include <sched.h>
 #include <stdlib.h>
 
+#define CHUNK (4064 / sizeof(struct gstk__timer)) /* and what malloc() adds to it */
+
 static struct {
 	_Atomic uint32_t lock;
 	struct gstk__timer *free;
 } pool;
+
+static struct gstk__timer *grow(void)
+{
+	struct gstk__timer *t = malloc(CHUNK * sizeof(*t));
+
+	if (!t)
+		return malloc(sizeof(*t));
+	for (size_t i = 1; i + 1 < CHUNK; i++)
+		t[i].next = &t[i + 1];
+	gstk__lock(&pool.lock);
+	t[CHUNK - 1].next = pool.free;
+	pool.free = &t[1];
+	gstk__unlock(&pool.lock);
+	return t;
+}
 
 struct gstk__timer *gstk__timer_get(void)
 {
@@ -20,9 +38,9 @@ struct gstk__timer *gstk__timer_get(void)
 		if (t)
 			pool.free = t->next;
 		gstk__unlock(&pool.lock);
-		if (t || (t = malloc(sizeof(*t))))
+		if (t || (t = grow()))
 			return t;
-		sched_yield(); /* 48 bytes: either memory comes back or nothing here can go on */
+		sched_yield(); /* 40 bytes: either memory comes back or nothing here can go on */
 	}
 }
 

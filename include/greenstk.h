@@ -16,6 +16,7 @@
 #include <greenstk/local.h>
 #include <greenstk/scope.h>
 #include <greenstk/task.h>
+#include <greenstk/future.h>
 #include <greenstk/chan.h>
 #include <greenstk/sync.h>
 #include <greenstk/time.h>

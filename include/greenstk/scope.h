@@ -28,7 +28,8 @@ typedef int (*gstk_scope_fn)(void *arg);
  * the last one begun is ended first.
  *
  * @deadline_ns, absolute, is until the end of the scope that of every blocking call of the owner and of
- * the scope's tasks, if theirs is not earlier: these return -ETIMEDOUT. 0, -ENOMEM, -ESRCH outside a task.
+ * the scope's tasks, if theirs is not earlier: these return -ETIMEDOUT. 0, -ENOMEM, -ESRCH outside a task,
+ * -EINVAL in a poll function.
  */
 GSTK_API int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns);
 

@@ -19,7 +19,7 @@ struct gstk_stats {
 	uint64_t tasks_copied;	    /**< gauge */
 	uint64_t tasks_packed;	    /**< gauge */
 	uint64_t spawns;
-	uint64_t switches;	    /**< context switches into a task */
+	uint64_t switches;	    /**< context switches into a task, and runs of stackless ones */
 	uint64_t handoffs;	    /**< of these, straight from the peer that woke it */
 	uint64_t yields;
 	uint64_t wakes;		    /**< tasks made runnable */
@@ -102,6 +102,8 @@ struct gstk_stats {
 	uint64_t copied_small;	    /**< of those moved, with the module: too few bytes to move their pages */
 	uint64_t bounces;	    /**< moves after which a stack came back soon */
 	uint64_t recalibrations;    /**< as other than so many workers ran */
+	uint64_t tasks_stackless;   /**< gauge: stackless tasks that have begun */
+	uint64_t future_polls;	    /**< calls of their poll functions */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

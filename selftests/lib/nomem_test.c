@@ -506,6 +506,72 @@ static void other_stacks(void)
 	CHECK_EQ(n, err ? 1 : 2);
 }
 
+struct stackless {
+	int line;
+	long id;
+	char big[BIG];
+};
+
+static _Atomic long dropped;
+
+static void drop(void *state)
+{
+	dropped++;
+}
+
+/* As big_sender(); with a deadline, and a cleanup of its own. */
+static enum gstk_progress big_future(gstk_future *f, void *state)
+{
+	struct stackless *s = state;
+
+	GSTK_FUTURE_BEGIN(s->line);
+	CHECK(memory_or_fine(gstk_cleanup_push(drop, NULL)));
+	memset(s->big, (int)s->id, BIG);
+	GSTK_AWAIT(s->line, gstk_await_send(f, chan, s->big, gstk_now() + 20000 * MS));
+	CHECK(memory_or_fine((int)gstk_await_result(f)));
+	if (gstk_await_result(f))
+		no_memory++;
+	else
+		sent++;
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+static void futures(void)
+{
+	static const struct gstk_future_type type = { sizeof(type), "big", sizeof(struct stackless), big_future, drop };
+	struct stackless s = { 0 };
+	gstk_task *t[4];
+	char big[BIG];
+	int err, nr = 0;
+
+	err = gstk_chan_create(&chan, BIG, 0);
+	CHECK(memory_or_fine(err));
+	if (err)
+		return;
+	got = sent = no_memory = dropped = 0;
+	for (long i = 0; i < 4; i++) {
+		s.id = i + 1;
+		err = gstk_future_spawn(&t[nr], &type, &s);
+		CHECK(memory_or_fine(err));
+		nr += !err;
+	}
+	while (no_memory + got < nr) {
+		err = gstk_chan_recv_until(chan, big, gstk_now() + 2 * MS);
+		CHECK(err == 0 || err == -ENOMEM || err == -ETIMEDOUT);
+		if (err)
+			continue;
+		got++;
+		for (int i = 1; i < BIG; i++)
+			CHECK_EQ(big[i], big[0]);
+	}
+	for (int i = 0; i < nr; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+	CHECK_EQ(sent, got);
+	CHECK(dropped >= nr); /* each state, and each cleanup for which there was memory */
+	gstk_chan_destroy(chan);
+}
+
 #define NOMEM_TEST(name, fn, least, moves) \
 	TEST(name) \
 	{ \
@@ -523,6 +589,7 @@ NOMEM_TEST(a_select_succeeds_or_says_enomem, selects, 1, false)
 NOMEM_TEST(sockets_work_without_memory, sockets, 0, false)
 NOMEM_TEST(scopes_hold_what_was_spawned, scopes, 3, false)
 NOMEM_TEST(timers_and_deadlines_are_set_or_say_enomem, timers, 1, false)
+NOMEM_TEST(stackless_tasks_are_spawned_and_send_or_say_enomem, futures, 6, false)
 NOMEM_TEST(blocking_calls_copy_their_block_or_say_enomem, blocking_calls, 1, false)
 NOMEM_TEST(a_call_has_another_stack_or_says_enomem, other_stacks, 1, false)
 TEST(stacks_are_packed_or_stay_as_they_are)

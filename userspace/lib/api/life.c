@@ -19,6 +19,7 @@
 #include "sched/site.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
+#include "wait/await.h"
 #include "wait/blocking.h"
 #include "wait/fd.h"
 #include "window/present.h"
@@ -68,6 +69,7 @@ int gstk__life_init(void)
 	int err;
 
 	gstk__sites_reset();
+	gstk__awaits_register();
 	gstk__blocking_init(gstk__config.blocking_threads);
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();

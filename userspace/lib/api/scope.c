@@ -153,6 +153,8 @@ int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns)
 
 	if (!t)
 		return -ESRCH;
+	if (t->tier == GSTK__TIER_STACKLESS)
+		return -EINVAL; /* it could not wait for its end */
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;

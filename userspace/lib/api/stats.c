@@ -56,7 +56,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims) SUM(windows_earned)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
-	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(annex_calls)
+	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(annex_calls) SUM(future_polls)
 #undef SUM
 #define GSTK__X(name, field) \
 	st.field = load(&gstk__sweep_counts.decided[GSTK__##name]);
@@ -89,6 +89,7 @@ int gstk_stats(struct gstk_stats *out)
 	GAUGE(tasks_remapped, remapped);
 	GAUGE(bytes_remapped, bytes_remapped);
 	GAUGE(bytes_lazy, bytes_lazy);
+	GAUGE(tasks_stackless, stackless);
 #undef GAUGE
 	st.lazy_faults = atomic_load_explicit(&gstk__pager_counts.faults, memory_order_relaxed);
 	st.lazy_prefetched = atomic_load_explicit(&gstk__pager_counts.prefetched, memory_order_relaxed);
@@ -220,6 +221,7 @@ int gstk_info(int fd)
 	STAT(kept_young); STAT(kept_few); STAT(kept_bouncing); STAT(kept_private); STAT(kept_busy); STAT(kept_full);
 	STAT(kept_unpackable); STAT(bounces); STAT(recalibrations);
 	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max); STAT(annex_calls);
+	STAT(tasks_stackless); STAT(future_polls);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);
 #undef STAT

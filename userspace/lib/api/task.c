@@ -12,6 +12,7 @@
 #include "debug/spawned.h"
 #include "host/host.h"
 #include "sched/site.h"
+#include "sched/stackless.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 #include "window/refuse.h"
@@ -168,8 +169,11 @@ int gstk_check(void)
 
 void gstk_exit(void *result)
 {
-	if (!gstk__current_task()) {
-		fprintf(stderr, "greenstk: gstk_exit() outside a task\n");
+	struct gstk_task *t = gstk__current_task();
+
+	if (!t || t->tier == GSTK__TIER_STACKLESS) {
+		fprintf(stderr, "greenstk: gstk_exit() %s\n",
+			t ? "in a poll function; it returns gstk_future_done()" : "outside a task");
 		abort();
 	}
 	gstk__task_exit(result);
@@ -299,6 +303,8 @@ const char *gstk_task_name(const gstk_task *task)
 {
 	struct gstk__ext *x = task ? gstk__ext((struct gstk_task *)task) : NULL;
 
+	if (task && task->tier == GSTK__TIER_STACKLESS)
+		return gstk__stackless_name(task);
 	return x && x->name[0] ? x->name : "task";
 }
 

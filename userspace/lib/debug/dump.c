@@ -50,10 +50,11 @@ int gstk_dump(int fd, bool backtraces)
 	}
 	gstk__look_end(l);
 	gstk__outf(&o, "greenstk: %u tasks: %u running, %u runnable, %u waiting, %u ended and not joined; "
-		   "stacks: %u resident, %u copied, %u packed, %u remapped, %u not started\n", nr, by_state[GSTK__RUNNING],
+		   "stacks: %u resident, %u copied, %u packed, %u remapped, %u not started; %u stackless\n", nr, by_state[GSTK__RUNNING],
 		   by_state[GSTK__RUNNABLE], by_state[GSTK__PARKED] + by_state[GSTK__OWNED], by_state[GSTK__DONE],
 		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED] + by_tier[GSTK__TIER_DEEP],
 		   by_tier[GSTK__TIER_PACKED],
-		   by_tier[GSTK__TIER_REMAPPED], by_tier[GSTK__TIER_NONE]);
+		   by_tier[GSTK__TIER_REMAPPED], by_tier[GSTK__TIER_NONE],
+		   by_tier[GSTK__TIER_STACKLESS]);
 	return gstk__out_flush(&o);
 }

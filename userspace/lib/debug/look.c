@@ -10,6 +10,7 @@
 #include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/annex.h"
+#include "sched/stackless.h"
 #include "sched/worker.h"
 
 #define MAX_COPY ((size_t)1 << 20) /* of a larger stack the top is enough for its inner frames */
@@ -145,6 +146,22 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 	out->has_stack = true;
 }
 
+GSTK__RACY void gstk__look_stackless(struct gstk_task *t, uint32_t word, char name[32])
+{
+	struct gstk_future_type type = { .name = NULL };
+	struct gstk__stackless s;
+	size_t bytes;
+
+	memcpy(name, "future", sizeof("future"));
+	if (!gstk__mem_peek(&s, t->stackless, sizeof(s)) || gstk__state_of(gstk__word(t)) == GSTK__FREE ||
+	    (gstk__word(t) ^ word) & GSTK__SEQ_MASK || !gstk__mem_peek(&type, s.type, sizeof(type)) || !type.name)
+		return;
+	bytes = 4096 - (uintptr_t)type.name % 4096; /* so much can be read, if anything */
+	if (!gstk__mem_peek(name, type.name, bytes < 32 ? bytes : 32))
+		memcpy(name, "future", sizeof("future"));
+	name[31] = 0;
+}
+
 /* Fields as they are at the moment; exact when the caller owns the task. */
 static GSTK__RACY void describe(struct gstk_task *t, uint32_t word, struct gstk__look *out)
 {
@@ -164,7 +181,9 @@ static GSTK__RACY void describe(struct gstk_task *t, uint32_t word, struct gstk_
 		for (size_t i = 0; i < sizeof(out->name); i++)
 			out->name[i] = ((volatile char *)x->name)[i];
 	out->name[sizeof(out->name) - 1] = 0;
-	if (!out->name[0] && !out->foreign)
+	if (out->tier == GSTK__TIER_STACKLESS)
+		gstk__look_stackless(t, word, out->name);
+	else if (!out->name[0] && !out->foreign)
 		memcpy(out->name, "task", sizeof("task")); /* as gstk_task_name() */
 	out->worker = 0;
 	if (out->state == GSTK__RUNNING)
@@ -263,7 +282,7 @@ void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct 
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
 	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped",
-							     "copied" };
+							     "copied", "stackless" };
 	uint32_t age = (uint32_t)(gstk__now_ns() / 1000000) - k->tick;
 	bool waits = k->state == GSTK__PARKED || k->state == GSTK__OWNED;
 

@@ -46,5 +46,7 @@ bool gstk__look(struct gstk__looker *l, uint32_t index, bool stack, struct gstk_
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames);
 
 const char *gstk__why_name(unsigned int why);
+/* The name of a stackless task's type. Unless it ends meanwhile: then it may be anything that was read. */
+void gstk__look_stackless(struct gstk_task *t, uint32_t word, char name[32]);
 
 #endif

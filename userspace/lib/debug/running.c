@@ -73,11 +73,13 @@ static GSTK__RACY struct gstk_task *running(const struct gstk__worker *v)
 	return *(struct gstk_task *volatile *)&v->current;
 }
 
-/* The end of the stack that @sp is on, if that is @t's. */
-static GSTK__RACY uintptr_t stack_end(const struct gstk_task *t, uintptr_t sp)
+/* The end of the stack that @sp is on, if that is @t's, or for a stackless one that of @v's loop, which runs it. */
+static GSTK__RACY uintptr_t stack_end(const struct gstk__worker *v, const struct gstk_task *t, uintptr_t sp)
 {
 	uint32_t window = gstk__stands_on(t);
 
+	if (t->tier == GSTK__TIER_STACKLESS)
+		return v->loop_base - sp < GSTK__LOOP_BYTES ? v->loop_base & ~(uintptr_t)7 : 0;
 	if (!window || sp < (uintptr_t)gstk__win_limit(window) || sp >= (uintptr_t)gstk__win_base(window))
 		return 0;
 	return (uintptr_t)gstk__win_base(window);
@@ -103,7 +105,7 @@ bool gstk__running_answer(const siginfo_t *info, void *context)
 	w = gstk__self();
 	gstk__cfi_interrupted(&question.top, context);
 	question.sp = question.top.reg[GSTK__CFI_SP] & ~(uintptr_t)7;
-	question.end = w && w == question.worker && w->current == question.task ? stack_end(w->current, question.sp) : 0;
+	question.end = w && w == question.worker && w->current == question.task ? stack_end(w, w->current, question.sp) : 0;
 	if (question.end) {
 		if (question.end - question.sp > question.room)
 			question.end = question.sp + question.room;
@@ -163,7 +165,7 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 	thread_at(v, &at);
 	if (at.in_syscall && v != gstk__self()) { /* for itself that is the read of this very file */
 		from = at.sp & ~(uintptr_t)7;
-		to = stack_end(t, at.sp);
+		to = stack_end(v, t, at.sp);
 		if (!to)
 			return false;
 		if (to - from > l->bytes)
@@ -189,7 +191,7 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 	}
 	out->index = gstk__task_index(t);
 	out->stack = (struct gstk__cfi_stack){ from, to, l->scratch, NULL };
-	out->used = (uintptr_t)gstk__win_base(gstk__stands_on(t)) - from;
+	out->used = out->tier == GSTK__TIER_STACKLESS ? 0 : (uintptr_t)gstk__win_base(gstk__stands_on(t)) - from;
 	out->has_stack = true;
 	return true;
 }
@@ -214,8 +216,14 @@ void gstk__own_stacks_on(struct gstk_task *t, uint32_t window, uintptr_t sp,
 
 bool gstk__own_stacks(struct gstk_task *t, uintptr_t sp, struct gstk__cfi_stack stack[GSTK__OWN_STACKS])
 {
-	if (!stack_end(t, sp))
+	uintptr_t end = stack_end(gstk__self(), t, sp);
+
+	if (!end)
 		return false;
+	if (t->tier == GSTK__TIER_STACKLESS) {
+		stack[0] = (struct gstk__cfi_stack){ sp, end, (const char *)sp, NULL };
+		return true;
+	}
 	gstk__own_stacks_on(t, gstk__stands_on(t), sp, stack);
 	return true;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "debug/annotate.h"
 #include "debug/backtrace.h"
+#include "debug/look.h"
 #include "debug/out.h"
 #include "sched/annex.h"
 #include "sched/stuck.h"
@@ -38,12 +39,15 @@ static GSTK__RACY __attribute__((no_sanitize("address"))) void copy_words(uint64
 		to[i] = *(const volatile uint64_t *)&from[i];
 }
 
-/* Where @t's stack is, which may just now be given another one. */
-static GSTK__RACY void bounds(const struct gstk_task *t, uintptr_t *limit, uintptr_t *base)
+/* Where @t's stack is, which may just now be given another one. A stackless task's frames are @v's loop's. */
+static GSTK__RACY void bounds(const struct gstk__worker *v, const struct gstk_task *t, uintptr_t *limit, uintptr_t *base)
 {
 	uint32_t i = gstk__stands_on(t);
 
-	if (i <= gstk__windows.nr) {
+	if (t->tier == GSTK__TIER_STACKLESS) {
+		*base = v->loop_base;
+		*limit = *base - GSTK__LOOP_BYTES;
+	} else if (i <= gstk__windows.nr) {
 		*limit = (uintptr_t)gstk__win_limit(i);
 		*base = (uintptr_t)gstk__win_base(i);
 	} else {
@@ -52,15 +56,15 @@ static GSTK__RACY void bounds(const struct gstk_task *t, uintptr_t *limit, uintp
 	}
 }
 
-/* Frames of @t from @f on: by its own thread, or while that is in the kernel. */
-static void print_frames(struct gstk_task *t, const struct gstk__cfi *f)
+/* Frames of @t, which @v runs, from @f on: by its own thread, or while that is in the kernel. */
+static void print_frames(const struct gstk__worker *v, struct gstk_task *t, const struct gstk__cfi *f)
 {
 	static uint64_t copy[4096];
 	uintptr_t sp = (uintptr_t)f->reg[GSTK__CFI_SP] & ~(uintptr_t)7, limit, base;
 	struct gstk__cfi_stack stack = { .from = sp, .bytes = (const char *)copy };
 	struct gstk__out o = { .fd = 2 };
 
-	bounds(t, &limit, &base);
+	bounds(v, t, &limit, &base);
 	stack.to = base;
 	if (sp < limit || sp >= base || atomic_exchange(&printing, 1))
 		return;
@@ -82,7 +86,7 @@ static void on_urgent(int sig, siginfo_t *info, void *context)
 	if (!w || !w->current || what != (((uint64_t)w->index + 1) << 32 | gstk__task_index(w->current)))
 		return;
 	gstk__cfi_interrupted(&f, context);
-	print_frames(w->current, &f);
+	print_frames(w, w->current, &f);
 }
 
 static void ask(struct gstk__worker *v, struct gstk_task *t)
@@ -150,15 +154,17 @@ static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 	struct gstk__out o = { .fd = 2 };
 	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
 	struct gstk__cfi f;
-	char text[256];
-	bool known, calls;
+	char text[256], name[32];
+	bool known, calls, stackless = t && gstk__peek_byte(&t->tier) == GSTK__TIER_STACKLESS;
 
 	if (!t)
 		return; /* just now it came back */
+	if (stackless)
+		gstk__look_stackless(t, gstk__word(t), name);
 	known = read_state(__atomic_load_n(&v->tid, __ATOMIC_RELAXED), text, sizeof(text));
 	calls = known && text[0] >= '0' && text[0] <= '9' && in_call(text, &f);
 	gstk__outf(&o, "greenstk: worker %u does not get back from task %u \"%s\" for %u ms", (uint64_t)index,
-		   (uint64_t)gstk__task_index(t), x ? x->name : "", stuck_ns / 1000000);
+		   (uint64_t)gstk__task_index(t), stackless ? name : x ? x->name : "", stuck_ns / 1000000);
 	if (calls) {
 		text[strcspn(text, " \n")] = 0;
 		gstk__outf(&o, ", in system call %s", text);
@@ -173,7 +179,7 @@ static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 		   mates_wait(t) ? ", but mates wait for its window (GSTK_PRIVATE gives it one of its own)" : "");
 	gstk__out_flush(&o);
 	if (calls)
-		print_frames(t, &f); /* or of what runs by now: then its stack pointer is elsewhere */
+		print_frames(v, t, &f); /* or of what runs by now: then its stack pointer is elsewhere */
 	else
 		ask(v, t);
 }

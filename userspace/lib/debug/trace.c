@@ -3,8 +3,10 @@
 #include "debug/trace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "host/host.h"
+#include "sched/stackless.h"
 #include "sched/worker.h"
 
 bool gstk__tracing;
@@ -100,7 +102,9 @@ static void record_run(struct gstk__worker *w, uint64_t ns)
 	e->value = flow;
 	e->fn = a->fn;
 	e->name[0] = 0;
-	if (x)
+	if (t->tier == GSTK__TIER_STACKLESS)
+		snprintf(e->name, sizeof(e->name), "%s", gstk__stackless_name(t));
+	else if (x)
 		memcpy(e->name, x->name, sizeof(e->name));
 	put(r);
 }
@@ -145,6 +149,13 @@ void gstk__trace_switch(struct gstk__worker *w)
 	       how == GSTK__TRACE_ENDED ? 0 : (uint64_t)(gstk__win_base(t->window) - (char *)t->sp));
 	if (n)
 		record_run(w, now);
+}
+
+void gstk__trace_left(struct gstk__worker *w, struct gstk_task *t, uint8_t how)
+{
+	if (how == GSTK__TRACE_ENDED)
+		trace.about[gstk__task_index(t)].fn = NULL;
+	record(w, gstk__now_ns(), GSTK__TRACE_LEFT, gstk__task_index(t), how, 0);
 }
 
 void gstk__trace_moved(enum gstk__trace_kind kind, const struct gstk_task *t, uint64_t value, uint8_t tier)

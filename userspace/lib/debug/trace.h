@@ -68,6 +68,8 @@ extern bool gstk__tracing;
 GSTK__COLD void gstk__trace_switch(struct gstk__worker *w);
 /* w->current begins or goes on, from the loop. */
 GSTK__COLD void gstk__trace_run(struct gstk__worker *w);
+/* t, which is stackless, leaves the worker's loop. */
+GSTK__COLD void gstk__trace_left(struct gstk__worker *w, struct gstk_task *t, uint8_t how);
 /* Won by the caller, and not queued yet. */
 GSTK__COLD void gstk__trace_wake(struct gstk_task *t);
 GSTK__COLD void gstk__trace_moved(enum gstk__trace_kind kind, const struct gstk_task *t, uint64_t value, uint8_t tier);

@@ -12,7 +12,7 @@
 	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims) X(windows_earned) \
 	X(remaps) X(remap_returns) X(remap_calls) X(remap_pack_calls) X(remap_ahead) \
 	X(remap_nospace) X(remap_nomem) X(remap_quota) X(remap_refused) \
-	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(annex_calls)
+	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(annex_calls) X(future_polls)
 
 struct gstk__counters {
 #define GSTK__X(name) uint64_t name;
@@ -20,7 +20,7 @@ struct gstk__counters {
 #undef GSTK__X
 	/* gauges as differences: may be negative in one worker */
 	int64_t copied, packed, bytes_copied, bytes_packed, bytes_unpacked, resident;
-	int64_t windows_bound, windows_shared, remapped, bytes_remapped, bytes_lazy;
+	int64_t windows_bound, windows_shared, remapped, bytes_remapped, bytes_lazy, stackless;
 	uint64_t window_wait_max_ns;
 };
 

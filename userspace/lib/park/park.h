@@ -25,7 +25,7 @@ static inline size_t gstk__used(const struct gstk_task *t)
 {
 	if (t->tier == GSTK__TIER_RESIDENT)
 		return (size_t)(gstk__win_base(t->window) - (char *)t->sp);
-	return t->tier == GSTK__TIER_NONE ? 0 : t->used;
+	return t->tier == GSTK__TIER_NONE || t->tier == GSTK__TIER_STACKLESS ? 0 : t->used;
 }
 
 /* Before the first use of @p, and after the last. -ENOMEM. */

@@ -49,6 +49,8 @@ GSTK__RACY void gstk__look_ahead_far(struct gstk__worker *w, int64_t t)
 			/* Any value of sp is fine: it is only a hint. */
 			__builtin_prefetch(n->sp, 1);
 			__builtin_prefetch((char *)n->sp + 64, 1);
+		} else if (n->tier == GSTK__TIER_STACKLESS) {
+			__builtin_prefetch(n->stackless, 1);
 		} else if (gstk__prefetch(&w->park, n)) {
 			w->prefetched[item % 8] = item;
 		}
@@ -73,6 +75,10 @@ GSTK__RACY void gstk__look_ahead_next(struct gstk__worker *w, struct gstk_task *
 {
 	uint32_t i = gstk__task_index(t);
 
+	if (t->tier == GSTK__TIER_STACKLESS) {
+		__builtin_prefetch(t->stackless, 1);
+		return;
+	}
 	if (w->current && w->current->window == t->window)
 		return; /* the waker is in its place: all of that is warm */
 	__builtin_prefetch(gstk__win(t->window), 1);

@@ -101,11 +101,14 @@ static inline __attribute__((always_inline)) bool in_handler(const struct gstk__
 	return __builtin_expect(gstk__sp() - w->signal_from < w->signal_bytes, 0);
 }
 
-static __attribute__((cold, noinline)) enum gstk__code refuse_in_handler(void)
+/* Nor in a poll function, which has no stack of its own to leave: sched/stackless.c makes all addresses such. */
+static __attribute__((cold, noinline)) enum gstk__code refuse(const struct gstk__worker *w)
 {
-	static const char text[] = "greenstk: a signal handler may not wait (-ECANCELED); it may call gstk_event_raise()\n";
+	static const char handler[] = "greenstk: a signal handler may not wait (-ECANCELED); it may call gstk_event_raise()\n";
+	static const char poll[] = "greenstk: a poll function may not wait (-ECANCELED); it may return what a gstk_await_...() returned\n";
+	bool stackless = w->current && w->current->tier == GSTK__TIER_STACKLESS;
 
-	if (write(2, text, sizeof(text) - 1) < 0)
+	if (write(2, stackless ? poll : handler, stackless ? sizeof(poll) - 1 : sizeof(handler) - 1) < 0)
 		return GSTK__CODE_CANCELED;
 	return GSTK__CODE_CANCELED;
 }
@@ -119,7 +122,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 		return gstk__block(gstk__commit_unlock, lock, why, deadline_ns, true);
 	if (in_handler(w)) {
 		gstk__unlock(lock);
-		return refuse_in_handler();
+		return refuse(w);
 	}
 	t = w->current;
 	if (__builtin_expect(t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED), 0))
@@ -150,7 +153,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 	if (in_handler(w)) {
 		if (commit == gstk__commit_unlock)
 			gstk__unlock(arg);
-		return refuse_in_handler();
+		return refuse(w);
 	}
 	t = w->current;
 	if (cancelable && (t->flags & GSTK__T_DEADLINE)) {

@@ -10,6 +10,7 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/site.h"
+#include "sched/stackless.h"
 #include "sched/stuck.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -216,6 +217,10 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 			return;
 		}
 	} else if (t->tier != GSTK__TIER_RESIDENT) {
+		if (t->tier == GSTK__TIER_STACKLESS) {
+			gstk__stackless_run(w, t);
+			return;
+		}
 		count_prefetch(w, t);
 		if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
 			gstk__restore_together(w, t);
@@ -252,6 +257,7 @@ uint64_t gstk__worker_loop(struct gstk__worker *w, bool (*stop)(void *), void *a
 {
 	uint64_t runs = 0;
 
+	w->loop_base = (uintptr_t)__builtin_frame_address(0);
 	gstk__refresh_clock(w, gstk__now_ns());
 	w->polled_ns = 0;
 	while (!stop(arg)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The first and the last instruction of a task: spawn, entry, exit, join. */
+/* The first and the last instruction of a task: spawn, entry, exit. Who waits for the end is in join.c. */
 #include "sched/start.h"
 
 #include <greenstk/base.h>
@@ -8,15 +8,16 @@
 #include <string.h>
 #include <sched.h>
 #include "arch/arch.h"
-#include "arch/far.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/probe.h"
 #include "debug/seal.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "park/lazy.h"
 #include "sched/annex.h"
 #include "sched/site.h"
+#include "sched/stackless.h"
 #include "sched/worker.h"
 #include "task/local.h"
 
@@ -104,6 +105,8 @@ void gstk__task_reap(struct gstk_task *t)
 		free(x->block);
 		gstk__ext_free(t);
 	}
+	if (__builtin_expect(t->tier == GSTK__TIER_STACKLESS, 0))
+		free(t->stackless);
 	/* A second join or detach is refused until the slot is somebody else's. */
 	atomic_store_explicit(&t->peer, GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_end(t, GSTK__FREE);
@@ -124,6 +127,7 @@ static uint32_t peer_lock(_Atomic uint32_t *peer)
 	}
 }
 
+/* Everything that was pushed or set; of a stackless task, its state goes in between. */
 static void run_cleanups(struct gstk_task *t)
 {
 	struct gstk__ext *x = gstk__ext(t);
@@ -135,6 +139,9 @@ static void run_cleanups(struct gstk_task *t)
 		c->fn(c->arg);
 		free(c);
 	}
+	if (t->tier == GSTK__TIER_STACKLESS && t->stackless->type->drop)
+		t->stackless->type->drop(t->stackless->state);
+	x = gstk__ext(t);
 	if (x && x->nr_locals)
 		gstk__locals_end(x);
 	gstk__allocs_free(x);
@@ -167,44 +174,77 @@ static inline enum gstk__order wake_joiner(struct gstk_task *j, struct gstk_task
 	}
 }
 
+/* t ends with @result, and its peer word is locked unless it is detached. The joiner that the caller has to
+ * enqueue, or NULL. */
+static inline __attribute__((always_inline)) struct gstk_task *win_joiner(struct gstk_task *t, void *result)
+{
+	uint32_t joiner;
+
+	GSTK__PROBE2(exit, t, result);
+	t->msg[0] = (uintptr_t)result;
+	if (atomic_load_explicit(gstk__peer(t), memory_order_relaxed) & GSTK__PEER_DETACHED)
+		return NULL;
+	joiner = peer_lock(gstk__peer(t)) & GSTK__PEER_INDEX;
+	return joiner && wake_joiner(gstk__task(joiner), t) == GSTK__ENQUEUE ? gstk__task(joiner) : NULL;
+}
+
 /* End the calling task. The joiner that waits runs next, on the same cache lines. */
 void gstk__task_exit(void *result)
 {
 	struct gstk__worker *w = gstk__self();
-	struct gstk_task *t = w->current, *n = NULL;
-	uint32_t peer;
+	struct gstk_task *t = w->current, *n;
 
 	if (__builtin_expect(atomic_load_explicit(&t->peer, memory_order_relaxed) & GSTK__PEER_EXT, 0))
 		run_cleanups(t);
 	w = gstk__self();
-	GSTK__PROBE2(exit, t, result);
-	t->msg[0] = (uintptr_t)result;
-	peer = atomic_load_explicit(gstk__peer(t), memory_order_relaxed);
 	w->exit_wake = 0;
-	if (!(peer & GSTK__PEER_DETACHED)) {
-		uint32_t joiner = peer_lock(gstk__peer(t)) & GSTK__PEER_INDEX;
-
-		if (joiner && wake_joiner(gstk__task(joiner), t) == GSTK__ENQUEUE) {
-			n = gstk__task(joiner);
-			if (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
-			    (gstk__word(n) & GSTK__SHARED) || n->tier != GSTK__TIER_RESIDENT) {
-				w->exit_wake = joiner;
-				n = NULL;
-			}
-		}
+	n = win_joiner(t, result);
+	if (n && (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
+		  (gstk__word(n) & GSTK__SHARED) || n->tier != GSTK__TIER_RESIDENT)) {
+		w->exit_wake = gstk__task_index(n);
+		n = NULL;
 	}
 	if (n)
 		w->handoff_budget--;
 	gstk__leave_final(w, t, n);
 }
 
-/* On another stack: everything that t still holds. The last store makes it joinable. */
+/* It holds nothing any more. The last store makes it joinable; it may be gone then. */
+static inline __attribute__((always_inline)) void make_joinable(struct gstk__worker *w, struct gstk_task *t)
+{
+	_Atomic uint32_t *peer = gstk__peer(t);
+	uint32_t p;
+
+	gstk__state_end(t, GSTK__DONE);
+	gstk__count(&w->park.n.ends);
+	p = atomic_load_explicit(peer, memory_order_relaxed);
+	if ((p & (GSTK__PEER_LOCK | GSTK__PEER_DETACHED)) == GSTK__PEER_LOCK) {
+		atomic_store_explicit(peer, GSTK__PEER_DONE, memory_order_release);
+	} else {
+		/* Detached, perhaps just before it took the lock: nobody else frees it. */
+		gstk__task_reap(t);
+	}
+}
+
+void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *result)
+{
+	struct gstk_task *n;
+
+	run_cleanups(t);
+	n = win_joiner(t, result);
+	GSTK__TRACE(left(w, t, GSTK__TRACE_ENDED));
+	w->current = NULL;
+	gstk__gauge(&w->park.n.stackless, -1);
+	make_joinable(w, t);
+	if (n)
+		gstk__enqueue(n);
+}
+
+/* On another stack: everything that t still holds. */
 void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 {
 	struct gstk__window *win = gstk__win(t->window);
-	uint32_t wake = w->exit_wake;
-	_Atomic uint32_t *peer = gstk__peer(t);
-	uint32_t index = gstk__task_index(t), p;
+	uint32_t wake = w->exit_wake, index = gstk__task_index(t);
 
 	if (__builtin_expect(t->flags & GSTK__T_ANNEX, 0))
 		gstk__annex_drop(t);
@@ -231,132 +271,12 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	} else {
 		gstk__win_count(win, -1);
 	}
-	gstk__state_end(t, GSTK__DONE);
-	gstk__count(&w->park.n.ends);
 	t->tier = GSTK__TIER_NONE;
-	p = atomic_load_explicit(peer, memory_order_relaxed);
-	if ((p & (GSTK__PEER_LOCK | GSTK__PEER_DETACHED)) == GSTK__PEER_LOCK) {
-		atomic_store_explicit(peer, GSTK__PEER_DONE, memory_order_release);
-	} else {
-		/* Detached, perhaps just before it took the lock: nobody else frees it. */
-		gstk__task_reap(t);
-	}
+	make_joinable(w, t);
 	if (wake)
 		gstk__enqueue(gstk__task(wake));
 	gstk__fence_light(); /* partner: gstk_main(), which stores main_task and then looks whether it has ended */
 	if (__builtin_expect(atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed) == index, 0) &&
 	    atomic_compare_exchange_strong(&gstk__sched.main_task, &index, GSTK__MAIN_ENDED))
 		gstk__wake_worker(0);
-}
-
-/*
- * Put the caller into t's peer word. 0, -EINVAL, -EBUSY, or 1: t has ended. Before the caller parks,
- * not after: once parked it may be cancelled, be gone and wait for something else, and a registration
- * made then would wake that. See wake_joiner() for the other side.
- */
-static int join_register(struct gstk_task *me, struct gstk_task *t)
-{
-	for (;;) {
-		_Atomic uint32_t *peer = gstk__peer(t);
-		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
-
-		if (old & GSTK__PEER_DONE)
-			return 1;
-		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
-			gstk__cpu_relax(); /* it is ending on another worker, or has just got its ext */
-			continue;
-		}
-		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX))
-			return old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
-		__atomic_store_n(&me->obj, t, __ATOMIC_RELAXED);
-		if (atomic_compare_exchange_weak_explicit(peer, &old, old | gstk__task_index(me), memory_order_acq_rel,
-							  memory_order_relaxed))
-			return 0;
-	}
-}
-
-/* The wait ended early: take the registration back. True when the task has ended after all. */
-static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
-{
-	uint32_t mine = gstk__task_index(me);
-
-	for (;;) {
-		_Atomic uint32_t *peer = gstk__peer(t);
-		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
-
-		if (old & GSTK__PEER_DONE)
-			return true;
-		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
-			sched_yield();
-			continue;
-		}
-		if ((old & GSTK__PEER_INDEX) != mine)
-			return false; /* never registered */
-		if (atomic_compare_exchange_weak_explicit(peer, &old, old & ~GSTK__PEER_INDEX,
-							  memory_order_acq_rel, memory_order_relaxed))
-			return false;
-	}
-}
-
-GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
-{
-	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
-	struct gstk_task *me = gstk__current();
-	enum gstk__code code;
-	int err;
-
-	if (!me)
-		return -ESRCH;
-	if (me == t)
-		return -EDEADLK;
-	if (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE)) {
-		if (gstk__cancel_pending(me))
-			return -ECANCELED;
-		if (deadline_ns == 0)
-			return -ETIMEDOUT;
-		err = join_register(me, t);
-		if (__builtin_expect(err < 0, 0))
-			return err;
-		if (!err) {
-			GSTK__INJECT(join_registered);
-			code = gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns);
-			if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
-				/* An end that waits for us to park must not wait for us to withdraw. */
-				__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
-				GSTK__INJECT(join_withdraw);
-				if (!join_withdraw(me, t))
-					return gstk__code_errno(code);
-			}
-		}
-	}
-	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
-		gstk__cpu_relax(); /* its last instructions, on another worker */
-	if (result)
-		*result = (void *)t->msg[0];
-	gstk__task_reap(t);
-	return 0;
-}
-
-int gstk__task_detach(struct gstk_task *t)
-{
-	for (;;) {
-		_Atomic uint32_t *peer = gstk__peer(t);
-		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
-
-		if (old & GSTK__PEER_DETACHED)
-			return -EINVAL;
-		if (old & GSTK__PEER_DONE) {
-			gstk__task_reap(t);
-			return 0;
-		}
-		if (old & GSTK__PEER_INDEX && !(old & GSTK__PEER_EXT))
-			return -EBUSY;
-		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
-			gstk__cpu_relax();
-			continue;
-		}
-		if (atomic_compare_exchange_weak_explicit(peer, &old, GSTK__PEER_DETACHED, memory_order_acq_rel,
-							  memory_order_relaxed))
-			return 0;
-	}
 }

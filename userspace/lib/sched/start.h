@@ -11,9 +11,15 @@ struct gstk_task *gstk__task_new(void);
 void gstk__spawn_queue(struct gstk_task *t);
 /* End the calling task. Does not return; not declared so, in order to be jumped to. */
 void gstk__task_exit(void *result);
+/* End a stackless task, whose poll function has just returned to this worker's loop. */
+void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *result);
 /* Free a task that has ended, or that was never queued. */
 void gstk__task_reap(struct gstk_task *t);
 int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns);
+/* The parts of that before and after a park. begin: 1 when @me is registered and is to park for JOIN now; 0, -errno
+ * when it is over. end: 0, or what @code says: then t is still joinable. */
+int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns);
+int gstk__join_end(struct gstk_task *me, struct gstk_task *t, void **result, enum gstk__code code);
 int gstk__task_detach(struct gstk_task *t);
 /* Ask a task to stop. Does not order the caller's store against the task's park: see cancel.c. */
 void gstk__cancel_mark(struct gstk_task *t);

@@ -18,6 +18,7 @@
 
 #define GSTK__ITEM_WINDOW 0x80000000u
 #define GSTK__MAX_WORKERS 256u
+#define GSTK__LOOP_BYTES  (1u << 20) /* at most so far below ->loop_base are frames of a stackless task looked for */
 #define GSTK__QUANTUM_MS  1u /* how long a resident keeps its window against waiting mates */
 
 /* What must be done for the task that was left, on the next stack: sched/after.h. */
@@ -41,6 +42,7 @@ struct gstk__eh {
 struct gstk__worker {
 	struct gstk_task *current;
 	void *loop_sp;		  /* the loop's frame, while a task runs */
+	uintptr_t loop_base;	  /* below it are the frames of a stackless task that runs */
 	struct gstk_task *left;	  /* the task that was just left */
 	uint32_t after;		  /* enum gstk__after */
 	uint32_t after_flags;

@@ -19,6 +19,7 @@ enum gstk__tier {
 	GSTK__TIER_PACKED,   /* image: packed, see park/tier_pack.h */
 	GSTK__TIER_REMAPPED, /* its pages are in a slot of the module: image says which, see park/tier.h */
 	GSTK__TIER_DEEP,     /* COPIED, but the image is a record and whole pages: park/lazy.h */
+	GSTK__TIER_STACKLESS, /* there is none: sched/stackless.h; for as long as the task lives */
 	GSTK__NR_TIERS,
 };
 
@@ -79,6 +80,7 @@ struct gstk_task {
 	uint64_t msg[2];       /* message slot; before: argument; after: result */
 	union {
 		void *sp; /* RESIDENT and off the CPU */
+		struct gstk__stackless *stackless; /* STACKLESS */
 		struct {
 			uint32_t used;	/* COPIED, PACKED, REMAPPED: bytes of stack [sp, base) */
 			uint32_t image; /* arena reference */

@@ -13,20 +13,6 @@
 
 #include "arch/far.h"
 
-/* The caller was cancelled or timed out. */
-static __attribute__((cold, noinline)) int gave_up(struct gstk_chan *c, struct gstk__chanq *q,
-						   struct gstk_task *t, enum gstk__code code)
-{
-	if (code == GSTK__CODE_CLOSED) { /* unlinked, and the channel may be gone */
-		gstk__wait_released(t);
-	} else {
-		gstk__lock(&c->lock);
-		gstk__chanq_unlink(q, gstk__task_index(t));
-		gstk__unlock(&c->lock);
-	}
-	return gstk__code_errno(code);
-}
-
 /* ---- send ---- */
 
 /* Lock held; no room, or a block is needed. */
@@ -72,7 +58,7 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int send_slow(struct gstk_chan
 		gstk__wait_released(t);
 		return 0;
 	}
-	r = gave_up(c, &c->send, t, code);
+	r = gstk__gave_up(c, &c->send, t, code);
 put:
 	if (block)
 		gstk__msg_put(block, size);
@@ -90,7 +76,7 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan
 	gstk__chanq_push(&c->send, gstk__task_index(t));
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, GSTK_NEVER);
 	if (unlikely(code != GSTK__CODE_OK))
-		return gave_up(c, &c->send, t, code);
+		return gstk__gave_up(c, &c->send, t, code);
 	gstk__wait_released(t);
 	return 0;
 }
@@ -143,14 +129,6 @@ int gstk_chan_try_send(gstk_chan *c, const void *elem)
 
 /* ---- receive ---- */
 
-/* A large message came in a block. */
-static __attribute__((noinline)) void unpack_block(struct gstk_chan *c, void *elem, void *block, uint32_t size)
-{
-	if (elem)
-		memcpy(elem, block, size);
-	gstk__msg_put(block, size);
-}
-
 /* Lock held; nothing there. */
 static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan *c, struct gstk_task *t,
 								void *elem, uint64_t deadline_ns)
@@ -166,10 +144,10 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan
 	gstk__chanq_push(&c->recv, gstk__task_index(t));
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns);
 	if (unlikely(code != GSTK__CODE_OK))
-		return gave_up(c, &c->recv, t, code);
+		return gstk__gave_up(c, &c->recv, t, code);
 	gstk__wait_released(t);
 	if (unlikely(size > GSTK__SLOT))
-		unpack_block(c, elem, (void *)(uintptr_t)t->msg[0], size);
+		gstk__unpack_block(elem, (void *)(uintptr_t)t->msg[0], size);
 	else if (likely(elem))
 		gstk__elem_copy(elem, t->msg, size);
 	return 0;
@@ -191,7 +169,7 @@ static inline __attribute__((always_inline)) int recv(gstk_chan *c, void *elem, 
 	size = c->elem_size;
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
-		unpack_block(c, elem, block, size);
+		gstk__unpack_block(elem, block, size);
 	gstk__finish_wake(wake, false);
 	return r;
 }
@@ -217,7 +195,7 @@ int gstk_chan_try_recv(gstk_chan *c, void *elem)
 	size = c->elem_size;
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
-		unpack_block(c, elem, block, size);
+		gstk__unpack_block(elem, block, size);
 	gstk__finish_wake(wake, false);
 	return r;
 }

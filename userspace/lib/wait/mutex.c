@@ -84,16 +84,13 @@ static bool announce(_Atomic uint32_t *word)
 	return true;
 }
 
-static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
-					       bool cancelable)
+/* Take it, or join the queue: then 1, with the bucket locked. @since: when t came, 0 at first. */
+static inline int take_or_link(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, uint64_t since)
 {
 	_Atomic uint32_t *word = word_of(m), *bucket = bucket_of(m);
 	uint32_t me = mine(t);
-	uint64_t since = 0;
 
 	for (;;) {
-		enum gstk__code code;
-
 		if (take_any(word, me))
 			return 0;
 		if ((atomic_load_explicit(word, memory_order_relaxed) ^ me) <= WAITERS)
@@ -101,35 +98,73 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, s
 		if (gstk__wait_expired(deadline_ns))
 			return -ETIMEDOUT;
 		gstk__lock(bucket);
-		if (!announce(word)) {
-			gstk__unlock(bucket);
-			continue;
-		}
-		t->obj = m;
-		if (!since) {
-			since = gstk__now_ns();
-			gstk__waitq_push(&m->q, t);
-		} else { /* woken, but somebody was faster */
-			gstk__waitq_push_front(&m->q, t);
-		}
-		t->msg[0] = since;
+		if (announce(word))
+			break;
+		gstk__unlock(bucket);
+	}
+	t->obj = m;
+	if (!since) {
+		since = gstk__now_ns();
+		gstk__waitq_push(&m->q, t);
+	} else { /* woken, but somebody was faster */
+		gstk__waitq_push_front(&m->q, t);
+	}
+	t->msg[0] = since;
+	return 1;
+}
+
+/* A wait that ended with @code: 0, -errno, or 1: woken, to try again. */
+static inline int waited(gstk_mutex *m, struct gstk_task *t, enum gstk__code code)
+{
+	_Atomic uint32_t *bucket = bucket_of(m);
+
+	if (code == GRANTED || code == GSTK__CODE_OK) {
+		gstk__wait_released(t);
+		return code == GSTK__CODE_OK;
+	}
+	gstk__lock(bucket);
+	gstk__waitq_unlink(&m->q, t);
+	gstk__unlock(bucket);
+	/* WAITERS may stay without a waiter: the next unlock finds out. */
+	return gstk__code_errno(code);
+}
+
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
+					       bool cancelable)
+{
+	_Atomic uint32_t *bucket = bucket_of(m);
+	uint64_t since = 0;
+
+	for (;;) {
+		enum gstk__code code;
+		int r = take_or_link(m, t, deadline_ns, since);
+
+		if (r <= 0)
+			return r;
+		since = t->msg[0];
 		if (likely(cancelable))
 			code = gstk__block_unlock(bucket, GSTK__WAIT_MUTEX, deadline_ns);
 		else
 			code = gstk__block(commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
-		if (code == GRANTED || code == GSTK__CODE_OK) {
-			gstk__wait_released(t);
-			if (code == GRANTED)
-				return 0;
-			continue;
-		}
-		gstk__lock(bucket);
-		gstk__waitq_unlink(&m->q, t);
-		gstk__unlock(bucket);
-		/* WAITERS may stay without a waiter: the next unlock finds out. */
-		if (cancelable)
-			return gstk__code_errno(code);
+		r = waited(m, t, code);
+		if (!r || (r < 0 && cancelable))
+			return r;
 	}
+}
+
+int gstk__mutex_begin(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, _Atomic uint32_t **lock)
+{
+	*lock = bucket_of(m);
+	return take_or_link(m, t, deadline_ns, 0);
+}
+
+int gstk__mutex_end(gstk_mutex *m, struct gstk_task *t, enum gstk__code code, uint64_t deadline_ns,
+		    _Atomic uint32_t **lock)
+{
+	int r = waited(m, t, code);
+
+	*lock = bucket_of(m);
+	return r > 0 ? take_or_link(m, t, deadline_ns, t->msg[0]) : r;
 }
 
 int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)

@@ -37,6 +37,25 @@ int gstk_chan_destroy(gstk_chan *c)
 	return 0;
 }
 
+int gstk__gave_up(struct gstk_chan *c, struct gstk__chanq *q, struct gstk_task *t, enum gstk__code code)
+{
+	if (code == GSTK__CODE_CLOSED) { /* unlinked, and the channel may be gone */
+		gstk__wait_released(t);
+	} else {
+		gstk__lock(&c->lock);
+		gstk__chanq_unlink(q, gstk__task_index(t));
+		gstk__unlock(&c->lock);
+	}
+	return gstk__code_errno(code);
+}
+
+void gstk__unpack_block(void *elem, void *block, uint32_t size)
+{
+	if (elem)
+		memcpy(elem, block, size);
+	gstk__msg_put(block, size);
+}
+
 int gstk__wake_node(struct gstk__chanq *q, uint32_t item, bool closed)
 {
 	struct gstk__node *n = gstk__node(item);

@@ -43,6 +43,12 @@ static inline __attribute__((always_inline)) void gstk__finish_wake(uint32_t wak
 		gstk__enqueue(gstk__task(wake));
 }
 
+/* A wait in @q ended with @code, which is not OK. Returns what that is for the caller. */
+__attribute__((cold)) int gstk__gave_up(struct gstk_chan *c, struct gstk__chanq *q, struct gstk_task *t,
+					 enum gstk__code code);
+/* A large message came in a block. @elem NULL throws it away. */
+void gstk__unpack_block(void *elem, void *block, uint32_t size);
+
 /* Slow half of a wake: the waiter is a select. */
 int gstk__wake_node(struct gstk__chanq *q, uint32_t item, bool closed);
 

@@ -58,24 +58,30 @@ void gstk__wakes_flush_slow(const struct gstk__wakes *list)
 	gstk__wake_batch_end();
 }
 
-GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int waited(struct gstk__waitq *q, struct gstk_task *t, enum gstk__code code)
 {
-	_Atomic uint32_t *lock = gstk__waitq_lock(q);
-	enum gstk__code code;
-
-	if (unlikely(gstk__wait_expired(deadline_ns))) {
-		gstk__unlock(lock);
-		return -ETIMEDOUT;
-	}
-	t->obj = q;
-	gstk__waitq_push(q, t);
-	code = gstk__block_unlock(lock, why, deadline_ns);
 	if (likely(code == GSTK__CODE_OK)) {
 		gstk__wait_released(t);
 		return 0;
 	}
-	gstk__lock(lock);
+	gstk__lock(gstk__waitq_lock(q));
 	gstk__waitq_unlink(q, t);
-	gstk__unlock(lock);
+	gstk__unlock(gstk__waitq_lock(q));
 	return gstk__code_errno(code);
+}
+
+GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
+{
+	if (unlikely(gstk__wait_expired(deadline_ns))) {
+		gstk__unlock(gstk__waitq_lock(q));
+		return -ETIMEDOUT;
+	}
+	t->obj = q;
+	gstk__waitq_push(q, t);
+	return waited(q, t, gstk__block_unlock(gstk__waitq_lock(q), why, deadline_ns));
+}
+
+int gstk__waitq_waited(struct gstk__waitq *q, struct gstk_task *t, enum gstk__code code)
+{
+	return waited(q, t, code);
 }

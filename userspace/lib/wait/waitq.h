@@ -197,6 +197,8 @@ static inline int gstk__wait_begin(struct gstk_task **t)
  * passed does not park at all.
  */
 int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns);
+/* The second half of that, for a wait that ended with @code. */
+int gstk__waitq_waited(struct gstk__waitq *q, struct gstk_task *t, enum gstk__code code);
 
 /* True when there is no point in parking until @deadline_ns. */
 bool gstk__wait_expired(uint64_t deadline_ns);

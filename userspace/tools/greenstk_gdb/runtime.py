@@ -135,6 +135,8 @@ class Runtime:
             x = self.read(self.ext + (peer & PEER_INDEX) * self.ext_type.size, self.ext_type.size)
             where, n = self.ext_type.at["name"]
             t.name = x[where:where + n].split(b"\0")[0].decode(errors="replace")
+        if t.tier == "stackless":
+            t.name = self._type_name(t.sp) or "future"
         if t.foreign or t.state == "ended" or not t.window:
             t.base, t.used, t.tier = 0, 0, "-" if t.foreign or t.state == "ended" else t.tier
         else:
@@ -142,6 +144,15 @@ class Runtime:
             if t.tier == "resident":
                 t.used = t.base - t.sp
         return t
+
+    def _type_name(self, stackless):
+        """struct gstk__stackless, and the struct gstk_future_type that it begins with a pointer to."""
+        try:
+            of_type = int.from_bytes(self.read(stackless, 8), "little")
+            name = int.from_bytes(self.read(of_type + 8, 8), "little")
+            return gdb.Value(name).cast(gdb.lookup_type("char").pointer()).string() if name else ""
+        except gdb.MemoryError:
+            return ""
 
     def base(self, index):
         """gstk__win_base()."""

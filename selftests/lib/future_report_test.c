@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/* What is said of stackless tasks: dumps, deadlocks, stuck workers, and what poll functions do wrong. */
+#include <fcntl.h>
+#include "future_test.h"
+#include "report_test.h"
+
+static gstk_chan *chan;
+static gstk_mutex mutex;
+static char text[8 << 20];
+
+static void dump(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	ssize_t n;
+
+	CHECK(fd >= 0);
+	CHECK_EQ(gstk_dump(fd, true), 0);
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	CHECK(n > 0);
+	text[n] = 0;
+	close(fd);
+}
+
+static void says(const char *what)
+{
+	if (strstr(text, what))
+		return;
+	fprintf(stderr, "# \"%s\" is not in:\n%.4000s\n", what, text);
+	abort();
+}
+
+FUTURE(receiver, int, NULL)
+{
+	return gstk_await_recv(f, chan, NULL, GSTK_NEVER);
+}
+
+FUTURE(locker, int, NULL)
+{
+	return gstk_await_mutex(f, &mutex, GSTK_NEVER);
+}
+
+FUTURE(dumper, int, NULL)
+{
+	dump(); /* of itself, among others */
+	return gstk_future_done(f, NULL);
+}
+
+FUTURE(quick, int, NULL)
+{
+	return gstk_future_done(f, NULL);
+}
+
+static const struct gstk_future_type nameless = { sizeof(nameless), NULL, sizeof(int), receiver_poll, NULL };
+
+WAIT_TEST(a_dump_says_what_they_wait_for)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_chan_create(&chan, 0, 0), 0);
+	CHECK_EQ(gstk_mutex_lock(&mutex), 0);
+	CHECK_EQ(gstk_future_spawn(NULL, &receiver, NULL), 0);
+	CHECK_EQ(gstk_future_spawn(NULL, &locker, NULL), 0);
+	CHECK_EQ(gstk_future_spawn(NULL, &nameless, NULL), 0);
+	CHECK_EQ(gstk_future_spawn(&t, &quick, NULL), 0);
+	settle();
+	dump();
+	says("\"receiver\" waiting for chan recv, stackless, for ");
+	says("\"locker\" waiting for mutex 0x");
+	says("\"future\" waiting for chan recv, stackless, for ");
+	says("\"quick\" ended");
+	says("; 3 stackless\n");
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	CHECK_EQ(gstk_future_spawn(&t, &dumper, NULL), 0);
+	finish(t);
+	says("\"dumper\" running on worker ");
+	says("dumper_poll+0x");
+	_exit(0); /* the receivers would begin to wait again */
+}
+
+struct bounce {
+	int line;
+	long left;
+	gstk_chan *in, *out;
+};
+
+FUTURE(bouncer, struct bounce, NULL)
+{
+	struct bounce *b = state_;
+
+	GSTK_FUTURE_BEGIN(b->line);
+	for (; b->left; b->left--) {
+		GSTK_AWAIT(b->line, gstk_await_send(f, b->out, NULL, GSTK_NEVER));
+		GSTK_AWAIT(b->line, gstk_await_recv(f, b->in, NULL, GSTK_NEVER));
+	}
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+static _Atomic bool stop;
+
+static void *dumps(void *arg)
+{
+	while (!stop) {
+		dump();
+		says("greenstk: tasks of process");
+	}
+	return NULL;
+}
+
+/* A dump takes those that wait for itself for a moment: wakes come while it has them. */
+WAIT_TEST(dumps_disturb_nobody)
+{
+	gstk_chan *a, *b;
+	gstk_task *t[2];
+	pthread_t thread;
+
+	stop = false;
+	CHECK_EQ(gstk_chan_create(&a, 0, 1), 0);
+	CHECK_EQ(gstk_chan_create(&b, 0, 1), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, dumps, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(gstk_future_spawn(&t[i], &bouncer, &(struct bounce){ .left = (long)scaled(100000),
+			.in = i ? a : b, .out = i ? b : a }), 0);
+	for (unsigned long i = 0; i < scaled(10000); i++) { /* come and go meanwhile */
+		gstk_task *q;
+
+		CHECK_EQ(gstk_future_spawn(&q, &quick, NULL), 0);
+		finish(q);
+	}
+	for (int i = 0; i < 2; i++)
+		finish(t[i]);
+	stop = true;
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(gstk_chan_destroy(a), 0);
+	CHECK_EQ(gstk_chan_destroy(b), 0);
+}
+
+static void all_wait(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_chan_create(&chan, 0, 0), 0);
+	CHECK_EQ(gstk_future_spawn(&t, &receiver, NULL), 0);
+	gstk_join(t, NULL);
+}
+
+static void all_wait_2(void)
+{
+	with_workers(2, all_wait);
+}
+
+TEST(a_deadlock_report_includes_them)
+{
+	int status;
+
+	if (UNDER_TSAN)
+		SKIP(return, "the sanitizer's own thread might wake a task");
+	status = in_child(all_wait_2);
+	ASSERT_TRUE(WIFSIGNALED(status)) TH_LOG("%s", report);
+	EXPECT_EQ(SIGABRT, WTERMSIG(status));
+	EXPECT_TRUE(reported("greenstk: deadlock: all 2 tasks wait"));
+	EXPECT_TRUE(reported("\"receiver\" waiting for chan recv, stackless"));
+	EXPECT_TRUE(reported("\"main\" waiting for join"));
+}
+
+FUTURE(forgets, int, NULL)
+{
+	return GSTK_PENDING;
+}
+
+FUTURE(exits, int, NULL)
+{
+	gstk_exit(NULL);
+	return gstk_future_done(f, NULL);
+}
+
+FUTURE(forks, int, NULL)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		return gstk_future_done(f, NULL); /* it should have called _exit() */
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status));
+	return gstk_future_done(f, NULL);
+}
+
+FUTURE(computes, int, NULL)
+{
+	for (uint64_t t0 = gstk_now(); gstk_now() - t0 < 300 * MS;)
+		;
+	return gstk_future_done(f, NULL);
+}
+
+static const struct gstk_future_type *what;
+
+static void run_it(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_future_spawn(&t, what, NULL), 0);
+	finish(t);
+}
+
+static void run_1(void)
+{
+	with_workers(1, run_it);
+}
+
+static int run(const struct gstk_future_type *type)
+{
+	what = type;
+	return in_child(run_1);
+}
+
+TEST(one_that_waits_for_nothing_is_reported)
+{
+	EXPECT_EQ(SIGABRT, WTERMSIG(run(&forgets)));
+	EXPECT_TRUE(reported("\"forgets\" returned GSTK_PENDING, but had called no gstk_await_...()"));
+}
+
+TEST(gstk_exit_in_a_poll_function_is_reported)
+{
+	EXPECT_EQ(SIGABRT, WTERMSIG(run(&exits)));
+	EXPECT_TRUE(reported("gstk_exit() in a poll function; it returns gstk_future_done()"));
+}
+
+TEST(the_child_of_a_fork_does_not_come_back)
+{
+	EXPECT_EQ(0, run(&forks));
+	EXPECT_TRUE(reported("a poll function returned in a child of fork()"));
+}
+
+static void stick(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_future_spawn(&t, &computes, NULL), 0);
+	while (gstk_join_until(t, NULL, gstk_now() + MS))
+		gstk_yield();
+}
+
+static void stick_2(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .stuck_report_ns = 50 * MS };
+
+	CHECK_EQ(gstk_main(body_, (void *)stick, NULL, &config), 0);
+}
+
+TEST(a_worker_that_is_stuck_in_one_is_reported)
+{
+	EXPECT_EQ(0, in_child(stick_2));
+	EXPECT_TRUE(reported("does not get back from task"));
+	EXPECT_TRUE(reported("\"computes\" for"));
+	EXPECT_TRUE(reported("computes_poll+0x"));
+}
+
+TEST_HARNESS_MAIN

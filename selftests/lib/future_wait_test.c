@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: MIT
+/* What stackless tasks wait for, and each way in which that ends. */
+#include "future_test.h"
+
+static _Atomic int began;
+
+/* ---- each wait, and each way in which it ends ---- */
+
+static struct {
+	gstk_chan *empty, *full;
+	gstk_mutex mutex;
+	gstk_sem sem;
+	gstk_waitgroup group;
+	gstk_task *sleeper;
+	uint64_t got;
+	void *result;
+} world;
+
+static void *sleeps(void *arg)
+{
+	return ptr(gstk_sleep(3600 * 1000 * MS));
+}
+
+static enum gstk_progress on_recv(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_recv(f, world.empty, &world.got, deadline);
+}
+
+static enum gstk_progress on_send(gstk_future *f, uint64_t deadline)
+{
+	uint64_t v = 7;
+
+	return gstk_await_send(f, world.full, &v, deadline);
+}
+
+static enum gstk_progress on_mutex(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_mutex(f, &world.mutex, deadline);
+}
+
+static enum gstk_progress on_sem(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_sem(f, &world.sem, deadline);
+}
+
+static enum gstk_progress on_waitgroup(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_waitgroup(f, &world.group, deadline);
+}
+
+static enum gstk_progress on_join(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_join(f, world.sleeper, &world.result, deadline);
+}
+
+static enum gstk_progress on_time(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_time(f, gstk_now() + 3600 * 1000 * MS);
+}
+
+static void let_recv(void)
+{
+	CHECK_EQ(gstk_chan_send(world.empty, &(uint64_t){ 99 }), 0);
+}
+
+static void let_send(void)
+{
+	uint64_t v;
+
+	CHECK_EQ(gstk_chan_recv(world.full, &v), 0);
+}
+
+static void let_mutex(void)
+{
+	CHECK_EQ(gstk_mutex_unlock(&world.mutex), 0);
+}
+
+static void let_sem(void)
+{
+	CHECK_EQ(gstk_sem_post(&world.sem, 1), 0);
+}
+
+static void let_waitgroup(void)
+{
+	CHECK_EQ(gstk_waitgroup_done(&world.group), 0);
+}
+
+static void let_join(void)
+{
+	CHECK_EQ(gstk_cancel(world.sleeper), 0);
+}
+
+static const struct way {
+	enum gstk_progress (*wait)(gstk_future *f, uint64_t deadline);
+	void (*let)(void); /* it succeed */
+	const char *why;
+} ways[] = {
+	{ on_recv, let_recv, "chan recv" },
+	{ on_send, let_send, "chan send" },
+	{ on_mutex, let_mutex, "mutex" },
+	{ on_sem, let_sem, "sem" },
+	{ on_waitgroup, let_waitgroup, "waitgroup" },
+	{ on_join, let_join, "join" },
+	{ on_time, NULL, "sleep" },
+};
+enum { NR_WAYS = sizeof(ways) / sizeof(ways[0]) };
+
+struct waiter {
+	int line;
+	const struct way *way;
+	uint64_t deadline, own;
+	long first;
+};
+
+/* The result of the wait, and of the same again after a cancel. */
+FUTURE(waiter, struct waiter, count_drop)
+{
+	struct waiter *w = state_;
+
+	GSTK_FUTURE_BEGIN(w->line);
+	if (w->own)
+		CHECK_EQ(gstk_deadline_set(w->own), 0);
+	GSTK_AWAIT(w->line, w->way->wait(f, w->deadline));
+	w->first = gstk_await_result(f);
+	began++;
+	if (w->first == -ECANCELED) {
+		CHECK(gstk_canceled());
+		GSTK_AWAIT(w->line, w->way->wait(f, w->deadline));
+		CHECK_EQ(gstk_await_result(f), -ECANCELED); /* still */
+		CHECK(gstk_cancel_clear());
+		GSTK_AWAIT(w->line, gstk_await_time(f, gstk_now() + MS)); /* clean-up that waits */
+		CHECK_EQ(gstk_await_result(f), 0);
+	}
+	if (w->way->wait == on_mutex && !w->first)
+		CHECK_EQ(gstk_mutex_unlock(&world.mutex), 0);
+	return gstk_future_done(f, ptr(w->first));
+	GSTK_FUTURE_END;
+}
+
+/* Everything has to be waited for. */
+static void make_world(void)
+{
+	memset(&world, 0, sizeof(world));
+	CHECK_EQ(gstk_chan_create(&world.empty, 8, 0), 0);
+	CHECK_EQ(gstk_chan_create(&world.full, 8, 1), 0);
+	CHECK_EQ(gstk_chan_send(world.full, &world.got), 0);
+	CHECK_EQ(gstk_mutex_lock(&world.mutex), 0);
+	CHECK_EQ(gstk_waitgroup_add(&world.group, 1), 0);
+	world.sleeper = start(sleeps, NULL);
+}
+
+static void end_world(void)
+{
+	gstk_cancel(world.sleeper);
+	gstk_join(world.sleeper, NULL); /* unless somebody has */
+	CHECK_EQ(gstk_chan_destroy(world.empty), 0);
+	CHECK_EQ(gstk_chan_destroy(world.full), 0);
+}
+
+WAIT_TEST(each_wait_succeeds)
+{
+	for (int i = 0; i < NR_WAYS; i++) {
+		for (int timed = 0; timed < 2; timed++) {
+			gstk_task *t;
+
+			if (!ways[i].let)
+				continue;
+			make_world();
+			t = future(&waiter, &(struct waiter){ .way = &ways[i],
+				.deadline = timed ? gstk_now() + 3600 * 1000 * MS : GSTK_NEVER });
+			settle();
+			CHECK_EQ(gstk_join_until(t, NULL, 0), -ETIMEDOUT); /* it waits */
+			ways[i].let();
+			CHECK_EQ(finish(t), 0);
+			CHECK(ways[i].wait != on_recv || world.got == 99);
+			CHECK(ways[i].wait != on_join || (long)world.result == -ECANCELED);
+			if (ways[i].wait == on_join)
+				world.sleeper = start(sleeps, NULL);
+			end_world();
+		}
+	}
+}
+
+WAIT_TEST(a_cancel_ends_each_wait)
+{
+	for (int i = 0; i < NR_WAYS; i++) {
+		for (int timed = 0; timed < 2; timed++) {
+			gstk_task *t;
+
+			make_world();
+			dropped = 0;
+			t = future(&waiter, &(struct waiter){ .way = &ways[i],
+				.deadline = timed ? gstk_now() + 3600 * 1000 * MS : GSTK_NEVER });
+			settle();
+			CHECK_EQ(gstk_cancel(t), 0);
+			CHECK_EQ(finish(t), -ECANCELED);
+			CHECK_EQ(dropped, 1);
+			/* Before it has begun, too. */
+			t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = GSTK_NEVER });
+			CHECK_EQ(gstk_cancel(t), 0);
+			CHECK_EQ(finish(t), -ECANCELED);
+			end_world();
+		}
+	}
+}
+
+WAIT_TEST(a_deadline_ends_each_wait)
+{
+	for (int i = 0; i < NR_WAYS; i++) {
+		gstk_task *t;
+		uint64_t t0 = gstk_now();
+
+		make_world();
+		if (ways[i].let) {
+			t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = t0 + 5 * MS });
+			CHECK_EQ(finish(t), -ETIMEDOUT);
+			CHECK(gstk_now() >= t0 + 5 * MS);
+			t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = 0 });
+			CHECK_EQ(finish(t), -ETIMEDOUT);
+		}
+		t0 = gstk_now();
+		t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = GSTK_NEVER, .own = t0 + 5 * MS });
+		CHECK_EQ(finish(t), -ETIMEDOUT); /* the task's own */
+		CHECK(gstk_now() >= t0 + 5 * MS);
+		end_world();
+	}
+}
+
+/* ---- locks ---- */
+
+struct locker {
+	int line;
+	long left;
+};
+
+static gstk_mutex lock;
+static long guarded, inside;
+
+FUTURE(locker, struct locker, NULL)
+{
+	struct locker *l = state_;
+
+	GSTK_FUTURE_BEGIN(l->line);
+	for (; l->left; l->left--) {
+		GSTK_AWAIT(l->line, gstk_await_mutex(f, &lock, GSTK_NEVER));
+		CHECK_EQ(gstk_await_result(f), 0);
+		CHECK_EQ(inside++, 0);
+		guarded++;
+		if (l->left % 8 == 0) /* hold it over a wait */
+			GSTK_AWAIT(l->line, gstk_await_yield(f));
+		inside--;
+		CHECK_EQ(gstk_mutex_unlock(&lock), 0);
+	}
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+static void *locks(void *arg)
+{
+	for (long i = (long)arg; i; i--) {
+		CHECK_EQ(gstk_mutex_lock(&lock), 0);
+		CHECK_EQ(inside++, 0);
+		guarded++;
+		if (i % 8 == 0)
+			gstk_yield();
+		inside--;
+		CHECK_EQ(gstk_mutex_unlock(&lock), 0);
+	}
+	return NULL;
+}
+
+WAIT_TEST(a_mutex_keeps_both_kinds_apart)
+{
+	long n = (long)scaled(5000);
+	gstk_task *t[8];
+
+	guarded = inside = 0;
+	for (int i = 0; i < 8; i++)
+		t[i] = i & 1 ? future(&locker, &(struct locker){ .left = n }) : start(locks, ptr(n));
+	for (int i = 0; i < 8; i++)
+		finish(t[i]);
+	CHECK_EQ(guarded, 8 * n);
+}
+
+FUTURE(relocker, struct locker, NULL)
+{
+	struct locker *l = state_;
+
+	GSTK_FUTURE_BEGIN(l->line);
+	CHECK_EQ(gstk_mutex_unlock(&lock), -EPERM);
+	CHECK_EQ(gstk_mutex_try_lock(&lock), 0);
+	GSTK_AWAIT(l->line, gstk_await_mutex(f, &lock, GSTK_NEVER));
+	CHECK_EQ(gstk_await_result(f), -EDEADLK);
+	CHECK_EQ(gstk_mutex_unlock(&lock), 0);
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+WAIT_TEST(a_stackless_task_owns_its_mutex)
+{
+	finish(future(&relocker, NULL));
+}
+
+/* ---- joins ---- */
+
+struct chain {
+	int line;
+	long depth;
+	gstk_task *next;
+	void *result;
+};
+
+static void *stackful_chain(void *arg);
+
+/* A chain of tasks of both kinds by turns, each of which joins the next. */
+FUTURE(link_of, struct chain, count_drop)
+{
+	struct chain *c = state_;
+
+	GSTK_FUTURE_BEGIN(c->line);
+	if (!c->depth)
+		return gstk_future_done(f, NULL);
+	if (c->depth % 3)
+		CHECK_EQ(gstk_future_spawn(&c->next, &link_of, &(struct chain){ .depth = c->depth - 1 }), 0);
+	else
+		c->next = start(stackful_chain, ptr(c->depth - 1));
+	GSTK_AWAIT(c->line, gstk_await_join(f, c->next, &c->result, GSTK_NEVER));
+	CHECK_EQ(gstk_await_result(f), 0);
+	return gstk_future_done(f, ptr((long)c->result + 1));
+	GSTK_FUTURE_END;
+}
+
+static void *stackful_chain(void *arg)
+{
+	long depth = (long)arg;
+
+	if (!depth)
+		return NULL;
+	return ptr(finish(depth % 3 ? future(&link_of, &(struct chain){ .depth = depth - 1 })
+				    : start(stackful_chain, ptr(depth - 1))) + 1);
+}
+
+WAIT_TEST(each_kind_joins_the_other)
+{
+	long n = (long)scaled(1000);
+
+	dropped = 0;
+	CHECK_EQ(finish(future(&link_of, &(struct chain){ .depth = n })), n);
+	CHECK_EQ(finish(start(stackful_chain, ptr(n))), n);
+}
+
+FUTURE(joins_itself, struct chain, NULL)
+{
+	struct chain *c = state_;
+
+	GSTK_FUTURE_BEGIN(c->line);
+	GSTK_AWAIT(c->line, gstk_await_join(f, gstk_self(), NULL, GSTK_NEVER));
+	CHECK_EQ(gstk_await_result(f), -EDEADLK);
+	GSTK_AWAIT(c->line, gstk_await_join(f, NULL, NULL, GSTK_NEVER));
+	CHECK_EQ(gstk_await_result(f), -EINVAL);
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+WAIT_TEST(a_join_that_cannot_be_is_refused)
+{
+	gstk_task *t;
+
+	finish(future(&joins_itself, NULL));
+	make_world();
+	t = future(&waiter, &(struct waiter){ .way = &ways[5], .deadline = GSTK_NEVER });
+	settle();
+	CHECK_EQ(gstk_join(world.sleeper, NULL), -EBUSY);
+	CHECK_EQ(gstk_cancel(t), 0);
+	CHECK_EQ(finish(t), -ECANCELED);
+	end_world(); /* where it is joined: the cancelled one has withdrawn */
+}
+
+/* ---- others have their turn, and nobody waits in a poll function ---- */
+
+static _Atomic bool stop;
+
+FUTURE(selfish, int, NULL)
+{
+	if (stop)
+		return gstk_future_done(f, NULL);
+	return gstk_await_sem(f, &world.sem, 0); /* over at once */
+}
+
+FUTURE(polite, int, NULL)
+{
+	return stop ? gstk_future_done(f, NULL) : gstk_await_yield(f);
+}
+
+WAIT_TEST(one_that_never_waits_lets_others_run)
+{
+	gstk_task *t[4];
+
+	memset(&world, 0, sizeof(world));
+	stop = false;
+	for (int i = 0; i < 4; i++)
+		t[i] = future(i & 1 ? &polite : &selfish, NULL);
+	for (int i = 0; i < 1000; i++)
+		gstk_yield();
+	gstk_sleep(MS);
+	stop = true;
+	for (int i = 0; i < 4; i++)
+		finish(t[i]);
+}
+
+static void *returns_null(void *arg)
+{
+	return NULL;
+}
+
+FUTURE(wants_to_wait, int, NULL)
+{
+	uint64_t v;
+
+	CHECK_EQ(gstk_chan_recv(world.empty, &v), -ECANCELED);
+	CHECK_EQ(gstk_chan_send_until(world.full, &v, gstk_now() + MS), -ECANCELED);
+	CHECK_EQ(gstk_sleep(MS), -ECANCELED);
+	CHECK_EQ(gstk_mutex_lock(&world.mutex), -ECANCELED);
+	CHECK_EQ(gstk_sem_wait(&world.sem), -ECANCELED);
+	CHECK_EQ(gstk_join(world.sleeper, NULL), -ECANCELED);
+	CHECK_EQ(gstk_blocking(returns_null, NULL, NULL), -ECANCELED);
+	CHECK_EQ(gstk_call_on_stack(65536, returns_null, NULL, NULL), -EINVAL);
+	CHECK_EQ(gstk_scope_begin(&(gstk_scope *){ NULL }, GSTK_NEVER), -EINVAL);
+	gstk_yield(); /* does nothing */
+	CHECK_EQ(gstk_check(), 0);
+	CHECK_EQ(gstk_chan_try_recv(world.empty, &v), -EAGAIN);
+	CHECK(!gstk_canceled());
+	return gstk_future_done(f, NULL);
+}
+
+WAIT_TEST(a_poll_function_that_would_wait_is_refused)
+{
+	make_world();
+	finish(future(&wants_to_wait, NULL));
+	CHECK_EQ(gstk_sleep(MS), 0); /* who runs after it may */
+	end_world();
+}
+
+/* ---- the end of the runtime, and numbers ---- */
+
+static void leave_some(void)
+{
+	make_world();
+	dropped = began = 0;
+	for (int i = 0; i < 700; i++)
+		CHECK_EQ(gstk_future_spawn(NULL, &waiter, &(struct waiter){ .way = &ways[i % NR_WAYS],
+			.deadline = i % 2 ? GSTK_NEVER : gstk_now() + 3600 * 1000 * MS }), 0);
+	settle();
+}
+
+TEST(shutdown_cancels_them)
+{
+	for (unsigned int w = 1; w <= 2; w++) {
+		with_workers(w, leave_some);
+		EXPECT_EQ(dropped, 700);
+		EXPECT_EQ(began, 700);
+	}
+}
+
+WAIT_TEST(they_are_counted)
+{
+	struct gstk_stats s = { .size = sizeof(s) };
+	gstk_task *t[100];
+	uint64_t polls;
+
+	make_world();
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK_EQ(s.tasks_stackless, 0);
+	polls = s.future_polls;
+	for (int i = 0; i < 100; i++)
+		t[i] = future(&waiter, &(struct waiter){ .way = &ways[3], .deadline = GSTK_NEVER });
+	settle();
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK_EQ(s.tasks_stackless, 100);
+	CHECK_EQ(s.future_polls - polls, 100);
+	CHECK_EQ(s.tasks, 102);
+	CHECK_EQ(gstk_sem_post(&world.sem, 100), 0);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(finish(t[i]), 0);
+	CHECK_EQ(gstk_stats(&s), 0);
+	CHECK_EQ(s.tasks_stackless, 0);
+	end_world();
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+/* Waiting for the end of a task, or not: the joiner's side of the peer word. The other is in start.c. */
+#include "sched/start.h"
+
+#include <sched.h>
+#include "arch/far.h"
+#include "debug/inject.h"
+#include "host/host.h"
+
+/*
+ * Put the caller into t's peer word. 0, -EINVAL, -EBUSY, or 1: t has ended. Before the caller parks,
+ * not after: once parked it may be cancelled, be gone and wait for something else, and a registration
+ * made then would wake that. See wake_joiner() for the other side.
+ */
+static int join_register(struct gstk_task *me, struct gstk_task *t)
+{
+	for (;;) {
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
+		if (old & GSTK__PEER_DONE)
+			return 1;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			gstk__cpu_relax(); /* it is ending on another worker, or has just got its ext */
+			continue;
+		}
+		if (old & (GSTK__PEER_DETACHED | GSTK__PEER_INDEX))
+			return old & GSTK__PEER_DETACHED ? -EINVAL : -EBUSY;
+		__atomic_store_n(&me->obj, t, __ATOMIC_RELAXED);
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old | gstk__task_index(me), memory_order_acq_rel,
+							  memory_order_relaxed))
+			return 0;
+	}
+}
+
+/* The wait ended early: take the registration back. True when the task has ended after all. */
+static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
+{
+	uint32_t mine = gstk__task_index(me);
+
+	for (;;) {
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
+		if (old & GSTK__PEER_DONE)
+			return true;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			sched_yield();
+			continue;
+		}
+		if ((old & GSTK__PEER_INDEX) != mine)
+			return false; /* never registered */
+		if (atomic_compare_exchange_weak_explicit(peer, &old, old & ~GSTK__PEER_INDEX,
+							  memory_order_acq_rel, memory_order_relaxed))
+			return false;
+	}
+}
+
+static int take_result(struct gstk_task *t, void **result)
+{
+	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
+		gstk__cpu_relax(); /* its last instructions, on another worker */
+	if (result)
+		*result = (void *)t->msg[0];
+	gstk__task_reap(t);
+	return 0;
+}
+
+int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns)
+{
+	int err;
+
+	if (me == t)
+		return -EDEADLK;
+	if (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE)) {
+		if (gstk__cancel_pending(me))
+			return -ECANCELED;
+		if (deadline_ns == 0)
+			return -ETIMEDOUT;
+		err = join_register(me, t);
+		if (__builtin_expect(err < 0, 0))
+			return err;
+		if (!err) {
+			GSTK__INJECT(join_registered);
+			return 1;
+		}
+	}
+	return take_result(t, result);
+}
+
+static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, struct gstk_task *t, void **result,
+							  enum gstk__code code)
+{
+	if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
+		/* An end that waits for us to park must not wait for us to withdraw. */
+		__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
+		GSTK__INJECT(join_withdraw);
+		if (!join_withdraw(me, t))
+			return gstk__code_errno(code);
+	}
+	return take_result(t, result);
+}
+
+int gstk__join_end(struct gstk_task *me, struct gstk_task *t, void **result, enum gstk__code code)
+{
+	return join_end(me, t, result, code);
+}
+
+GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
+{
+	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
+	struct gstk_task *me = gstk__current();
+	int r = me ? gstk__join_begin(me, t, result, deadline_ns) : -ESRCH;
+
+	if (r <= 0)
+		return r;
+	return join_end(me, t, result, gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns));
+}
+
+int gstk__task_detach(struct gstk_task *t)
+{
+	for (;;) {
+		_Atomic uint32_t *peer = gstk__peer(t);
+		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
+
+		if (old & GSTK__PEER_DETACHED)
+			return -EINVAL;
+		if (old & GSTK__PEER_DONE) {
+			gstk__task_reap(t);
+			return 0;
+		}
+		if (old & GSTK__PEER_INDEX && !(old & GSTK__PEER_EXT))
+			return -EBUSY;
+		if (old & (GSTK__PEER_LOCK | GSTK__PEER_EXT)) {
+			gstk__cpu_relax();
+			continue;
+		}
+		if (atomic_compare_exchange_weak_explicit(peer, &old, GSTK__PEER_DETACHED, memory_order_acq_rel,
+							  memory_order_relaxed))
+			return 0;
+	}
+}

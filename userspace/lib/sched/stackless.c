@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "sched/stackless.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "debug/annotate.h"
+#include "debug/inject.h"
+#include "debug/probe.h"
+#include "debug/trace.h"
+#include "sched/after.h"
+#include "sched/start.h"
+#include "sched/timer_pool.h"
+#include "sched/worker.h"
+
+#define MOST_AT_ONCE 64 /* waits that are over when they begin; then others have their turn */
+
+const struct gstk__await *const *gstk__awaits;
+
+static _Atomic uint32_t no_lock; /* of waits that nobody's lock guards */
+
+const char *gstk__stackless_name(const struct gstk_task *t)
+{
+	const char *name = t->stackless->type->name;
+
+	return name ? name : "future";
+}
+
+static void timed_out(struct gstk__timer *timer)
+{
+	gstk__wake(gstk__task(timer->task), GSTK__CODE_TIMEDOUT);
+}
+
+static struct gstk__timer *timer_of(struct gstk__stackless *s, struct gstk_task *t, uint64_t deadline_ns)
+{
+	if (!s->timer)
+		s->timer = gstk__timer_get();
+	s->timer->deadline_ns = deadline_ns;
+	s->timer->fn = timed_out;
+	s->timer->task = gstk__task_index(t);
+	return s->timer;
+}
+
+/* As after_commit(), of a task that has left its stack long ago. */
+static void park_owned(struct gstk_future *f, uint64_t deadline_ns)
+{
+	struct gstk_task *t = f->task;
+	struct gstk__timer *timer = deadline_ns != GSTK_NEVER ? timer_of(f->s, t, deadline_ns) : NULL;
+
+	gstk__state_park(t, GSTK__OWNED, 0);
+	if (timer)
+		gstk__timer_arm(timer);
+	if (!f->commit)
+		gstk__unlock(f->lock);
+	else if (!f->commit(t, f) && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
+		__builtin_unreachable(); /* we own it */
+	GSTK__INJECT(committed);
+	gstk__fence_light(); /* partner: gstk_cancel() */
+	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, 0) == GSTK__ENQUEUE)
+		__builtin_unreachable();
+	if (gstk__state_disown(t) == GSTK__ENQUEUE)
+		gstk__enqueue(t);
+}
+
+/* It is linked to what it waits for. From the unlock on it may run, or be gone. */
+static void park(struct gstk__worker *w, struct gstk_future *f)
+{
+	struct gstk_task *t = f->task;
+	uint64_t deadline_ns = f->deadline_ns;
+
+	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0) && gstk__ext(t)->deadline_ns < deadline_ns)
+		deadline_ns = gstk__ext(t)->deadline_ns;
+	t->why = (uint8_t)gstk__awaits[f->s->op]->why;
+	t->tick = w->tick;
+	GSTK__PROBE2(block, t, t->why);
+	GSTK__TRACE(left(w, t, t->why));
+	w->current = NULL;
+	if (!f->lock)
+		f->lock = &no_lock;
+	if (deadline_ns != GSTK_NEVER || f->commit) {
+		park_owned(f, deadline_ns);
+	} else {
+		w->after_lock = f->lock;
+		gstk__park_unlock(w, t);
+	}
+}
+
+/* Behind all others; @result is for when it comes back. */
+static void requeue(struct gstk__worker *w, struct gstk_future *f, int64_t result)
+{
+	struct gstk_task *t = f->task;
+
+	f->s->op = GSTK__AWAIT_YIELD;
+	t->msg[0] = (uint64_t)result;
+	GSTK__TRACE(left(w, t, GSTK__TRACE_YIELDED));
+	w->current = NULL;
+	gstk__state_yield(t);
+	gstk__push_ready(w, gstk__task_index(t));
+}
+
+static __attribute__((cold, noinline)) void waits_for_nothing(const struct gstk_task *t)
+{
+	fprintf(stderr, "greenstk: the poll function of task %u \"%s\" returned GSTK_PENDING, but had called no "
+		"gstk_await_...(); nothing would ever wake it\n", gstk__task_index(t), gstk__stackless_name(t));
+	abort();
+}
+
+static __attribute__((cold, noinline)) void came_back_forked(void)
+{
+	fprintf(stderr, "greenstk: a poll function returned in a child of fork(); end it with _exit() or exec\n");
+	abort();
+}
+
+/* Poll it until it waits, or ends. */
+static void poll_on(struct gstk__worker *w, struct gstk_future *f)
+{
+	struct gstk_task *t = f->task;
+	struct gstk__stackless *s = f->s;
+
+	for (int turns = 1;; turns++) {
+		enum gstk_progress progress;
+
+		s->op = GSTK__AWAIT_NONE;
+		f->deadline_ns = GSTK_NEVER;
+		f->lock = NULL;
+		f->commit = NULL;
+		gstk__count(&w->park.n.future_polls);
+		progress = s->type->poll(f, s->state);
+		if (__builtin_expect(gstk__self() != w, 0))
+			came_back_forked();
+		if (progress == GSTK_READY) {
+			gstk__stackless_exit(w, t, f->value);
+			return;
+		}
+		if (s->op == GSTK__AWAIT_NONE)
+			waits_for_nothing(t);
+		if (s->op == GSTK__AWAIT_YIELD) {
+			requeue(w, f, 0);
+			return;
+		}
+		if (s->op != GSTK__AWAIT_RESULT) {
+			f->result = gstk__awaits[s->op]->begin(f);
+			if (f->result == GSTK__AWAIT_PARK) {
+				park(w, f);
+				return;
+			}
+		}
+		if (turns == MOST_AT_ONCE) {
+			requeue(w, f, f->result);
+			return;
+		}
+	}
+}
+
+void gstk__stackless_run(struct gstk__worker *w, struct gstk_task *t)
+{
+	struct gstk__stackless *s = t->stackless;
+	struct gstk_future f = { .task = t, .s = s, .deadline_ns = GSTK_NEVER };
+	enum gstk__code code = gstk__code_of(gstk__word(t));
+	size_t signal_bytes = w->signal_bytes;
+
+	w->current = t;
+	w->signal_bytes = SIZE_MAX; /* nobody may wait here: block.c, refuse() */
+	gstk__state_run(t);
+	gstk__count(&w->park.n.switches);
+	GSTK__PROBE2(run, t, w->index);
+	GSTK__TRACE(run(w));
+	if (s->timer) {
+		gstk__timer_disarm(s->timer);
+		f.deadline_ns = s->timer->deadline_ns;
+	}
+	if (s->op != GSTK__AWAIT_NONE)
+		f.result = gstk__awaits[s->op]->end(&f, code);
+	else
+		gstk__gauge(&w->park.n.stackless, 1);
+	if (f.result == GSTK__AWAIT_PARK) {
+		park(w, &f);
+	} else {
+		if (s->timer) {
+			gstk__timer_put(s->timer);
+			s->timer = NULL;
+		}
+		poll_on(w, &f);
+	}
+	w->signal_bytes = signal_bytes;
+	w->current = NULL;
+}

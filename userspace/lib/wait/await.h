@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/* The waits of stackless tasks: each is the two halves of a blocking call, and lies beside it. */
+#ifndef GSTK__WAIT_AWAIT_H
+#define GSTK__WAIT_AWAIT_H
+
+#include "sched/stackless.h"
+#include "wait/waitq.h"
+
+void gstk__awaits_register(void);
+
+extern const struct gstk__await gstk__await_recv, gstk__await_send;
+extern const struct gstk__await gstk__await_mutex, gstk__await_sem, gstk__await_waitgroup;
+
+/* The wait is over before it begins. */
+static inline enum gstk_progress gstk__await_over(struct gstk_future *f, int64_t result)
+{
+	f->result = result;
+	f->s->op = GSTK__AWAIT_RESULT;
+	return GSTK_PENDING;
+}
+
+/* What every gstk_await_...() ends with. */
+static inline enum gstk_progress gstk__await(struct gstk_future *f, enum gstk__await_op op, void *obj,
+					     uint64_t deadline_ns)
+{
+	if (unlikely(gstk__cancel_pending(f->task)))
+		return gstk__await_over(f, -ECANCELED);
+	f->s->op = (uint8_t)op;
+	f->task->obj = obj;
+	f->deadline_ns = deadline_ns;
+	return GSTK_PENDING;
+}
+
+/* begin() and end() of what says 1 when it is to park, with @lock held. */
+static inline int64_t gstk__await_park(struct gstk_future *f, _Atomic uint32_t *lock, int r)
+{
+	if (r <= 0)
+		return r;
+	f->lock = lock;
+	return GSTK__AWAIT_PARK;
+}
+
+#endif

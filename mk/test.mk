@@ -16,7 +16,7 @@ $(KSELFTEST):
 
 # Claim checks: scripts that keep what is said true. A part adds its own: CLAIMS += path/check-x.sh
 CLAIMS = scripts/check-claims.sh scripts/check-headers.sh "scripts/check-layers.sh $(O)/obj/lib" \
-	scripts/check-state.sh scripts/check-tested.sh scripts/check-snippets.sh scripts/check-install.sh "scripts/check-symbols.sh $(LIB_SO)" "scripts/check-returns.sh $(LIB_SO)" scripts/check-tree.sh "scripts/check-docs.sh $(O)"
+	scripts/check-state.sh "scripts/check-cet.sh $(O)" scripts/check-tested.sh scripts/check-snippets.sh scripts/check-install.sh "scripts/check-symbols.sh $(LIB_SO)" "scripts/check-returns.sh $(LIB_SO)" scripts/check-tree.sh "scripts/check-docs.sh $(O)"
 .PHONY: claims
 claims: all     ## checks of the claims that documents and layers make
 	@$(RUN_TESTS) -s claims $(CLAIMS)

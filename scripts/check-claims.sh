@@ -35,7 +35,7 @@ caught() { # check what command-that-plants
 	if scripts/check-"$1".sh >out 2>&1; then echo "not ok $n $1 overlooks $2"; bad=1
 	else echo "ok $n $1 catches $2"; fi
 }
-echo "TAP version 13"; echo "1..25"
+echo "TAP version 13"; echo "1..29"
 L=userspace/lib
 caught layers "a call upwards"             'echo "#include \"wait/w.h\"" >>$L/sched/s.c'
 caught layers "wait including park"        'echo "#include \"park/p.h\"" >>$L/wait/w.c'
@@ -75,6 +75,26 @@ caught_symbols "a function that is not in the map" 'echo "GSTK_API int gstk_c(vo
 caught_symbols "a function that is not defined" 'sed -i /gstk_b/d $L/api/a.c'
 caught_symbols "a map entry without a declaration" 'sed -i "s/gstk_a;/&\n\tgstk_z;/" $L/greenstk.map'
 caught_symbols "a global name without the prefix" 'echo "int helper(void) { return 0; }" >>$L/api/a.c'
+caught_cet() { # the real assembly, with an offence
+	local cpu f
+	cpu=$(${CC:-gcc} -dumpmachine | cut -d- -f1)
+	tree
+	n=$((n + 1))
+	cp -r "$root/include" "$root/userspace" .
+	mkdir -p build/obj/lib/arch/"$cpu"
+	build() {
+		for f in $L/arch/"$cpu"/*.S; do ${CC:-gcc} -Iinclude -I$L -c -o build/obj/lib/arch/"$cpu"/"${f##*/}".o "$f" || return; done
+	}
+	build && scripts/check-cet.sh >out 2>&1 || { sed 's/^/#   /' out; echo "not ok $n cet: $1: the clean tree is refused"; bad=1; return; }
+	eval "$2"
+	build
+	if scripts/check-cet.sh >out 2>&1; then echo "not ok $n cet overlooks $1"; bad=1
+	else echo "ok $n cet catches $1"; fi
+}
+caught_cet "assembly that promises shadow stacks" 'sed -i "s/\(0xc000000[02], 4, \)1/\13/" $L/arch/*/ctx.S'
+caught_cet "assembly without a note" 'sed -i "/note.gnu.property/,\$d" $L/arch/*/start.S'
+caught_cet "an entry that is no landing pad" 'sed -i "/^gstk_ctx_switch:/,/endbr64\|bti\|hint/{/endbr64\|bti\|hint/d}" $L/arch/*/ctx.S'
+caught_cet "a resume address that is no landing pad" 'sed -i "/define GSTK__LANDING \"/s/endbr64/nop/; s/hint #36/nop/" include/greenstk/ctx-*.h'
 caught docs   "a file of the tour that is gone" 'rm $L/task/state.h'
 caught docs   "a function of the tour that is gone" 'sed -i s/set/unset/ $L/task/state.h'
 caught docs   "a public name that is not declared" 'echo "gstk_nowhere" >>Documentation/tour.rst'

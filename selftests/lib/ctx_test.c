@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <sys/wait.h>
 
-#include <greenstk/ctx.h>
+#include <greenstk.h>
 
 #include "know_stack.h"
 #include "kselftest_harness.h"
@@ -436,6 +436,15 @@ TEST(shadow_stacks_are_refused_with_advice)
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	ASSERT_EQ(-ENOTSUP, result);
 	ASSERT_LT(3, nr_asked);
+}
+
+TEST(a_runtime_does_not_begin_on_a_shadow_stack)
+{
+	gstk__shstk_status = shadow_stack_is_on;
+	ASSERT_EQ(-ENOTSUP, gstk_init(NULL));
+	gstk__shstk_status = only_write_is_on;
+	ASSERT_EQ(0, gstk_init(NULL));
+	ASSERT_EQ(0, gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER));
 }
 
 /* Stepping: m, c: where the switches are; M, C: who called them. */

@@ -73,10 +73,10 @@ GSTK_API int gstk_close(int fd);
 
 /**
  * A listening socket in one call: "127.0.0.1:6379", "[::1]:80", "unix:/run/x". @backlog 0 means
- * SOMAXCONN. Returns the descriptor.
+ * SOMAXCONN. Returns the descriptor. -EINVAL, with a line on stderr, for what is no such address.
  */
 GSTK_API int gstk_listen(const char *addr, int backlog);
-/** A connected stream in one call, same addresses (no name resolution). Parks. */
+/** A connected stream in one call, same addresses (no name resolution) and errors. Parks. */
 GSTK_API int gstk_dial(const char *addr, uint64_t deadline_ns);
 
 GSTK_END_DECLS

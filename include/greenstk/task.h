@@ -53,7 +53,7 @@ struct gstk_spawn_opts {
  *
  * @arg must not point into a shared window (-EINVAL, with a line on stderr that names the ways
  * out: GSTK_PRIVATE for the task that owns the object, opts->block, gstk_alloc()). Also -ENOMEM,
- * -EINVAL for bad options, -ECANCELED after gstk_shutdown() began, -ESRCH without a runtime.
+ * -EINVAL for bad options or no function, with such a line, too; -ECANCELED after gstk_shutdown() began, -ESRCH without a runtime.
  * From any thread; never parks.
  */
 GSTK_API int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/host.h"
+#include "host/refuse.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 #include "wait/waitq.h"
@@ -180,16 +181,18 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 	int err;
 
 	if (!s || !fn)
-		return -EINVAL;
+		return gstk__refuse("gstk_scope_spawn: the %s is NULL", s ? "function" : "scope");
 	err = gstk__refuse_shared(arg, "gstk_scope_spawn: the argument");
 	if (err)
 		return err;
 	if (opts) {
 		if (opts->size < offsetof(struct gstk_spawn_opts, stack_size) || opts->size > 4096)
-			return -EINVAL;
+			return gstk__refuse("gstk_scope_spawn: options of %zu bytes; set .size to sizeof(struct "
+					    "gstk_spawn_opts), or use GSTK_OPTS()", opts->size);
 		memcpy(&o, opts, opts->size < sizeof(o) ? opts->size : sizeof(o));
 		if (o.block_size && (!o.block || o.block_size > UINT32_MAX))
-			return -EINVAL;
+			return gstk__refuse("gstk_scope_spawn: an argument block of %zu bytes at %p; give both .block and "
+					    ".block_size, or neither", o.block_size, o.block);
 		bytes = o.block_size;
 	}
 	c = calloc(1, sizeof(*c) + bytes);

@@ -11,29 +11,46 @@
 #include "debug/probe.h"
 #include "debug/spawned.h"
 #include "host/host.h"
+#include "host/refuse.h"
 #include "sched/site.h"
 #include "sched/stackless.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 #include "window/refuse.h"
 
+#define ALL_FLAGS  ((uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED | GSTK_NATIVE))
+#define STACK_MOST ((size_t)1 << 34)
+
 static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *o)
 {
+	size_t stack;
+
 	memset(o, 0, sizeof(*o));
 	if (in->size < offsetof(struct gstk_spawn_opts, stack_size) || in->size > 4096)
-		return -EINVAL;
+		return gstk__refuse("gstk_spawn: options of %zu bytes; set .size to sizeof(struct gstk_spawn_opts), or use "
+				    "GSTK_OPTS()", in->size);
 	memcpy(o, in, in->size < sizeof(*o) ? in->size : sizeof(*o));
-	if (o->flags & ~(uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED | GSTK_NATIVE))
-		return -EINVAL;
+	if (o->flags & ~ALL_FLAGS)
+		return gstk__refuse("gstk_spawn: unknown flags %#x; use those of enum gstk_task_flag (is the program's "
+				    "greenstk.h newer than this library, %s?)", o->flags & ~ALL_FLAGS, GSTK_VERSION);
 	if ((o->flags & GSTK_PRIVATE) && (o->flags & GSTK_SHARED))
-		return -EINVAL;
-	if ((o->flags & GSTK_PINNED) && (o->worker >= gstk__sched.nr || (o->flags & GSTK_NATIVE)))
-		return -EINVAL;
-	if (o->stack_size > (size_t)1 << 34)
-		return -EINVAL;
-	if (o->block_size && (!o->block ||
-			      o->block_size > (o->stack_size ? o->stack_size : gstk__windows.stack) / 4))
-		return -EINVAL;
+		return gstk__refuse("gstk_spawn: GSTK_PRIVATE and GSTK_SHARED at once; a task has its window to itself or "
+				    "not: leave one out");
+	if ((o->flags & GSTK_PINNED) && (o->flags & GSTK_NATIVE))
+		return gstk__refuse("gstk_spawn: GSTK_PINNED and GSTK_NATIVE at once; a thread of its own belongs to no "
+				    "worker: leave one out");
+	if ((o->flags & GSTK_PINNED) && o->worker >= gstk__sched.nr)
+		return gstk__refuse("gstk_spawn: no worker %u to pin to: there are %u, counted from 0; gstk_config.workers "
+				    "or GREENSTK_WORKERS makes more", o->worker, gstk__sched.nr);
+	if (o->stack_size > STACK_MOST)
+		return gstk__refuse("gstk_spawn: a stack of %zu bytes; at most %zu: put what is so big on the heap",
+				    o->stack_size, STACK_MOST);
+	stack = o->stack_size ? o->stack_size : gstk__windows.stack;
+	if (o->block_size && !o->block)
+		return gstk__refuse("gstk_spawn: .block_size is %zu and .block NULL; give both, or neither", o->block_size);
+	if (o->block_size > stack / 4)
+		return gstk__refuse("gstk_spawn: an argument block of %zu bytes on a stack of %zu; at most a quarter: give "
+				    "a larger .stack_size, or a pointer to the heap", o->block_size, stack);
 	return 0;
 }
 
@@ -88,7 +105,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	int err;
 
 	if (__builtin_expect(!fn, 0))
-		return -EINVAL;
+		return gstk__refuse("gstk_spawn: the function is NULL; give what the task is to run");
 	if (__builtin_expect(!gstk__sched.nr, 0))
 		return -ESRCH;
 	if (__builtin_expect(atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed), 0))

@@ -7,6 +7,8 @@
 #include "debug/deadlock_report.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "debug/dump_signal.h"
@@ -31,6 +33,19 @@ struct group {
 	uint64_t nr;
 };
 
+/* Who cannot see the threads cannot say that there is none to wake a task: said once. */
+static void say_blind(int err)
+{
+	static bool said;
+
+	if (said)
+		return;
+	said = true;
+	fprintf(stderr, "greenstk: all tasks wait, perhaps for ever; whether a thread is left to wake one cannot be seen: "
+		"/proc/self/task: %s%s\n", strerror(err),
+		err == ENOENT ? "; mount /proc to have deadlocks reported" : "");
+}
+
 /* Threads of the process that are neither ours (a pager serves lazy windows) nor waiting in the runtime. */
 static bool others_may_wake(void)
 {
@@ -40,8 +55,10 @@ static bool others_may_wake(void)
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
 
-	if (!d)
+	if (!d) {
+		say_blind(errno);
 		return true;
+	}
 	while ((e = readdir(d)))
 		nr += e->d_name[0] != '.';
 	closedir(d);

@@ -5,6 +5,7 @@
  */
 #include "debug/overflow.h"
 
+#include <greenstk/task.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -53,15 +54,15 @@ static void __attribute__((noreturn)) report(struct gstk_task *t, uint32_t windo
 	static struct gstk__cfi_stack stack[GSTK__OWN_STACKS];
 	static _Atomic bool busy;
 	uintptr_t limit = (uintptr_t)gstk__win_limit(window), base = (uintptr_t)gstk__win_base(window);
-	struct gstk__ext *x = gstk__ext(t);
 	struct gstk__out o = { .fd = 2 };
 	struct gstk__cfi f;
 
 	gstk__cfi_interrupted(&f, uc);
-	gstk__outf(&o, "greenstk: stack overflow in task %u \"%s\": %u bytes deep, its stack%s has %u (fault at %p, sp %p)\n",
-		   (uint64_t)gstk__task_index(t), x ? x->name : "", (uint64_t)(base - f.reg[GSTK__CFI_SP]),
+	gstk__outf(&o, "greenstk: stack overflow in task %u \"%s\": %u bytes deep, its stack%s has %u "
+		   "(fault at %p, sp %p, gstk_task %p)\n",
+		   (uint64_t)gstk__task_index(t), gstk_task_name(t), (uint64_t)(base - f.reg[GSTK__CFI_SP]),
 		   window == t->window ? "" : " of gstk_call_on_stack()", (uint64_t)(base - limit), (uint64_t)address,
-		   f.reg[GSTK__CFI_SP]);
+		   f.reg[GSTK__CFI_SP], (uint64_t)(uintptr_t)t);
 	gstk__outf(&o, "greenstk: gstk_spawn_opts.stack_size gives a task a larger stack, gstk_call_on_stack() a call; "
 		   "frames, innermost first:\n");
 	gstk__out_flush(&o);

@@ -5,6 +5,7 @@
  */
 #include "debug/seal.h"
 
+#include <greenstk/task.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -123,7 +124,7 @@ static void print_toucher(struct gstk__out *o, struct gstk__looker *l, const voi
 		stack[0] = (struct gstk__cfi_stack){ sp, gstk__mem_end_of(sp), (const char *)sp, NULL };
 	if (t) {
 		gstk__outf(o, "greenstk: touched by task %u \"%s\" on worker %u", (uint64_t)gstk__task_index(t),
-			   gstk__ext(t) && gstk__ext(t)->name[0] ? gstk__ext(t)->name : "task", (uint64_t)w->index);
+			   gstk_task_name(t), (uint64_t)w->index);
 		print_spawn(o, &l->symbols, gstk__spawned[gstk__task_index(t)].fn,
 			    gstk__spawned[gstk__task_index(t)].site);
 	} else {

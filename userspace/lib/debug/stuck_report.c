@@ -9,6 +9,7 @@
  */
 #include "debug/stuck_report.h"
 
+#include <greenstk/task.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,7 +153,6 @@ static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 	struct gstk__worker *v = gstk__sched.worker[index];
 	struct gstk_task *t = running(v);
 	struct gstk__out o = { .fd = 2 };
-	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
 	struct gstk__cfi f;
 	char text[256], name[32];
 	bool known, calls, stackless = t && gstk__peek_byte(&t->tier) == GSTK__TIER_STACKLESS;
@@ -164,7 +164,7 @@ static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 	known = read_state(__atomic_load_n(&v->tid, __ATOMIC_RELAXED), text, sizeof(text));
 	calls = known && text[0] >= '0' && text[0] <= '9' && in_call(text, &f);
 	gstk__outf(&o, "greenstk: worker %u does not get back from task %u \"%s\" for %u ms", (uint64_t)index,
-		   (uint64_t)gstk__task_index(t), stackless ? name : x ? x->name : "", stuck_ns / 1000000);
+		   (uint64_t)gstk__task_index(t), stackless ? name : gstk_task_name(t), stuck_ns / 1000000);
 	if (calls) {
 		text[strcspn(text, " \n")] = 0;
 		gstk__outf(&o, ", in system call %s", text);

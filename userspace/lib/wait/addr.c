@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "host/refuse.h"
+
 union addr {
 	struct sockaddr sa;
 	struct sockaddr_in in;
@@ -17,8 +19,8 @@ union addr {
 	struct sockaddr_un un;
 };
 
-/* Length of the address, or -EINVAL. */
-static int parse(const char *s, union addr *a)
+/* Length of the address, or -EINVAL. @why: what is wrong with it. */
+static int parse(const char *s, union addr *a, const char **why)
 {
 	char host[64];
 	const char *colon;
@@ -27,9 +29,11 @@ static int parse(const char *s, union addr *a)
 	size_t len;
 
 	memset(a, 0, sizeof(*a));
+	*why = "is no address";
 	if (!s)
 		return -EINVAL;
 	if (strncmp(s, "unix:", 5) == 0) {
+		*why = s[5] ? "has a longer path than a Unix socket may have, 107 bytes" : "has no path";
 		if (strlen(s + 5) >= sizeof(a->un.sun_path) || !s[5])
 			return -EINVAL;
 		a->un.sun_family = AF_UNIX;
@@ -37,11 +41,16 @@ static int parse(const char *s, union addr *a)
 		return (int)sizeof(a->un);
 	}
 	colon = strrchr(s, ':');
+	*why = "has no port";
 	if (!colon || !colon[1])
 		return -EINVAL;
 	port = strtoul(colon + 1, &end, 10);
+	*why = "has no port from 0 to 65535";
+	if (*end || port > 65535 || colon[1] < '0' || colon[1] > '9')
+		return -EINVAL;
 	len = (size_t)(colon - s);
-	if (*end || port > 65535 || len >= sizeof(host))
+	*why = "has a host that is no numeric address; names are not looked up, use getaddrinfo() and gstk_connect()";
+	if (len >= sizeof(host))
 		return -EINVAL;
 	if (s[0] == '[' && len >= 2 && s[len - 1] == ']') {
 		memcpy(host, s + 1, len - 2);
@@ -57,10 +66,20 @@ static int parse(const char *s, union addr *a)
 	return inet_pton(AF_INET, len ? host : "0.0.0.0", &a->in.sin_addr) == 1 ? (int)sizeof(a->in) : -EINVAL;
 }
 
+/* For the function @who. */
+static int parse_or_refuse(const char *who, const char *s, union addr *a)
+{
+	const char *why;
+	int len = parse(s, a, &why);
+
+	return len >= 0 ? len : gstk__refuse("%s: \"%.120s\" %s; write 127.0.0.1:6379, [::1]:6379 or unix:/run/socket",
+					     who, s ? s : "(NULL)", why);
+}
+
 int gstk_listen(const char *addr, int backlog)
 {
 	union addr a;
-	int len = parse(addr, &a), fd, err, on = 1;
+	int len = parse_or_refuse("gstk_listen", addr, &a), fd, err, on = 1;
 
 	if (len < 0)
 		return len;
@@ -80,7 +99,7 @@ int gstk_listen(const char *addr, int backlog)
 int gstk_dial(const char *addr, uint64_t deadline_ns)
 {
 	union addr a;
-	int len = parse(addr, &a), fd, err;
+	int len = parse_or_refuse("gstk_dial", addr, &a), fd, err;
 
 	if (len < 0)
 		return len;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+/* What is refused is said on stderr, with what to do instead: -EINVAL alone tells nobody what was wrong. */
+#ifndef GSTK__HOST_REFUSE_H
+#define GSTK__HOST_REFUSE_H
+
+/* -EINVAL, after a line "greenstk: ..." that ends where @fmt does. Keeps errno. At most some lines in a process. */
+int gstk__refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold, noinline));
+
+#endif

@@ -5,8 +5,11 @@ unit-src  := $(wildcard selftests/lib/*_test.c selftests/lib/*_test.cc)
 unit-prog := $(patsubst selftests/lib/%,$(O)/test/lib/%,$(basename $(unit-src)))
 unit-flags = $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -MMD -MP -MF $@.d -MT $@
 # Programs that are too slow or make no sense in a variant: name them with the reason beside them.
-# valgrind is fifty times slower: what it can find beyond ASan is in the switch and in moving stacks.
-unit-skip-valgrind := $(filter-out task_test chan_test ctx_test,$(basename $(notdir $(unit-src))))
+# valgrind is fifty times slower: left out are suites that take minutes there, wait for set times, or start other
+# programs; and those that give each other's memory limits, or descriptors that it has taken itself.
+unit-valgrind := $(addsuffix _test,arena arena_copy chan codec config ctx ctx_exceptions cxx end foreign local \
+	mutex native rwlock scope sync task task_exceptions timer tls wait_table)
+unit-skip-valgrind := $(filter-out $(unit-valgrind),$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
 unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
 $(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict debug asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))

@@ -49,11 +49,14 @@ WAIT_TEST(a_broadcast_wakes_all_who_wait)
 	CHECK_EQ(n, N);
 }
 
+static _Atomic int nr_waits; /* who then gets the mutex knows that they wait */
+
 static void *wait_once(void *arg)
 {
 	int r;
 
 	CHECK_EQ(gstk_mutex_lock(&m), 0);
+	nr_waits++;
 	r = gstk_cond_wait(&co, &m);
 	atomic_fetch_add(&n, 1);
 	CHECK_EQ(gstk_mutex_unlock(&m), 0);
@@ -87,8 +90,10 @@ WAIT_TEST(a_cancelled_or_late_wait_takes_the_mutex_again)
 	CHECK_EQ(gstk_cond_wait_until(&co, &m, t0 + 3 * MS), -ETIMEDOUT);
 	CHECK(gstk_now() >= t0 + 3 * MS);
 	CHECK_EQ(gstk_mutex_unlock(&m), 0);
+	nr_waits = 0;
 	t = start(wait_once, NULL);
-	settle();
+	while (!nr_waits)
+		gstk_sleep(MS);
 	CHECK_EQ(gstk_mutex_lock(&m), 0);
 	CHECK_EQ(gstk_cancel(t), 0);
 	settle(); /* it was cancelled, but waits for the mutex: that cannot be cancelled */

@@ -35,6 +35,15 @@ GSTK_API int gstk_mutex_lock(gstk_mutex *m);
 GSTK_API int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns);
 GSTK_API int gstk_mutex_try_lock(gstk_mutex *m);   /**< -EBUSY */
 GSTK_API int gstk_mutex_unlock(gstk_mutex *m);	   /**< -EPERM when not locked by the caller */
+/**
+ * Optional, instead of GSTK_MUTEX_INIT, and before its memory goes. Both are for GREENSTK_DEBUG=locks, which
+ * takes mutexes of one call of init for alike. 0; init: -EINVAL inside a shared window; destroy: -EBUSY while
+ * it is held or waited for.
+ */
+GSTK_API int gstk_mutex_init(gstk_mutex *m);
+GSTK_API int gstk_mutex_destroy(gstk_mutex *m);
+/** GREENSTK_DEBUG=locks reports when a lock with a rank is taken by who holds one of the same rank or a higher one. */
+GSTK_API void gstk_mutex_rank(gstk_mutex *m, uint32_t rank);
 
 typedef struct gstk_rwlock {
 	struct gstk__waitq q; /* in order of arrival, readers and writers */
@@ -55,6 +64,10 @@ GSTK_API int gstk_rwlock_write_lock(gstk_rwlock *l);
 GSTK_API int gstk_rwlock_write_lock_until(gstk_rwlock *l, uint64_t deadline_ns);
 GSTK_API int gstk_rwlock_try_write_lock(gstk_rwlock *l);
 GSTK_API int gstk_rwlock_write_unlock(gstk_rwlock *l);
+/** As those of a mutex. */
+GSTK_API int gstk_rwlock_init(gstk_rwlock *l);
+GSTK_API int gstk_rwlock_destroy(gstk_rwlock *l);
+GSTK_API void gstk_rwlock_rank(gstk_rwlock *l, uint32_t rank);
 
 typedef struct gstk_cond {
 	struct gstk__waitq q;

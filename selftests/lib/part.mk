@@ -61,7 +61,7 @@ variant-windows-1             := GREENSTK_WINDOWS=1
 variant-force-evict           := GREENSTK_FORCE_EVICT=1
 variant-force-pack            := GREENSTK_FORCE_EVICT=1 GREENSTK_FORCE_PACK=1
 variant-windows-1-force-evict := GREENSTK_WINDOWS=1 GREENSTK_FORCE_EVICT=1
-variant-debug                 := GREENSTK_DEBUG=stacks GREENSTK_FORCE_EVICT=1
+variant-debug                 := GREENSTK_DEBUG=stacks,locks,warn GREENSTK_FORCE_EVICT=1
 unit-variants := windows-2 windows-1 force-evict force-pack windows-1-force-evict debug
 .PHONY: $(addprefix check-,$(unit-variants))
 $(addprefix check-,$(unit-variants)): check-%: unit-build

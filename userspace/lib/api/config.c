@@ -19,7 +19,6 @@
 #define SEALED_WINDOWS (1u << 20) /* with GREENSTK_DEBUG=stacks: what is shared hides pointers */
 
 struct gstk_config gstk__config;
-uint32_t gstk__config_debug;
 
 /* A number with an optional K, M, G. -EINVAL for anything else. */
 static int parse_size(const char *s, unsigned long long *out)
@@ -161,16 +160,16 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
 	    env_flag(c, "GREENSTK_FORCE_REMAP", GSTK_FORCE_REMAP) ||
 	    env_flag(c, "GREENSTK_PRIVATE_TASKS", GSTK_PRIVATE_TASKS) ||
-	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c) || gstk__debug_mode(&gstk__config_debug))
+	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c) || gstk__debug_mode(&gstk__debugging))
 		return -EINVAL;
-	if (gstk__config_debug & GSTK__DEBUG_STACKS)
+	if (gstk__debugging & GSTK__DEBUG_STACKS)
 		c->flags |= GSTK_FORCE_EVICT;
 	if (c->flags & GSTK_EMBEDDED)
 		c->workers = 1;
 	if (!c->workers)
 		c->workers = gstk__cpu_count();
 	if (!c->windows)
-		c->windows = gstk__config_debug & GSTK__DEBUG_STACKS ? SEALED_WINDOWS : 65536;
+		c->windows = gstk__debugging & GSTK__DEBUG_STACKS ? SEALED_WINDOWS : 65536;
 	if (!c->window_size)
 		c->window_size = 256u << 10;
 	if (!c->max_tasks)

@@ -7,6 +7,5 @@
 /* Effective configuration: fields, then environment, then defaults. -EINVAL with a line on stderr. */
 int gstk__config_resolve(struct gstk_config *out, const struct gstk_config *in);
 extern struct gstk_config gstk__config; /* of the running runtime */
-extern uint32_t gstk__config_debug;	/* GREENSTK_DEBUG: debug/mode.h */
 
 #endif

@@ -14,6 +14,7 @@
 #include "api/life.h"
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "debug/locks.h"
 #include "debug/mode.h"
 #include "debug/seal.h"
 #include "debug/spawned.h"
@@ -118,7 +119,9 @@ static void teardown(void)
 	gstk__arena_fini();
 	gstk__ext_pool_fini();
 	gstk__task_pool_fini();
+	gstk__locks_fini();
 	gstk__spawned_fini();
+	gstk__debugging = 0;
 }
 
 static void stop_threads(uint32_t from)
@@ -138,7 +141,7 @@ static void stop_threads(uint32_t from)
 /* With or without the module; asked for by name and missing, that is worth a line. */
 static int windows(const struct gstk_config *c)
 {
-	bool seal = gstk__config_debug & GSTK__DEBUG_STACKS;
+	bool seal = gstk__debugging & GSTK__DEBUG_STACKS;
 	int err;
 
 	gstk__module_unused(seal ? "its windows cannot be made inaccessible (GREENSTK_DEBUG=stacks)"
@@ -201,7 +204,9 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
 	    (err = gstk__arena_init(c.image_bytes)) ||
-	    (gstk__config_debug && (err = gstk__spawned_init(c.max_tasks))) ||
+	    (gstk__debugging && (err = gstk__spawned_init(c.max_tasks))) ||
+	    (gstk__debugging & GSTK__DEBUG_LOCKS &&
+	     (err = gstk__locks_init(c.max_tasks, gstk__debugging & GSTK__DEBUG_WARN))) ||
 	    (err = windows(&c)) || (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)

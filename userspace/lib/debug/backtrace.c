@@ -2,6 +2,7 @@
 #include "debug/backtrace.h"
 
 #include <string.h>
+#include "arch/arch.h"
 
 #define MAX_TAIL 16u
 #define MAX_FRAMES 10000000u
@@ -56,9 +57,40 @@ void gstk__backtrace(struct gstk__out *o, struct gstk__symbols *symbols, const s
 		gstk__outf(o, "    (no unwind information for %p)\n", f.reg[GSTK__CFI_PC]);
 }
 
+void gstk__print_place(struct gstk__out *o, struct gstk__symbols *symbols, const char *what, const void *at, bool call)
+{
+	const struct gstk__symbol *s = gstk__symbol_find(symbols, (uintptr_t)at - call);
+
+	gstk__outf(o, "%s%s", what, s->name ? s->name : "?");
+	if (s->name)
+		gstk__outf(o, "+%x", s->offset + call);
+	else
+		gstk__outf(o, " (%p)", (uint64_t)(uintptr_t)at);
+}
+
+void gstk__backtrace_pcs(struct gstk__out *o, struct gstk__symbols *symbols, const uintptr_t *pc, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		frame(o, symbols, i, pc[i], false);
+}
+
 void gstk__cfi_interrupted(struct gstk__cfi *f, const void *context)
 {
 	gstk__context_regs(context, f->reg);
 	f->known = (1ull << GSTK__CFI_REGS) - 1;
+	f->exact = true;
+}
+
+void gstk__cfi_parked(struct gstk__cfi *f, const char *frame, uintptr_t sp)
+{
+	struct gstk__regs regs;
+
+	gstk__frame_regs(frame, sp, &regs);
+	memset(f, 0, sizeof(*f));
+	f->reg[GSTK__CFI_PC] = regs.pc;
+	f->reg[GSTK__CFI_SP] = regs.sp;
+	f->reg[GSTK__CFI_BP] = regs.fp;
+	f->reg[GSTK__CFI_BX] = regs.bx;
+	f->known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_BP | 1ull << GSTK__CFI_BX;
 	f->exact = true;
 }

@@ -3,7 +3,6 @@
 
 #include <sched.h>
 #include <string.h>
-#include "arch/arch.h"
 #include "debug/annotate.h"
 #include "host/host.h"
 #include "park/lazy.h"
@@ -64,20 +63,6 @@ static void copy(char *to, const char *from, size_t bytes)
 		d[i] = s[i];
 }
 
-static void start_at(struct gstk__look *out, const char *frame, uintptr_t sp)
-{
-	struct gstk__regs regs;
-
-	gstk__frame_regs(frame, sp, &regs);
-	memset(&out->top, 0, sizeof(out->top));
-	out->top.reg[GSTK__CFI_PC] = regs.pc;
-	out->top.reg[GSTK__CFI_SP] = regs.sp;
-	out->top.reg[GSTK__CFI_BP] = regs.fp;
-	out->top.reg[GSTK__CFI_BX] = regs.bx;
-	out->top.known = 1ull << GSTK__CFI_PC | 1ull << GSTK__CFI_SP | 1ull << GSTK__CFI_BP | 1ull << GSTK__CFI_BX;
-	out->top.exact = true;
-}
-
 /* Its annexes stand above what it has in its window, innermost first. */
 static void take_annexes(struct gstk__looker *l, struct gstk_task *t, struct gstk__look *out)
 {
@@ -103,7 +88,7 @@ static void take_annexes(struct gstk__looker *l, struct gstk_task *t, struct gst
 		sp = a ? (uintptr_t)a->sp : 0;
 	}
 	*at = own;
-	start_at(out, l->annexes, out->stack.from);
+	gstk__cfi_parked(&out->top, l->annexes, out->stack.from);
 }
 
 /* The caller owns the bytes. */
@@ -141,7 +126,7 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 		return;
 	}
 	out->stack = (struct gstk__cfi_stack){ base - used, base - used + bytes, l->scratch, NULL };
-	start_at(out, l->scratch, base - used);
+	gstk__cfi_parked(&out->top, l->scratch, base - used);
 	take_annexes(l, t, out);
 	out->has_stack = true;
 }
@@ -222,14 +207,22 @@ static bool look_alone(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 	return true;
 }
 
+/* The task that asks has the shared window that it stands in. */
+static bool is_mine(uint32_t window)
+{
+	const struct gstk__worker *w = gstk__self();
+
+	return w && w->current && w->current->window == window && (gstk__word(w->current) & GSTK__SHARED);
+}
+
 static bool look_shared(struct gstk__looker *l, struct gstk_task *t, struct gstk__look *out)
 {
 	uint32_t window = gstk__peek(&t->window), word;
 	uint64_t idle = GSTK__WIN_IDLE;
-	bool there;
+	bool there, mine = window && is_mine(window);
 
 	if (!window || window > gstk__windows.nr ||
-	    !atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED))
+	    (!mine && !atomic_compare_exchange_strong(&gstk__win(window)->word, &idle, GSTK__WIN_OWNED)))
 		return false;
 	/* Whoever is bound to this window stays as he is now; but it may be another task by now. */
 	word = gstk__word(t);
@@ -239,7 +232,8 @@ static bool look_shared(struct gstk__looker *l, struct gstk_task *t, struct gstk
 		describe(t, word, out);
 		take_stack(l, t, out);
 	}
-	release_window(window);
+	if (!mine)
+		release_window(window);
 	return there;
 }
 

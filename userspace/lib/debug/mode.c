@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+uint32_t gstk__debugging;
+
 static const char *const words[] = {
 #define GSTK__X(name, word) word,
 	GSTK__DEBUG_WORDS(GSTK__X)

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define GSTK__DEBUG_WORDS(X) X(STACKS, "stacks")
+#define GSTK__DEBUG_WORDS(X) X(STACKS, "stacks") X(LOCKS, "locks") X(WARN, "warn")
 enum {
 #define GSTK__X(name, word) GSTK__DEBUG_BIT_##name,
 	GSTK__DEBUG_WORDS(GSTK__X)
@@ -14,6 +14,8 @@ enum {
 	GSTK__DEBUG_WORDS(GSTK__X)
 #undef GSTK__X
 };
+
+extern uint32_t gstk__debugging; /* bits of the modes that are on */
 
 /* What the environment asks for. 0, or -EINVAL with a line on stderr. */
 int gstk__debug_mode(uint32_t *mode);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include "debug/annotate.h"
 #include "debug/backtrace.h"
@@ -226,4 +227,36 @@ bool gstk__own_stacks(struct gstk_task *t, uintptr_t sp, struct gstk__cfi_stack 
 	}
 	gstk__own_stacks_on(t, gstk__stands_on(t), sp, stack);
 	return true;
+}
+
+/* Not in the function that calls getcontext(), which returns twice for all that the compiler knows. */
+static __attribute__((noinline)) unsigned int walk(struct gstk__cfi *f, const void *site, uintptr_t *pc, unsigned int most)
+{
+	struct gstk__cfi_stack stack[GSTK__OWN_STACKS];
+	struct gstk__worker *w = gstk__self();
+	uintptr_t sp = f->reg[GSTK__CFI_SP] & ~(uintptr_t)7;
+	unsigned int nr = 0;
+	bool found = false;
+
+	if (!w || !w->current || !gstk__own_stacks(w->current, sp, stack))
+		stack[0] = (struct gstk__cfi_stack){ sp, gstk__mem_end_of(sp), (const char *)sp, NULL };
+	do {
+		if (!found && f->reg[GSTK__CFI_PC] == (uintptr_t)site) {
+			found = true;
+			nr = 0;
+		}
+		if (nr < most)
+			pc[nr++] = f->reg[GSTK__CFI_PC];
+	} while ((nr < most || !found) && gstk__cfi_step(f, stack) > 0);
+	return nr;
+}
+
+__attribute__((noinline)) unsigned int gstk__look_here(const void *site, uintptr_t *pc, unsigned int most)
+{
+	struct gstk__cfi f;
+	ucontext_t here;
+
+	getcontext(&here);
+	gstk__cfi_interrupted(&f, &here);
+	return walk(&f, site, pc, most);
 }

@@ -27,6 +27,10 @@ void gstk__own_stacks_on(struct gstk_task *t, uint32_t window, uintptr_t sp,
 /* The same for whichever has @sp; false: it stands elsewhere. */
 bool gstk__own_stacks(struct gstk_task *t, uintptr_t sp, struct gstk__cfi_stack stack[GSTK__OWN_STACKS]);
 
+/* Return addresses of the calling task or thread, from the frame on that will be returned to at @site, if it is
+ * there; how many. */
+unsigned int gstk__look_here(const void *site, uintptr_t *pc, unsigned int most);
+
 /* In the handler of that signal: true when it was such a question, which is answered. */
 bool gstk__running_answer(const siginfo_t *info, void *context);
 

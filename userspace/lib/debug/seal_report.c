@@ -58,23 +58,12 @@ static unsigned int owners_of(uint32_t window, uintptr_t at, uint32_t owner[MAX_
 	return nr;
 }
 
-static void print_place(struct gstk__out *o, struct gstk__symbols *symbols, const char *what, const void *at, bool call)
-{
-	const struct gstk__symbol *s = gstk__symbol_find(symbols, (uintptr_t)at - call);
-
-	gstk__outf(o, "%s%s", what, s->name ? s->name : "?");
-	if (s->name)
-		gstk__outf(o, "+%x", s->offset + call);
-	else
-		gstk__outf(o, " (%p)", (uint64_t)(uintptr_t)at);
-}
-
 static void print_spawn(struct gstk__out *o, struct gstk__symbols *symbols, const void *fn, const void *site)
 {
 	if (fn)
-		print_place(o, symbols, ", runs ", fn, false);
+		gstk__print_place(o, symbols, ", runs ", fn, false);
 	if (site)
-		print_place(o, symbols, ", spawned at ", site, true);
+		gstk__print_place(o, symbols, ", spawned at ", site, true);
 	gstk__outf(o, "\n");
 }
 
@@ -90,7 +79,7 @@ static void print_frame_of(struct gstk__out *o, struct gstk__symbols *symbols, c
 		if (step < 0)
 			return;
 		if (at < f.reg[GSTK__CFI_SP] || !step) {
-			print_place(o, symbols, "greenstk: the address is in the frame of ", (const void *)pc, !exact);
+			gstk__print_place(o, symbols, "greenstk: the address is in the frame of ", (const void *)pc, !exact);
 			gstk__outf(o, ", #%u below\n", (uint64_t)i);
 			return;
 		}

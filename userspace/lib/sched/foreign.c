@@ -4,6 +4,7 @@
 #include <greenstk/base.h>
 #include <pthread.h>
 #include "debug/annotate.h"
+#include "debug/locks.h"
 #include "host/host.h"
 #include "sched/worker.h"
 
@@ -23,6 +24,8 @@ static void thread_exit(void *p)
 	self = NULL;
 	if (!gstk__tasks) /* the runtime went away before the thread */
 		return;
+	if (gstk__locks_watched)
+		gstk__locks_ended(t);
 	atomic_fetch_sub(&gstk__sched.foreigners, 1);
 	gstk__state_end(t, GSTK__FREE);
 	gstk__task_free(NULL, t);

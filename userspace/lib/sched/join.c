@@ -5,6 +5,7 @@
 #include <sched.h>
 #include "arch/far.h"
 #include "debug/inject.h"
+#include "debug/locks.h"
 #include "host/host.h"
 
 /*
@@ -82,6 +83,8 @@ int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, u
 			return err;
 		if (!err) {
 			GSTK__INJECT(join_registered);
+			if (__builtin_expect(gstk__locks_watched, 0))
+				gstk__locks_joins(me, t, deadline_ns);
 			return 1;
 		}
 	}
@@ -91,6 +94,8 @@ int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, u
 static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, struct gstk_task *t, void **result,
 							  enum gstk__code code)
 {
+	if (__builtin_expect(gstk__locks_watched, 0))
+		gstk__locks_waited(me);
 	if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
 		/* An end that waits for us to park must not wait for us to withdraw. */
 		__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);

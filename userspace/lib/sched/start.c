@@ -10,6 +10,8 @@
 #include "arch/arch.h"
 #include "debug/annotate.h"
 #include "debug/inject.h"
+#include "debug/locks.h"
+#include "debug/mode.h"
 #include "debug/probe.h"
 #include "debug/seal.h"
 #include "debug/trace.h"
@@ -209,6 +211,14 @@ void gstk__task_exit(void *result)
 	gstk__leave_final(w, t, n);
 }
 
+static __attribute__((cold, noinline)) void debug_ended(struct gstk_task *t)
+{
+	if (gstk__locks_watched)
+		gstk__locks_ended(t);
+	if (gstk__sealing)
+		gstk__seal(t->window, t, true);
+}
+
 /* It holds nothing any more. The last store makes it joinable; it may be gone then. */
 static inline __attribute__((always_inline)) void make_joinable(struct gstk__worker *w, struct gstk_task *t)
 {
@@ -231,6 +241,8 @@ void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *res
 	struct gstk_task *n;
 
 	run_cleanups(t);
+	if (__builtin_expect(gstk__locks_watched, 0))
+		gstk__locks_ended(t);
 	n = win_joiner(t, result);
 	GSTK__TRACE(left(w, t, GSTK__TRACE_ENDED));
 	w->current = NULL;
@@ -254,8 +266,8 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	win->resident = 0;
 	if (__builtin_expect(gstk__windows.lazy, 0) && win->flags & GSTK__WIN_LAZY)
 		gstk__lazy_ended(&w->park, t->window);
-	if (__builtin_expect(gstk__sealing, 0))
-		gstk__seal(t->window, t, true);
+	if (__builtin_expect(gstk__debugging, 0))
+		debug_ended(t);
 	if (t->window > gstk__windows.nr) {
 		if (win->flags & GSTK__WIN_EARNED) {
 			win->flags &= ~GSTK__WIN_EARNED;

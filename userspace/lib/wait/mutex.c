@@ -17,6 +17,7 @@
 #include <greenstk/base.h>
 
 #include "arch/far.h"
+#include "debug/locks.h"
 #include "host/host.h"
 
 #define WAITERS	   1u
@@ -142,29 +143,64 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, s
 		if (r <= 0)
 			return r;
 		since = t->msg[0];
+		if (unlikely(gstk__locks_watched))
+			gstk__locks_waits(m, GSTK__LOCK_MUTEX, t, deadline_ns);
 		if (likely(cancelable))
 			code = gstk__block_unlock(bucket, GSTK__WAIT_MUTEX, deadline_ns);
 		else
 			code = gstk__block(commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
+		if (unlikely(gstk__locks_watched))
+			gstk__locks_waited(t);
 		r = waited(m, t, code);
 		if (!r || (r < 0 && cancelable))
 			return r;
 	}
 }
 
+/* With GREENSTK_DEBUG=locks. */
+static __attribute__((cold, noinline)) int lock_watched(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
+							const void *site)
+{
+	int r = 0;
+
+	gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, site);
+	if (!take_free(word_of(m), mine(t)))
+		r = lock_slow(m, t, deadline_ns, true);
+	if (!r)
+		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, site);
+	return r;
+}
+
+/* The same for who waits without a stack: @r is what came of an attempt. */
+static inline int attempted(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, const void *site, int r)
+{
+	if (unlikely(gstk__locks_watched) && r > 0)
+		gstk__locks_waits(m, GSTK__LOCK_MUTEX, t, deadline_ns);
+	else if (unlikely(gstk__locks_watched) && !r)
+		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, site);
+	return r;
+}
+
 int gstk__mutex_begin(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, _Atomic uint32_t **lock)
 {
 	*lock = bucket_of(m);
-	return take_or_link(m, t, deadline_ns, 0);
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
+	return attempted(m, t, deadline_ns, __builtin_return_address(0), take_or_link(m, t, deadline_ns, 0));
 }
 
 int gstk__mutex_end(gstk_mutex *m, struct gstk_task *t, enum gstk__code code, uint64_t deadline_ns,
 		    _Atomic uint32_t **lock)
 {
-	int r = waited(m, t, code);
+	int r;
 
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waited(t);
+	r = waited(m, t, code);
 	*lock = bucket_of(m);
-	return r > 0 ? take_or_link(m, t, deadline_ns, t->msg[0]) : r;
+	if (r > 0)
+		r = take_or_link(m, t, deadline_ns, t->msg[0]);
+	return attempted(m, t, deadline_ns, __builtin_return_address(0), r);
 }
 
 int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
@@ -176,6 +212,8 @@ int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
 		return r;
 	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_lock: the mutex")))
 		return -EINVAL;
+	if (unlikely(gstk__locks_watched))
+		return lock_watched(m, t, deadline_ns, __builtin_return_address(0));
 	if (likely(take_free(word_of(m), mine(t))))
 		return 0;
 	return lock_slow(m, t, deadline_ns, true);
@@ -194,7 +232,11 @@ int gstk_mutex_try_lock(gstk_mutex *m)
 		return -ESRCH;
 	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_try_lock: the mutex")))
 		return -EINVAL;
-	return likely(take_any(word_of(m), mine(t))) ? 0 : -EBUSY;
+	if (unlikely(!take_any(word_of(m), mine(t))))
+		return -EBUSY;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
+	return 0;
 }
 
 /* There are waiters. The store to the word is the last access to the mutex. */
@@ -240,6 +282,8 @@ int gstk_mutex_unlock(gstk_mutex *m)
 
 	if (unlikely(!t))
 		return -ESRCH;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_released(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 	me = old = mine(t);
 	if (likely(atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release,
 							   memory_order_relaxed)))
@@ -252,14 +296,20 @@ int gstk_mutex_unlock(gstk_mutex *m)
 
 void gstk__mutex_relock(gstk_mutex *m, struct gstk_task *t)
 {
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 	if (!take_free(word_of(m), mine(t)))
 		lock_slow(m, t, GSTK_NEVER, false);
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 }
 
 void gstk__mutex_release(gstk_mutex *m, struct gstk_task *t)
 {
 	uint32_t old = mine(t);
 
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_released(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 	if (!atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release, memory_order_relaxed))
 		unlock_slow(m);
 }
@@ -267,4 +317,34 @@ void gstk__mutex_release(gstk_mutex *m, struct gstk_task *t)
 bool gstk__mutex_held(const gstk_mutex *m, const struct gstk_task *t)
 {
 	return (atomic_load_explicit(word_of(m), memory_order_relaxed) ^ mine(t)) <= WAITERS;
+}
+
+int gstk_mutex_init(gstk_mutex *m)
+{
+	if (unlikely(!m || gstk__refuse_shared(m, "gstk_mutex_init: the mutex")))
+		return -EINVAL;
+	*m = (gstk_mutex)GSTK_MUTEX_INIT;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_new(m, __builtin_return_address(0));
+	return 0;
+}
+
+int gstk_mutex_destroy(gstk_mutex *m)
+{
+	bool busy;
+
+	if (!m)
+		return 0;
+	gstk__lock(bucket_of(m));
+	busy = atomic_load_explicit(word_of(m), memory_order_acquire) >> 1 || m->q.head;
+	gstk__unlock(bucket_of(m));
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_gone(m, busy, __builtin_return_address(0));
+	return busy ? -EBUSY : 0;
+}
+
+void gstk_mutex_rank(gstk_mutex *m, uint32_t rank)
+{
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_rank(m, rank);
 }

@@ -12,6 +12,18 @@ $(tools-prog): $(O)/bin/%: $(tools-dir)/%.c $(LIB_A)
 $(O)/bin/gstk-sim: $(wildcard $(tools-dir)/sim/*.c) $(tools-dir)/sim/sim.h
 -include $(addsuffix .d,$(tools-prog))
 
+# gstk-stack tells the library's frames from the application's by their names, static functions included.
+NM ?= nm
+$(O)/gen/library-names.h: $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(NM) $< 2>/dev/null | awk '$$2 ~ /^[tT]$$/ { sub(/\..*/, "", $$3); print $$3 }' | LC_ALL=C sort -u | \
+		sed 's/.*/"&",/' > $@
+	$(Q)test -s $@
+$(O)/bin/gstk-stack: $(O)/gen/library-names.h
+$(O)/bin/gstk-stack: private CPPFLAGS_COMMON += -I$(O)/gen
+$(O)/test/lib/stackprof_test: $(O)/bin/gstk-stack
+$(O)/test/lib/stackprof_test: CPPFLAGS_COMMON += -DGSTK_STACK='"$(abspath $(O)/bin/gstk-stack)"'
+
 .PHONY: tools
 tools: $(tools-prog)
 all: tools

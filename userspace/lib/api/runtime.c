@@ -18,6 +18,7 @@
 #include "debug/mode.h"
 #include "debug/seal.h"
 #include "debug/spawned.h"
+#include "debug/stackprof.h"
 #include "debug/trace.h"
 #include "host/host.h"
 #include "host/module.h"
@@ -104,6 +105,7 @@ static void teardown(void)
 	uint32_t generation = atomic_load(&s->generation);
 
 	gstk__trace_end();
+	gstk__stackprof_end();
 	gstk__life_fini();
 	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
 		worker_free(s->worker[i]);
@@ -200,11 +202,12 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	gstk__forced_evict = c.flags & (GSTK_FORCE_EVICT | GSTK_FORCE_PACK);
 	gstk__forced_pack = c.flags & GSTK_FORCE_PACK;
 	gstk__fp_save(&gstk__fp_default);
+	gstk__stackprof_begin();
 	gstk__membarrier_init();
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
 	    (err = gstk__arena_init(c.image_bytes)) ||
-	    (gstk__debugging && (err = gstk__spawned_init(c.max_tasks))) ||
+	    ((gstk__debugging || gstk__profiling) && (err = gstk__spawned_init(c.max_tasks))) ||
 	    (gstk__debugging & GSTK__DEBUG_LOCKS &&
 	     (err = gstk__locks_init(c.max_tasks, gstk__debugging & GSTK__DEBUG_WARN))) ||
 	    (err = windows(&c)) || (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
@@ -222,7 +225,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	s->cpus = gstk__cpu_count();
 	s->nr = c.workers;
 	s->alone = c.workers == 1;
-	gstk__leave_long = gstk__forced_evict;
+	gstk__leave_long = gstk__forced_evict || gstk__profiling;
 	gstk__trace_begin(c.max_tasks);
 	if (caller_is_worker)
 		worker_attach(s->worker[0]);

@@ -67,6 +67,8 @@ int gstk__mem_protect_none(void *p, size_t bytes);
 int gstk__mem_unprotect(void *p, size_t bytes);
 /* One past the last byte of the mapping that has @at, by /proc; 0: there is none. For reports: may be slow. */
 uintptr_t gstk__mem_end_of(uintptr_t at);
+/* Which pages of [p, p + bytes) are there: a byte each. False: unknown. */
+bool gstk__mem_resident(void *p, size_t bytes, unsigned char *pages);
 /* Copy bytes of this process that may not be there (any more): false then, no signal. */
 bool gstk__mem_peek(void *to, const void *from, size_t bytes);
 /* Address space that the process may reserve, in bytes: RLIMIT_AS; under strict overcommit, where what is

@@ -103,6 +103,11 @@ int gstk__mem_unprotect(void *p, size_t bytes)
 	return mprotect(p, bytes, PROT_READ | PROT_WRITE) ? -errno : 0;
 }
 
+bool gstk__mem_resident(void *p, size_t bytes, unsigned char *pages)
+{
+	return !mincore(p, bytes, pages);
+}
+
 uintptr_t gstk__mem_end_of(uintptr_t at)
 {
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);

@@ -6,6 +6,7 @@
 #include <greenstk/base.h>
 
 #include "debug/inject.h"
+#include "debug/stackprof.h"
 #include "debug/trace.h"
 #include "sched/after.h"
 #include "sched/timer_pool.h"
@@ -79,6 +80,8 @@ void gstk__after_slow(struct gstk__worker *w)
 	enum gstk__after after = (enum gstk__after)w->after;
 
 	GSTK__TRACE(switch(w));
+	if (__builtin_expect(gstk__profiling, 0) && after != GSTK__AFTER_EXIT)
+		gstk__stackprof_left(t, after == GSTK__AFTER_YIELD);
 	w->after = GSTK__AFTER_NOTHING;
 	t->tick = w->tick;
 	if (after != GSTK__AFTER_EXIT &&

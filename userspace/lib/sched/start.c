@@ -14,6 +14,7 @@
 #include "debug/mode.h"
 #include "debug/probe.h"
 #include "debug/seal.h"
+#include "debug/stackprof.h"
 #include "debug/trace.h"
 #include "host/host.h"
 #include "park/lazy.h"
@@ -215,6 +216,8 @@ static __attribute__((cold, noinline)) void debug_ended(struct gstk_task *t)
 {
 	if (gstk__locks_watched)
 		gstk__locks_ended(t);
+	if (gstk__profiling)
+		gstk__stackprof_ended(t);
 	if (gstk__sealing)
 		gstk__seal(t->window, t, true);
 }
@@ -266,7 +269,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	win->resident = 0;
 	if (__builtin_expect(gstk__windows.lazy, 0) && win->flags & GSTK__WIN_LAZY)
 		gstk__lazy_ended(&w->park, t->window);
-	if (__builtin_expect(gstk__debugging, 0))
+	if (__builtin_expect(gstk__debugging | gstk__profiling, 0))
 		debug_ended(t);
 	if (t->window > gstk__windows.nr) {
 		if (win->flags & GSTK__WIN_EARNED) {

@@ -15,7 +15,7 @@ typedef struct gstk_chan gstk_chan;
  */
 GSTK_API int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity) GSTK_MUST_CHECK;
 
-/** Free it. -EBUSY while tasks wait in it: close it first and let them go. */
+/** Free it. -EBUSY while tasks wait in it, a select until it has returned: close it first and let them go. */
 GSTK_API int gstk_chan_destroy(gstk_chan *chan);
 
 /**

@@ -132,6 +132,30 @@ WAIT_TEST(close_wakes_a_select)
 	}
 }
 
+/* A receiver that a close has woken is through with the channel, a select is not yet. */
+WAIT_TEST(a_channel_is_not_freed_under_a_select_that_its_close_has_woken)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+	gstk_task *t;
+	int err;
+
+	elem = 8;
+	make(4, elem, 0);
+	CHECK_EQ(gstk_chan_destroy(ch[0]), 0);
+	CHECK_EQ(gstk_chan_create(&ch[0], elem, 400), 0); /* so large that a sanitizer sees it freed */
+	t = start(select_first, NULL);
+	settle();
+	CHECK_EQ(gstk_chan_destroy(ch[0]), -EBUSY);
+	CHECK_EQ(gstk_chan_close(ch[0]), 0);
+	err = gstk_chan_destroy(ch[0]);
+	CHECK_EQ(gstk_stats(&st), 0);
+	if (st.workers == 1)
+		CHECK_EQ(err, -EBUSY); /* it has not run yet */
+	CHECK_EQ(finish(t), -EPIPE);
+	for (int i = err ? 0 : 1; i < 4; i++)
+		CHECK_EQ(gstk_chan_destroy(ch[i]), 0);
+}
+
 WAIT_TEST(a_select_times_out_and_can_be_cancelled)
 {
 	uint64_t v, t0;

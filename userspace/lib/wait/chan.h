@@ -13,6 +13,10 @@
  *
  * Lock order: a channel's lock, then (by an arm or a wake) the scheduler's. Timers come the other
  * way and only try. No two channel locks are held at once.
+ *
+ * A task that was woken by a close touches the channel no more. A select that parks does: it takes down its
+ * nodes, and may look at the cases again. So it is counted in ->users from before the park until it is
+ * through, and a channel that has users is not freed.
  */
 #ifndef GSTK__WAIT_CHAN_H
 #define GSTK__WAIT_CHAN_H
@@ -46,6 +50,8 @@ static inline struct gstk__node *gstk__node(uint32_t item)
 	return &gstk__node_chunks[item >> GSTK__NODE_CHUNK_SHIFT][item & ((1u << GSTK__NODE_CHUNK_SHIFT) - 1)];
 }
 
+#define GSTK__CHAN_CLOSED 0x80000000u /* in ->users */
+
 struct gstk__chanq {
 	uint32_t head, tail; /* items; tail means something only with a head */
 };
@@ -57,9 +63,14 @@ struct gstk_chan {
 	uint32_t capacity;
 	uint32_t nr;	/* elements in the ring */
 	uint32_t first; /* the oldest */
-	uint32_t closed;
+	_Atomic uint32_t users; /* selects that are parked, or were; CLOSED is set under the lock */
 	char ring[];	/* capacity * elem_size; small ones end in the first cache line */
 };
+
+static inline bool gstk__chan_closed(struct gstk_chan *c)
+{
+	return atomic_load_explicit(&c->users, memory_order_relaxed) & GSTK__CHAN_CLOSED;
+}
 
 static inline uint32_t *gstk__item_next(uint32_t item)
 {

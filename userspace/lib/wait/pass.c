@@ -29,7 +29,9 @@ int gstk_chan_destroy(gstk_chan *c)
 	if (!c)
 		return 0;
 	gstk__lock(&c->lock);
-	busy = c->recv.head || c->send.head;
+	/* Acquire: partner is the release of a select that is through. */
+	busy = c->recv.head || c->send.head ||
+	       atomic_load_explicit(&c->users, memory_order_acquire) & ~GSTK__CHAN_CLOSED;
 	gstk__unlock(&c->lock);
 	if (busy)
 		return -EBUSY;
@@ -99,11 +101,11 @@ int gstk_chan_close(gstk_chan *c)
 	bool more = true;
 
 	gstk__lock(&c->lock);
-	if (c->closed) {
+	if (gstk__chan_closed(c)) {
 		gstk__unlock(&c->lock);
 		return -EPIPE;
 	}
-	c->closed = 1;
+	atomic_fetch_or_explicit(&c->users, GSTK__CHAN_CLOSED, memory_order_relaxed);
 	gstk__wake_batch_begin();
 	while (more) {
 		uint32_t woken[PART], nr = 0;

@@ -72,7 +72,7 @@ gstk__give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 	uint32_t size = c->elem_size, item;
 
 	*wake = 0;
-	if (unlikely(c->closed))
+	if (unlikely(gstk__chan_closed(c)))
 		return -EPIPE;
 	while ((item = c->recv.head)) {
 		bool is_task = !(item & GSTK__NODE);
@@ -170,7 +170,7 @@ gstk__take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 	}
 	slot = gstk__pop_sender(c, wake);
 	if (!slot)
-		return unlikely(c->closed) ? -EPIPE : -EAGAIN;
+		return unlikely(gstk__chan_closed(c)) ? -EPIPE : -EAGAIN;
 	if (unlikely(size > GSTK__SLOT))
 		*block = (void *)(uintptr_t)slot[0];
 	else if (likely(elem))

@@ -67,7 +67,7 @@ static bool looks_ready(struct gstk_chan *c, uint32_t op, uint32_t self)
 {
 	uint32_t item = op == GSTK_CASE_SEND ? c->recv.head : c->send.head;
 
-	if (c->closed || (op == GSTK_CASE_SEND ? c->nr < c->capacity : c->nr > 0))
+	if (gstk__chan_closed(c) || (op == GSTK_CASE_SEND ? c->nr < c->capacity : c->nr > 0))
 		return true;
 	while ((item & GSTK__NODE) && gstk__node(item)->task == self)
 		item = gstk__node(item)->next;
@@ -134,6 +134,17 @@ static void sort(uint16_t *order, const struct gstk_case *cases, unsigned int nr
 				order[k] = order[k - gap];
 			order[k] = x;
 		}
+	}
+}
+
+/* Keep the channels from being freed, or let go of them: see chan.h. */
+static void use(const struct gstk_case *cases, unsigned int nr, bool begin)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		if (cases[i].chan && begin)
+			atomic_fetch_add_explicit(&cases[i].chan->users, 1, memory_order_relaxed);
+		else if (cases[i].chan)
+			atomic_fetch_sub_explicit(&cases[i].chan->users, 1, memory_order_release);
 	}
 }
 
@@ -217,6 +228,31 @@ static int finish(struct select *s, int won)
 	return index;
 }
 
+/* Hang, park, take down. The case, or -EAGAIN: something looked ready, but somebody else was faster. */
+static int wait_once(struct select *s, struct gstk_task *t, uint64_t deadline_ns)
+{
+	enum gstk__code code;
+	int r;
+
+	if (unlikely(gstk__wait_expired(deadline_ns)))
+		return -ETIMEDOUT;
+	s->first = gstk__nodes_get(s->nr);
+	if (!s->first)
+		return -ENOMEM;
+	r = prepare(s);
+	if (likely(!r)) {
+		t->obj = NULL;
+		code = gstk__block(hang, s, GSTK__WAIT_SELECT, deadline_ns, true);
+		r = finish(s, take_down(s));
+		if (r < 0) /* OK: something looked ready */
+			r = code == GSTK__CODE_OK ? try_all(s->cases, s->nr) : gstk__code_errno(code);
+	} else {
+		finish(s, -1);
+	}
+	gstk__nodes_put(s->first, s->nr);
+	return r;
+}
+
 int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 {
 	struct select s = { .cases = cases, .nr = nr };
@@ -231,29 +267,13 @@ int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 		if (unlikely(cases[i].op != GSTK_CASE_RECV && cases[i].op != GSTK_CASE_SEND))
 			return -EINVAL;
 	s.task = gstk__task_index(t);
-	for (;;) {
-		enum gstk__code code;
-
-		r = nr ? try_all(cases, nr) : -EAGAIN;
-		if (r != -EAGAIN || deadline_ns == 0)
-			return r;
-		if (unlikely(gstk__wait_expired(deadline_ns)))
-			return -ETIMEDOUT;
-		s.first = gstk__nodes_get(nr);
-		if (!s.first)
-			return -ENOMEM;
-		r = prepare(&s);
-		if (likely(!r)) {
-			t->obj = NULL;
-			code = gstk__block(hang, &s, GSTK__WAIT_SELECT, deadline_ns, true);
-			r = finish(&s, take_down(&s));
-			if (r < 0) /* OK: something looked ready */
-				r = code == GSTK__CODE_OK ? -EAGAIN : gstk__code_errno(code);
-		} else {
-			finish(&s, -1);
-		}
-		gstk__nodes_put(s.first, nr);
-		if (r != -EAGAIN)
-			return r;
-	}
+	r = nr ? try_all(cases, nr) : -EAGAIN;
+	if (r != -EAGAIN || deadline_ns == 0)
+		return r;
+	use(cases, nr, true);
+	do
+		r = wait_once(&s, t, deadline_ns);
+	while (r == -EAGAIN);
+	use(cases, nr, false);
+	return r;
 }

@@ -15,7 +15,10 @@ GSTK_API uint64_t gstk_now(void);
 GSTK_API int gstk_sleep(uint64_t ns);
 GSTK_API int gstk_sleep_until(uint64_t deadline_ns);
 
-/** A timer that sends its expiry count (uint64_t) into a channel of capacity one, for gstk_select(). */
+/**
+ * A timer that sends its expiry count (uint64_t) into a channel of capacity one, for gstk_select().
+ * gstk_shutdown() stops it; in the next runtime it can be set again.
+ */
 typedef struct gstk_timer gstk_timer;
 GSTK_API int gstk_timer_create(gstk_timer **timer) GSTK_MUST_CHECK;
 /** First expiry at @deadline_ns, then every @period_ns (0: once). Replaces an earlier setting. */

@@ -429,4 +429,69 @@ TEST(static_objects_work_in_every_life)
 	EXPECT_EQ(1, ran);
 }
 
+static pthread_barrier_t between;
+
+static void *lives_longer(void *arg)
+{
+	CHECK_EQ(gstk_mutex_lock(&static_mutex), 0);
+	CHECK_EQ(gstk_mutex_unlock(&static_mutex), 0);
+	pthread_barrier_wait(&between);
+	pthread_barrier_wait(&between);
+	return NULL;
+}
+
+static void *receives(void *arg)
+{
+	return (void *)(long)gstk_chan_recv(chan, NULL);
+}
+
+/* It stood for a task of the first, and must not end one of the second. */
+TEST(a_thread_may_end_in_a_later_life_than_it_began)
+{
+	const struct gstk_config one = { .size = sizeof(one), .workers = 1 };
+	gstk_task *t[200], *more;
+	pthread_t other;
+
+	pthread_barrier_init(&between, NULL, 2);
+	CHECK_EQ(gstk_init(&one), 0);
+	pthread_create(&other, NULL, lives_longer, NULL);
+	pthread_barrier_wait(&between);
+	end();
+	CHECK_EQ(gstk_init(&one), 0);
+	CHECK_EQ(gstk_chan_create(&chan, 0, 0), 0);
+	for (int i = 0; i < 200; i++)
+		CHECK_EQ(gstk_spawn(&t[i], receives, NULL, NULL), 0);
+	usleep(20000);
+	pthread_barrier_wait(&between);
+	pthread_join(other, NULL);
+	CHECK_EQ(gstk_spawn(&more, receives, NULL, NULL), 0);
+	for (int i = 0; i < 200; i++)
+		CHECK(more != t[i]);
+	end();
+	gstk_chan_destroy(chan);
+}
+
+TEST(a_timer_of_a_former_life_is_stopped_and_can_be_set_again)
+{
+	gstk_timer *former, *later;
+	uint64_t due, n;
+
+	CHECK_EQ(gstk_init(NULL), 0);
+	CHECK_EQ(gstk_timer_create(&former), 0);
+	due = gstk_now() + 300 * MS;
+	CHECK_EQ(gstk_timer_set(former, due, 0), 0);
+	end();
+	CHECK_EQ(gstk_init(NULL), 0);
+	CHECK_EQ(gstk_timer_create(&later), 0);
+	CHECK_EQ(gstk_timer_set(later, due, 0), 0);
+	CHECK_EQ(gstk_timer_stop(former), 0); /* does not take the other with it */
+	CHECK_EQ(gstk_chan_recv_until(gstk_timer_chan(later), &n, gstk_now() + 10000 * MS), 0);
+	CHECK_EQ(gstk_chan_try_recv(gstk_timer_chan(former), &n), -EAGAIN);
+	CHECK_EQ(gstk_timer_set(former, gstk_now() + MS, 0), 0);
+	CHECK_EQ(gstk_chan_recv_until(gstk_timer_chan(former), &n, gstk_now() + 10000 * MS), 0);
+	CHECK_EQ(gstk_timer_destroy(former), 0);
+	CHECK_EQ(gstk_timer_destroy(later), 0);
+	end();
+}
+
 TEST_HARNESS_MAIN

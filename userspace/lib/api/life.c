@@ -16,6 +16,7 @@
 #include "park/calibrate.h"
 #include "park/lazy.h"
 #include "park/tier.h"
+#include "sched/foreign.h"
 #include "sched/site.h"
 #include "sched/sweeper.h"
 #include "sched/worker.h"
@@ -46,7 +47,7 @@ static void in_child(void)
 		return;
 	forked = true;
 	gstk__sched.nr = 0;
-	atomic_fetch_add(&gstk__sched.generation, 1); /* threads' stand-ins end with it */
+	gstk__foreign_forked();
 	gstk__tls_worker = NULL;
 	gstk__dump_signal_forked();
 	gstk__watchdog_forked();

@@ -26,6 +26,7 @@
 #include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
+#include "sched/foreign.h"
 #include "sched/start.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
@@ -102,15 +103,16 @@ static struct gstk__worker *worker_new(uint32_t index)
 static void teardown(void)
 {
 	struct gstk__sched *s = &gstk__sched;
-	uint32_t generation = atomic_load(&s->generation);
 
 	gstk__trace_end();
 	gstk__stackprof_end();
 	gstk__life_fini();
+	for (uint32_t i = 0; i < s->nr; i++)
+		gstk__timer_wheel_fini(&gstk__timer_wheels[i]);
+	gstk__foreign_life_ends();
 	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
 		worker_free(s->worker[i]);
 	memset(s, 0, sizeof(*s));
-	atomic_store(&s->generation, generation + 1);
 	gstk__annotate_fini(gstk__max_tasks);
 	gstk__remap_fini();
 	gstk__lazy_fini();

@@ -13,22 +13,50 @@
 #define ASLEEP	    (UINT32_MAX - 1) /* in ->next: it waits, or is about to, on its futex */
 
 static __thread struct gstk_task *self;
+static __thread uint32_t born; /* the generation that self is of */
 static __thread uint32_t spin_ns = SPIN_MIN_NS * 4; /* how long it has paid lately */
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/*
+ * Of runtimes in this process. A stand-in ends with its runtime, for the next one has a pool of its own; its
+ * thread may end then or much later. The lock is held while one is given back, and by a runtime that ends.
+ */
+static _Atomic uint32_t generation, lives;
+
+static bool stale(void)
+{
+	return born != atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+void gstk__foreign_life_ends(void)
+{
+	gstk__lock(&lives);
+	atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+	gstk__unlock(&lives);
+}
+
+void gstk__foreign_forked(void)
+{
+	atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+}
 
 static void thread_exit(void *p)
 {
 	struct gstk_task *t = p;
 
 	self = NULL;
-	if (!gstk__tasks) /* the runtime went away before the thread */
+	if (stale()) /* also in a child of fork(), where the lock may be taken for ever */
 		return;
-	if (gstk__locks_watched)
-		gstk__locks_ended(t);
-	atomic_fetch_sub(&gstk__sched.foreigners, 1);
-	gstk__state_end(t, GSTK__FREE);
-	gstk__task_free(NULL, t);
+	gstk__lock(&lives);
+	if (!stale()) {
+		if (gstk__locks_watched)
+			gstk__locks_ended(t);
+		atomic_fetch_sub(&gstk__sched.foreigners, 1);
+		gstk__state_end(t, GSTK__FREE);
+		gstk__task_free(NULL, t);
+	}
+	gstk__unlock(&lives);
 }
 
 static void make_key(void)
@@ -36,16 +64,9 @@ static void make_key(void)
 	pthread_key_create(&key, thread_exit);
 }
 
-static uint32_t generation(void)
-{
-	return atomic_load_explicit(&gstk__sched.generation, memory_order_relaxed);
-}
-
 struct gstk_task *gstk__foreign_self(void)
 {
-	static __thread uint32_t born;
-
-	if (__builtin_expect(!self || born != generation(), 0)) {
+	if (__builtin_expect(!self || stale(), 0)) {
 		struct gstk_task *t;
 
 		if (!gstk__sched.nr)
@@ -64,7 +85,7 @@ struct gstk_task *gstk__foreign_self(void)
 		gstk__state_run(t);
 		atomic_fetch_add(&gstk__sched.foreigners, 1);
 		self = t;
-		born = generation();
+		born = atomic_load_explicit(&generation, memory_order_relaxed);
 		pthread_setspecific(key, t);
 	}
 	return self;

@@ -6,6 +6,10 @@
 #include "sched/sched.h"
 
 struct gstk_task *gstk__foreign_self(void);
+/* The runtime ends, after its workers and before its tasks' memory: stand-ins are no more. */
+void gstk__foreign_life_ends(void);
+/* The same in a child of fork(). */
+void gstk__foreign_forked(void);
 /* Its wait was won, and its word says so: wake the thread when it sleeps. */
 void gstk__foreign_wake(struct gstk_task *t);
 enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,

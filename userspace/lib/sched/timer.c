@@ -104,6 +104,26 @@ void gstk__timer_wheel_init(struct gstk__timer_wheel *w, uint64_t now_ns)
 	atomic_store_explicit(&w->next_ns, UINT64_MAX, memory_order_relaxed);
 }
 
+static void drop(struct gstk__timer **list)
+{
+	while (*list)
+		unlink_timer(*list);
+}
+
+void gstk__timer_wheel_fini(struct gstk__timer_wheel *w)
+{
+	gstk__lock(&w->lock);
+	drop(&w->due);
+	for (unsigned int l = 0; l < GSTK__WHEEL_LEVELS; l++) {
+		for (unsigned int i = 0; i < GSTK__WHEEL_SLOTS; i++)
+			drop(&w->slot[l][i]);
+		w->used[l] = 0;
+	}
+	atomic_store_explicit(&w->nr, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->next_ns, UINT64_MAX, memory_order_relaxed);
+	gstk__unlock(&w->lock);
+}
+
 static bool arm_locked(struct gstk__timer_wheel *w, struct gstk__timer *t)
 {
 	uint64_t tick = tick_of(t->deadline_ns);

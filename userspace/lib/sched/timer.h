@@ -28,6 +28,8 @@ struct gstk__timer_wheel {
 };
 
 void gstk__timer_wheel_init(struct gstk__timer_wheel *w, uint64_t now_ns);
+/* Disarm all that is left: the runtime ends, and those of applications may outlive it. */
+void gstk__timer_wheel_fini(struct gstk__timer_wheel *w);
 
 /* Run what is due at @now_ns; returns how many. Any thread may do it for any wheel. */
 unsigned int gstk__timer_wheel_advance_slow(struct gstk__timer_wheel *w, uint64_t now_ns);

@@ -125,7 +125,6 @@ struct gstk__sched {
 	_Atomic uint64_t foreign_spawns, foreign_ends;
 	_Atomic uint32_t foreigners;  /* threads that have a stand-in */
 	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */
-	_Atomic uint32_t generation;  /* of runtimes in this process */
 	_Atomic bool closing;	      /* no more spawns */
 	_Atomic uint32_t main_task;   /* worker 0 waits for its end; then MAIN_ENDED, until it has seen that */
 	_Atomic bool owned_main;      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */

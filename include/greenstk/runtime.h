@@ -105,7 +105,8 @@ GSTK_API int gstk_runtime_fd(void);
 /**
  * Run tasks on the calling thread until none is runnable; wait at most @timeout_ms for the first
  * (0: do not wait, -1: no limit). Returns the number of times a task ran, or -EINVAL.
- * Always the same thread, the one that called gstk_init().
+ * Always the same thread, the one that called gstk_init(). Outside tasks that thread may not wait in other calls
+ * of this library, for nobody would run the tasks meanwhile: -EDEADLK.
  */
 GSTK_API int gstk_run_once(int timeout_ms);
 

@@ -9,6 +9,7 @@ static const struct gstk_config embedded = { .size = sizeof(embedded), .flags = 
 
 static _Atomic int ran;
 static gstk_chan *chan;
+static int pipe_fd[2];
 
 static void *count_me(void *arg)
 {
@@ -76,7 +77,61 @@ TEST(run_once_waits_as_long_as_it_is_told)
 	end();
 }
 
-static int pipe_fd[2];
+static void *raise_later(void *arg)
+{
+	usleep(20000);
+	CHECK_EQ(gstk_spawn(NULL, count_me, NULL, NULL), 0);
+	return NULL;
+}
+
+TEST(run_once_without_a_limit_waits_for_work)
+{
+	pthread_t other;
+
+	begin();
+	pthread_create(&other, NULL, raise_later, NULL);
+	EXPECT_EQ(1, gstk_run_once(-1));
+	EXPECT_EQ(1, ran);
+	pthread_join(other, NULL);
+	end();
+}
+
+static void *forever(void *arg)
+{
+	return (void *)(long)gstk_sleep_until(GSTK_NEVER);
+}
+
+/* Nobody would run the tasks that it waits for. What need not wait is done. */
+TEST(its_thread_may_not_wait_outside_tasks)
+{
+	static gstk_mutex mutex = GSTK_MUTEX_INIT;
+	struct gstk_case cs;
+	gstk_task *t;
+	int v = 1;
+
+	begin();
+	ASSERT_EQ(0, gstk_chan_create(&chan, sizeof(v), 1));
+	ASSERT_EQ(0, pipe(pipe_fd));
+	CHECK_EQ(gstk_spawn(&t, forever, NULL, NULL), 0);
+	gstk_run_once(0);
+	cs = (struct gstk_case){ .chan = chan, .op = GSTK_CASE_RECV, .elem = &v };
+	EXPECT_EQ(-EDEADLK, gstk_sleep(MS));
+	EXPECT_EQ(-EDEADLK, gstk_chan_recv(chan, &v));
+	EXPECT_EQ(-EDEADLK, gstk_chan_recv_until(chan, &v, gstk_now() + MS));
+	EXPECT_EQ(-EDEADLK, gstk_select(&cs, 1, GSTK_NEVER));
+	EXPECT_EQ(-EDEADLK, gstk_join(t, NULL));
+	EXPECT_EQ(-EDEADLK, gstk_read(pipe_fd[0], &v, 1));
+	EXPECT_EQ(0, gstk_mutex_lock(&mutex));
+	EXPECT_EQ(0, gstk_chan_send(chan, &v));
+	EXPECT_EQ(0, gstk_chan_recv(chan, &v));
+	EXPECT_EQ(0, gstk_mutex_unlock(&mutex));
+	EXPECT_EQ(0, gstk_chan_destroy(chan)); /* none of them is left in it */
+	EXPECT_EQ(0, gstk_cancel(t));
+	gstk_run_once(0);
+	EXPECT_EQ(0, gstk_join(t, NULL));
+	end();
+}
+
 
 static void *read_pipe(void *arg)
 {

@@ -10,8 +10,6 @@
 #include "host/host.h"
 #include "sched/worker.h"
 
-/* A commit function: unlocks. */
-bool gstk__commit_unlock(struct gstk_task *t, void *lock);
 /* Everything but the short ways of after(). */
 void gstk__after_slow(struct gstk__worker *w);
 

@@ -101,16 +101,33 @@ static inline __attribute__((always_inline)) bool in_handler(const struct gstk__
 	return __builtin_expect(gstk__sp() - w->signal_from < w->signal_bytes, 0);
 }
 
-/* Nor in a poll function, which has no stack of its own to leave: sched/stackless.c makes all addresses such. */
+/*
+ * Nor in a poll function, which has no stack of its own to leave: sched/stackless.c makes all addresses such.
+ * Nor may a worker outside its tasks, which an embedded runtime's thread is mostly: who would run them?
+ */
+static inline __attribute__((always_inline)) bool may_not_wait(const struct gstk__worker *w)
+{
+	return __builtin_expect(!w->current, 0) || in_handler(w);
+}
+
 static __attribute__((cold, noinline)) enum gstk__code refuse(const struct gstk__worker *w)
 {
 	static const char handler[] = "greenstk: a signal handler may not wait (-ECANCELED); it may call gstk_event_raise()\n";
 	static const char poll[] = "greenstk: a poll function may not wait (-ECANCELED); it may return what a gstk_await_...() returned\n";
-	bool stackless = w->current && w->current->tier == GSTK__TIER_STACKLESS;
+	static const char outside[] = "greenstk: the thread that runs the tasks may not wait outside of them (-EDEADLK); "
+				      "spawn a task for that, and run it with gstk_run_once()\n";
+	static _Atomic bool told;
 
-	if (write(2, stackless ? poll : handler, stackless ? sizeof(poll) - 1 : sizeof(handler) - 1) < 0)
+	if (in_handler(w)) {
+		bool stackless = w->current && w->current->tier == GSTK__TIER_STACKLESS;
+
+		if (write(2, stackless ? poll : handler, stackless ? sizeof(poll) - 1 : sizeof(handler) - 1) < 0)
+			return GSTK__CODE_CANCELED;
 		return GSTK__CODE_CANCELED;
-	return GSTK__CODE_CANCELED;
+	}
+	if (!atomic_exchange(&told, true) && write(2, outside, sizeof(outside) - 1) < 0)
+		return GSTK__CODE_DEADLOCK;
+	return GSTK__CODE_DEADLOCK;
 }
 
 GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
@@ -120,7 +137,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 
 	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return gstk__block(gstk__commit_unlock, lock, why, deadline_ns, true);
-	if (in_handler(w)) {
+	if (may_not_wait(w)) {
 		gstk__unlock(lock);
 		return refuse(w);
 	}
@@ -150,7 +167,7 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 
 	if (!w)
 		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
-	if (in_handler(w)) {
+	if (may_not_wait(w)) {
 		if (commit == gstk__commit_unlock)
 			gstk__unlock(arg);
 		return refuse(w);

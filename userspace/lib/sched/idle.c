@@ -182,7 +182,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 	gstk__deque_trim(&w->ready);
 	gstk__deque_trim(&w->fresh);
 	now = gstk__now_ns();
-	limit = timeout_ns == GSTK_NEVER ? GSTK_NEVER : now + timeout_ns;
+	limit = timeout_ns < GSTK_NEVER - now ? now + timeout_ns : GSTK_NEVER;
 	if (gstk__sweep_hook) {
 		uint64_t next = gstk__sweep_hook(w, now, true);
 

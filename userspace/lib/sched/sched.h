@@ -87,6 +87,8 @@ enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, u
 typedef bool (*gstk__commit_fn)(struct gstk_task *t, void *arg);
 enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
 			    bool cancelable);
+/* The commit that is no more than an unlock. When the wait is refused this one is made all the same. */
+bool gstk__commit_unlock(struct gstk_task *t, void *lock);
 
 /* Decide t's wait with @code and make it run. False when it was decided already. Any thread. */
 bool gstk__wake(struct gstk_task *t, enum gstk__code code);
@@ -132,6 +134,8 @@ static inline int gstk__code_errno(enum gstk__code code)
 		return -ETIMEDOUT;
 	case GSTK__CODE_CLOSED:
 		return -EPIPE;
+	case GSTK__CODE_DEADLOCK:
+		return -EDEADLK;
 	default:
 		return 0;
 	}

@@ -105,15 +105,25 @@ WAIT_TEST(handlers_raise_events_in_whatever_they_interrupt)
 
 static gstk_chan *chan;
 static gstk_sem sem;
+static gstk_scope *scope;
 
 static void on_signal(int sig)
 {
 	uint32_t v;
 
+	CHECK_EQ(gstk_scope_end(scope), -ECANCELED);
 	CHECK_EQ(gstk_chan_recv(chan, &v), -ECANCELED);
 	CHECK_EQ(gstk_sem_wait(&sem), -ECANCELED);
 	CHECK_EQ(gstk_sleep(MS), -ECANCELED);
 	gstk_yield();
+}
+
+static int takes_its_time(void *arg)
+{
+	gstk_sleep(MS);
+	gstk_cancel_clear();
+	gstk_sleep(MS);
+	return 0;
 }
 
 static void *waits_in_handler(void *arg)
@@ -123,6 +133,8 @@ static void *waits_in_handler(void *arg)
 
 	CHECK_EQ(gstk_chan_create(&chan, sizeof(v), 1), 0);
 	sem = (gstk_sem)GSTK_SEM_INIT(0);
+	CHECK_EQ(gstk_scope_begin(&scope, GSTK_NEVER), 0);
+	CHECK_EQ(gstk_scope_spawn(scope, takes_its_time, NULL, NULL), 0);
 	CHECK_EQ(sigaction(SIGUSR2, &sa, NULL), 0);
 	raise(SIGUSR2);
 	/* Nothing was left behind: all can be used. */
@@ -131,6 +143,7 @@ static void *waits_in_handler(void *arg)
 	CHECK_EQ(gstk_sem_post(&sem, 1), 0);
 	CHECK_EQ(gstk_sem_wait(&sem), 0);
 	CHECK_EQ(gstk_chan_destroy(chan), 0);
+	CHECK_EQ(gstk_scope_end(scope), -ECANCELED); /* it is still there, but failed */
 	return NULL;
 }
 

@@ -245,16 +245,12 @@ int gstk_scope_error(gstk_scope *s)
 	return err;
 }
 
-static bool commit_unlock(struct gstk_task *t, void *lock)
-{
-	gstk__unlock(lock);
-	return true;
-}
-
-/* Until the count is zero; a cancel or deadline cancels the tasks, and the wait goes on. */
-static void wait_for_all(struct gstk_scope *s, struct gstk_task *t)
+/* Until the count is zero; a cancel or deadline cancels the tasks, and the wait goes on. An error where
+ * nothing may wait: in a signal handler. */
+static int wait_for_all(struct gstk_scope *s, struct gstk_task *t)
 {
 	_Atomic uint32_t *lock = gstk__waitq_lock(&s->q);
+	enum gstk__code code;
 	int err = 0;
 
 	gstk__lock(lock);
@@ -263,17 +259,24 @@ static void wait_for_all(struct gstk_scope *s, struct gstk_task *t)
 	else
 		gstk__unlock(lock);
 	if (!err)
-		return;
+		return 0;
 	fail(s, err);
 	gstk__lock(lock);
 	if (!s->running) {
 		gstk__unlock(lock);
-		return;
+		return 0;
 	}
 	t->obj = s;
 	gstk__waitq_push(&s->q, t);
-	gstk__block(commit_unlock, lock, GSTK__WAIT_SCOPE, GSTK_NEVER, false);
-	gstk__wait_released(t);
+	code = gstk__block(gstk__commit_unlock, lock, GSTK__WAIT_SCOPE, GSTK_NEVER, false);
+	if (likely(code == GSTK__CODE_OK)) {
+		gstk__wait_released(t);
+		return 0;
+	}
+	gstk__lock(lock);
+	gstk__waitq_unlink(&s->q, t);
+	gstk__unlock(lock);
+	return gstk__code_errno(code);
 }
 
 /* The scope's entry in the owner's cleanups; NULL when that of another comes before. */
@@ -299,7 +302,9 @@ int gstk_scope_end(gstk_scope *s)
 		return -EINVAL;
 	if (!t || s->owner != t || (s->cleanup && !innermost(s)))
 		return -EPERM;
-	wait_for_all(s, t);
+	err = wait_for_all(s, t);
+	if (unlikely(err))
+		return err;
 	if (s->cleanup) {
 		p = innermost(s);
 		*p = s->cleanup->next;

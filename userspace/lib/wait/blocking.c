@@ -231,19 +231,13 @@ static bool commit_queue(struct gstk_task *t, void *arg)
 	return true;
 }
 
-static bool commit_unlock(struct gstk_task *t, void *arg)
-{
-	gstk__unlock(lock());
-	return true;
-}
-
 /* The wait ended early. 0 when the job is done after all. */
 static int give_up(struct gstk_task *t, enum gstk__code code)
 {
 	gstk__lock(lock());
 	switch (state_of(t)) {
 	case STARTED:
-		gstk__block(commit_unlock, NULL, GSTK__WAIT_BLOCKING, GSTK_NEVER, false);
+		gstk__block(gstk__commit_unlock, lock(), GSTK__WAIT_BLOCKING, GSTK_NEVER, false);
 		return 0;
 	case DONE:
 		gstk__unlock(lock());

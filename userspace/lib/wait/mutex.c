@@ -64,12 +64,6 @@ static bool take_any(_Atomic uint32_t *word, uint32_t me)
 	return false;
 }
 
-static bool commit_unlock(struct gstk_task *t, void *lock)
-{
-	gstk__unlock(lock);
-	return true;
-}
-
 /* Bucket locked, mutex owned by somebody: say that there are waiters. False: it is free now. */
 static bool announce(_Atomic uint32_t *word)
 {
@@ -148,7 +142,7 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, s
 		if (likely(cancelable))
 			code = gstk__block_unlock(bucket, GSTK__WAIT_MUTEX, deadline_ns);
 		else
-			code = gstk__block(commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
+			code = gstk__block(gstk__commit_unlock, bucket, GSTK__WAIT_MUTEX, GSTK_NEVER, false);
 		if (unlikely(gstk__locks_watched))
 			gstk__locks_waited(t);
 		r = waited(m, t, code);

@@ -65,7 +65,7 @@ struct gstk_config {
 /**
  * Initialise the runtime with @config (NULL: defaults) and start its workers.
  *
- * Returns 0, -EBUSY when a runtime is there already, -EINVAL for an absurd configuration (a line
+ * Returns 0, -EBUSY when a runtime is there already or is being stopped, -EINVAL for an absurd configuration (a line
  * on stderr says which), -ENOMEM, -EAGAIN when threads cannot be had, -ENOTSUP when the CPU or
  * kernel enforces something the switch cannot honour, or in a child of fork() of a process that had a
  * runtime: there is none any more, calls that need one return -ESRCH, and exec is the way to another.
@@ -83,8 +83,12 @@ enum gstk_shutdown_mode {
  * Stop the runtime: wait for (or cancel) every task, join the workers, free everything.
  * Progress goes to stderr when it takes longer than two seconds.
  *
- * Returns 0, -ETIMEDOUT when tasks were left at @deadline_ns (the runtime goes on), -EINVAL
- * without a runtime, -EDEADLK from inside a task or a function of gstk_blocking().
+ * Other threads must not begin calls of this library meanwhile. Those that wait in one, for a message or a
+ * lock say, get -ECANCELED when no task is left, and are waited for.
+ *
+ * Returns 0, -ETIMEDOUT when tasks or such threads were left at @deadline_ns (the runtime goes on), -EINVAL
+ * without a runtime, -EBUSY while another thread is in gstk_init() or gstk_shutdown(), -EDEADLK from inside a
+ * task or a function of gstk_blocking(), -EPERM for a runtime that runs on another thread: embedded, or gstk_main().
  */
 GSTK_API int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns);
 

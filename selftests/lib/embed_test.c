@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include "report_test.h"
+#include "sched/worker.h"
 
 static const struct gstk_config embedded = { .size = sizeof(embedded), .flags = GSTK_EMBEDDED };
 
@@ -547,6 +548,100 @@ TEST(a_timer_of_a_former_life_is_stopped_and_can_be_set_again)
 	CHECK_EQ(gstk_timer_destroy(former), 0);
 	CHECK_EQ(gstk_timer_destroy(later), 0);
 	end();
+}
+
+static void *begins_and_ends(void *arg)
+{
+	const struct gstk_config two = { .size = sizeof(two), .workers = 2 };
+
+	for (int i = 0; i < 50; i++) {
+		int err = gstk_init(&two);
+
+		CHECK(!err || err == -EBUSY);
+		err = gstk_shutdown(GSTK_SHUTDOWN_CANCEL, gstk_now() + 20000 * MS);
+		CHECK(!err || err == -EBUSY || err == -EINVAL);
+	}
+	return NULL;
+}
+
+TEST(threads_that_begin_and_end_it_do_not_meet)
+{
+	pthread_t other[3];
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&other[i], NULL, begins_and_ends, NULL);
+	for (int i = 0; i < 3; i++)
+		pthread_join(other[i], NULL);
+	CHECK_EQ(gstk_init(&embedded), 0);
+	EXPECT_EQ(-EINVAL, gstk_shutdown((enum gstk_shutdown_mode)7, GSTK_NEVER));
+	end();
+}
+
+static void *ends_it(void *arg)
+{
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), -EPERM);
+	return NULL;
+}
+
+TEST(only_its_own_thread_may_end_it)
+{
+	pthread_t other;
+
+	begin();
+	pthread_create(&other, NULL, ends_it, NULL);
+	pthread_join(other, NULL);
+	EXPECT_EQ(0, gstk_run_once(0));
+	end();
+}
+
+static gstk_mutex held = GSTK_MUTEX_INIT;
+
+static void *waits_for_all(void *arg)
+{
+	struct gstk_case cs = { .chan = chan, .op = GSTK_CASE_RECV };
+
+	switch ((long)arg) {
+	case 0:
+		CHECK_EQ(gstk_chan_recv(chan, NULL), -ECANCELED);
+		break;
+	case 1:
+		CHECK_EQ(gstk_mutex_lock(&held), -ECANCELED);
+		break;
+	case 2:
+		CHECK_EQ(gstk_select(&cs, 1, GSTK_NEVER), -ECANCELED);
+		break;
+	case 3:
+		CHECK_EQ(gstk_sleep_until(GSTK_NEVER), -ECANCELED);
+		break;
+	case 4:
+		CHECK_EQ(gstk_read(pipe_fd[0], &cs, 1), -ECANCELED);
+		break;
+	}
+	return NULL;
+}
+
+TEST(threads_that_still_wait_are_cancelled_and_let_go_of_everything)
+{
+	pthread_t other[15];
+
+	for (int life = 0; life < 20; life++) {
+		CHECK_EQ(gstk_init(NULL), 0);
+		CHECK_EQ(gstk_chan_create(&chan, 0, 0), 0);
+		CHECK_EQ(pipe(pipe_fd), 0);
+		CHECK_EQ(gstk_mutex_lock(&held), 0);
+		for (long i = 0; i < 15; i++)
+			pthread_create(&other[i], NULL, waits_for_all, (void *)(i % 5));
+		while (atomic_load(&gstk__sched.foreign_waits) < 15)
+			usleep(100);
+		CHECK_EQ(gstk_shutdown(life % 2 ? GSTK_SHUTDOWN_JOIN : GSTK_SHUTDOWN_CANCEL, GSTK_NEVER), 0);
+		CHECK_EQ(gstk_chan_close(chan), 0);
+		CHECK_EQ(gstk_chan_destroy(chan), 0);
+		held = (gstk_mutex)GSTK_MUTEX_INIT;
+		for (int i = 0; i < 15; i++)
+			pthread_join(other[i], NULL);
+		close(pipe_fd[0]);
+		close(pipe_fd[1]);
+	}
 }
 
 TEST_HARNESS_MAIN

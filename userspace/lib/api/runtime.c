@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <greenstk/task.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@
 #define CANCEL_BATCH 4096u
 
 static pthread_t threads[GSTK__MAX_WORKERS];
+static _Atomic bool changing; /* a thread is in gstk_init() or gstk_shutdown() */
 
 static bool stopped(void *arg)
 {
@@ -178,7 +180,7 @@ static size_t bounded_tasks(size_t max_tasks)
 	return nr;
 }
 
-static int init(const struct gstk_config *config, bool caller_is_worker)
+static int begin(const struct gstk_config *config, bool caller_is_worker)
 {
 	struct gstk__sched *s = &gstk__sched;
 	struct gstk_config c;
@@ -187,8 +189,6 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 
 	if (s->nr)
 		return -EBUSY;
-	if (gstk__life_forked())
-		return -ENOTSUP;
 	err = gstk__config_resolve(&c, config);
 	if (err)
 		return err;
@@ -227,6 +227,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	s->cpus = gstk__cpu_count();
 	s->nr = c.workers;
 	s->alone = c.workers == 1;
+	s->callers = caller_is_worker;
 	gstk__leave_long = gstk__forced_evict || gstk__profiling;
 	gstk__trace_begin(c.max_tasks);
 	if (caller_is_worker)
@@ -246,6 +247,19 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 	return 0;
 undo:
 	teardown();
+	return err;
+}
+
+static int init(const struct gstk_config *config, bool caller_is_worker)
+{
+	int err;
+
+	if (gstk__life_forked())
+		return -ENOTSUP;
+	if (atomic_exchange(&changing, true))
+		return -EBUSY;
+	err = begin(config, caller_is_worker);
+	atomic_store(&changing, false);
 	return err;
 }
 
@@ -298,16 +312,20 @@ struct drain {
 	bool cancel;
 };
 
-/* One look: true when all tasks have ended or time is up. */
+/* One look: true when all tasks have ended and no thread waits, or time is up. */
 static bool drained(void *arg)
 {
 	struct drain *d = arg;
 	uint64_t live = live_tasks(), now = gstk__now_ns();
+	uint32_t waits = live ? 0 : atomic_load(&gstk__sched.foreign_waits);
 
-	if (!live || now >= d->deadline_ns)
+	if (waits)
+		gstk__foreign_cancel();
+	if (!(live | waits) || now >= d->deadline_ns)
 		return true;
 	if (now >= d->next_report_ns) {
-		fprintf(stderr, "greenstk: shutdown: waiting for %llu tasks\n", (unsigned long long)live);
+		fprintf(stderr, "greenstk: shutdown: waiting for %llu %s\n", (unsigned long long)(live | waits),
+			live ? "tasks" : "threads of the application, which wait in calls of this library");
 		d->next_report_ns = now + 2000000000u;
 		if (d->cancel)
 			cancel_all(); /* tasks that were spawned, or cleared the request, meanwhile */
@@ -330,23 +348,18 @@ static int drain(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 		else
 			usleep(500);
 	}
-	if (live_tasks()) {
+	if (live_tasks() || atomic_load(&s->foreign_waits)) {
 		atomic_store(&s->closing, false);
 		return -ETIMEDOUT;
 	}
 	return 0;
 }
 
-int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
+static int shut_down(struct gstk__worker *w, enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 {
 	struct gstk__sched *s = &gstk__sched;
-	struct gstk__worker *w = gstk__self();
 	int err;
 
-	if (!s->nr)
-		return -EINVAL;
-	if ((w && w->current) || gstk__blocking_inside())
-		return -EDEADLK;
 	s->owned_main = true;
 	err = drain(mode, deadline_ns);
 	s->owned_main = false;
@@ -357,6 +370,26 @@ int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 		worker_detach(w);
 	teardown();
 	return 0;
+}
+
+int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
+{
+	struct gstk__sched *s = &gstk__sched;
+	struct gstk__worker *w = gstk__self();
+	int err = -EINVAL;
+
+	if (!s->nr)
+		return -EINVAL;
+	if ((w && w->current) || gstk__blocking_inside())
+		return -EDEADLK;
+	if (s->callers && !w)
+		return -EPERM;
+	if (atomic_exchange(&changing, true))
+		return -EBUSY;
+	if (s->nr && (mode == GSTK_SHUTDOWN_JOIN || mode == GSTK_SHUTDOWN_CANCEL))
+		err = shut_down(w, mode, deadline_ns);
+	atomic_store(&changing, false);
+	return err;
 }
 
 static bool main_ended(void *arg)
@@ -385,7 +418,8 @@ int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_c
 		atomic_store(&gstk__sched.main_task, 0);
 		gstk_join(t, result);
 	}
-	gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER);
+	while (gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER) == -EBUSY)
+		sched_yield(); /* somebody finds out that there is a runtime already */
 	return err;
 }
 

@@ -13,6 +13,7 @@
 #define ASLEEP	    (UINT32_MAX - 1) /* in ->next: it waits, or is about to, on its futex */
 
 static __thread struct gstk_task *self;
+static __thread bool canceled; /* and not yet through with what it waited for: counted in foreign_waits */
 static __thread uint32_t born; /* the generation that self is of */
 static __thread uint32_t spin_ns = SPIN_MIN_NS * 4; /* how long it has paid lately */
 static pthread_key_t key;
@@ -160,7 +161,9 @@ enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk
 {
 	struct gstk_task *t = gstk__foreign_self();
 	bool timed = deadline_ns != GSTK_NEVER;
+	enum gstk__code code;
 
+	atomic_fetch_add(&gstk__sched.foreign_waits, 1);
 	t->why = (uint8_t)why;
 	gstk__state_park(t, GSTK__OWNED, cancelable ? 0 : GSTK__NOCANCEL);
 	if (!commit(t, arg))
@@ -174,5 +177,32 @@ enum gstk__code gstk__block_foreign(gstk__commit_fn commit, void *arg, enum gstk
 	}
 	gstk__state_run(t);
 	t->why = GSTK__WAIT_NONE;
-	return gstk__code_of(gstk__word(t));
+	code = gstk__code_of(gstk__word(t));
+	if (code == GSTK__CODE_CANCELED && !canceled)
+		canceled = true;
+	else
+		atomic_fetch_sub(&gstk__sched.foreign_waits, 1);
+	return code;
+}
+
+__attribute__((cold, noinline)) void gstk__wait_is_over(void)
+{
+	if (!canceled)
+		return;
+	canceled = false;
+	atomic_fetch_sub(&gstk__sched.foreign_waits, 1);
+}
+
+void gstk__foreign_cancel(void)
+{
+	uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
+
+	for (uint32_t i = 1; i < high; i++) {
+		struct gstk_task *t = gstk__task(i);
+		uint32_t word = gstk__word(t);
+
+		if ((gstk__state_of(word) == GSTK__PARKED || gstk__state_of(word) == GSTK__OWNED) &&
+		    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+			gstk__enqueue(t);
+	}
 }

@@ -6,6 +6,8 @@
 #include "sched/sched.h"
 
 struct gstk_task *gstk__foreign_self(void);
+/* No task is left that could end their waits: they get -ECANCELED. Until foreign_waits is zero. */
+void gstk__foreign_cancel(void);
 /* The runtime ends, after its workers and before its tasks' memory: stand-ins are no more. */
 void gstk__foreign_life_ends(void);
 /* The same in a child of fork(). */

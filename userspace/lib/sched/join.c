@@ -102,6 +102,9 @@ static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, 
 		GSTK__INJECT(join_withdraw);
 		if (!join_withdraw(me, t))
 			return gstk__code_errno(code);
+		take_result(t, result);
+		gstk__code_errno(code); /* last: see there */
+		return 0;
 	}
 	return take_result(t, result);
 }

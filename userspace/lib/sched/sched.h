@@ -124,11 +124,16 @@ void gstk__did_not_wait(void);
 /* Milliseconds-granular time of this worker, cheap; exact time is gstk__now_ns() in host/. */
 uint32_t gstk__tick(void);
 
-/* The usual translation. */
+/*
+ * The usual translation; the last thing that a wait does with its task and its object when it was cancelled:
+ * a thread that is no worker was perhaps because the runtime ends, which waits for that (sched/foreign.c).
+ */
+void gstk__wait_is_over(void);
 static inline int gstk__code_errno(enum gstk__code code)
 {
 	switch (code) {
 	case GSTK__CODE_CANCELED:
+		gstk__wait_is_over();
 		return -ECANCELED;
 	case GSTK__CODE_TIMEDOUT:
 		return -ETIMEDOUT;

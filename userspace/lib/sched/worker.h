@@ -124,9 +124,11 @@ struct gstk__sched {
 	_Atomic uint64_t roused_ns;   /* when one was last woken only to look */
 	_Atomic uint64_t foreign_spawns, foreign_ends;
 	_Atomic uint32_t foreigners;  /* threads that have a stand-in */
-	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime */
+	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime, without a deadline */
+	_Atomic uint32_t foreign_waits;	  /* all that do, until they are through with it */
 	_Atomic bool closing;	      /* no more spawns */
 	_Atomic uint32_t main_task;   /* worker 0 waits for its end; then MAIN_ENDED, until it has seen that */
+	bool callers;		      /* worker 0 is a thread of the application's, not ours */
 	_Atomic bool owned_main;      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */
 };
 #define GSTK__MAIN_ENDED UINT32_MAX

@@ -13,6 +13,7 @@ esac
 objdump -d --no-show-raw-insn "$lib" | awk '
 	/^[0-9a-f]+ <.*>:$/ { f = substr($2, 2, length($2) - 3) }
 	/jmp .*<__x86_return_thunk/ { far[f] = 1 }
+	/jmp .*<[a-z0-9_.]+>$/ && !/__x86_return_thunk/ { jumps[f] = jumps[f] " " substr($NF, 2, length($NF) - 2) }
 	/call .*<[a-z0-9_.]+>$/ { calls[f] = calls[f] " " substr($NF, 2, length($NF) - 2) }
 	END {
 		for (f in far) if (f ~ /^(send|recv)_wait/) waits++
@@ -21,6 +22,10 @@ objdump -d --no-show-raw-insn "$lib" | awk '
 			if (f in far || f !~ /^gstk_(chan|mutex|rwlock|sem|cond|waitgroup|event|join)/) continue # others spend their time elsewhere
 			n = split(calls[f], c, " ")
 			for (i = 1; i <= n; i++) if (c[i] in far && c[i] !~ /_slow/) { print f " calls " c[i] ", and returns near"; bad = 1 }
+		}
+		for (f in far) {
+			n = split(jumps[f], c, " ")
+			for (i = 1; i <= n; i++) if (!(c[i] in far) && c[i] !~ /_foreign$/) { print f " returns far, but by " c[i] " near"; bad = 1 }
 		}
 		exit bad
 	}'

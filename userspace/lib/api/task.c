@@ -97,11 +97,65 @@ static void private_by_default(struct gstk_spawn_opts *o)
 	o->worker = atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % gstk__sched.nr;
 }
 
-int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
+static inline struct gstk_task *task_of(gstk_fn fn, void *arg)
+{
+	struct gstk_task *t = gstk__task_new();
+
+	if (__builtin_expect(!t, 0))
+		return NULL;
+	t->obj = (void *)fn;
+	atomic_store_explicit(&t->poke, gstk__site_poke((void *)fn), memory_order_relaxed);
+	t->msg[0] = (uintptr_t)arg;
+	return t;
+}
+
+/* From here on it is on its way. @task is given before it runs. */
+static inline __attribute__((always_inline)) int launch(gstk_task **task, struct gstk_task *t, bool detached,
+							const void *site)
+{
+	if (detached)
+		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
+	gstk__state_spawn(t);
+	gstk__spawned_note(t, t->obj, site);
+	GSTK__PROBE2(spawn, t, t->obj);
+	if (task)
+		*task = detached ? NULL : t;
+	gstk__spawn_queue(t);
+	return 0;
+}
+
+/* With options, its own or those for all. Not the short way: it would save registers for this one. */
+static __attribute__((noinline)) int spawn_with(gstk_task **task, gstk_fn fn, void *arg,
+						const struct gstk_spawn_opts *opts, const void *site)
 {
 	struct gstk_spawn_opts o;
 	struct gstk_task *t;
-	bool detached = !task, private = gstk__config.flags & GSTK_PRIVATE_TASKS;
+	int err;
+
+	memset(&o, 0, sizeof(o));
+	if (opts) {
+		err = check_opts(opts, &o);
+		if (err)
+			return err;
+		if (o.flags & GSTK_NATIVE)
+			return gstk__spawn_native(task, fn, arg, &o);
+	}
+	if (gstk__config.flags & GSTK_PRIVATE_TASKS)
+		private_by_default(&o);
+	t = task_of(fn, arg);
+	if (!t)
+		return -ENOMEM;
+	err = set_opts(t, &o);
+	if (err) {
+		gstk__task_reap(t);
+		return err;
+	}
+	return launch(task, t, !task || o.flags & GSTK_DETACHED, site);
+}
+
+int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
+{
+	struct gstk_task *t;
 	int err;
 
 	if (__builtin_expect(!fn, 0))
@@ -111,43 +165,14 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	if (__builtin_expect(atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed), 0))
 		return -ECANCELED;
 	err = gstk__refuse_shared(arg, "gstk_spawn: the argument");
-	if (err)
+	if (__builtin_expect(err, 0))
 		return err;
-	if (opts) {
-		err = check_opts(opts, &o);
-		if (err)
-			return err;
-		detached |= !!(o.flags & GSTK_DETACHED);
-		if (__builtin_expect(o.flags & GSTK_NATIVE, 0))
-			return gstk__spawn_native(task, fn, arg, &o);
-	}
-	if (__builtin_expect(private, 0)) {
-		if (!opts)
-			memset(&o, 0, sizeof(o));
-		private_by_default(&o);
-	}
-	t = gstk__task_new();
+	if (opts || __builtin_expect(gstk__config.flags & GSTK_PRIVATE_TASKS, 0))
+		return spawn_with(task, fn, arg, opts, __builtin_return_address(0));
+	t = task_of(fn, arg);
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;
-	t->obj = (void *)fn;
-	atomic_store_explicit(&t->poke, gstk__site_poke((void *)fn), memory_order_relaxed);
-	t->msg[0] = (uintptr_t)arg;
-	if (opts || private) {
-		err = set_opts(t, &o);
-		if (err) {
-			gstk__task_reap(t);
-			return err;
-		}
-	}
-	if (detached)
-		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
-	gstk__state_spawn(t);
-	gstk__spawned_note(t, (const void *)fn, __builtin_return_address(0));
-	GSTK__PROBE2(spawn, t, fn);
-	if (task)
-		*task = detached ? NULL : t;
-	gstk__spawn_queue(t);
-	return 0;
+	return launch(task, t, !task, __builtin_return_address(0));
 }
 
 int gstk_join(gstk_task *task, void **result)

@@ -84,8 +84,8 @@ static inline void *next_of_pinned(struct gstk__worker *w, struct gstk_task *t)
 	return target;
 }
 
-static __attribute__((noinline)) enum gstk__code block_pinned(struct gstk__worker *w, struct gstk_task *t,
-							      _Atomic uint32_t *lock, enum gstk__why why)
+static __attribute__((noinline)) GSTK__FAR_RETURN enum gstk__code
+block_pinned(struct gstk__worker *w, struct gstk_task *t, _Atomic uint32_t *lock, enum gstk__why why)
 {
 	GSTK__PROBE2(block, t, why);
 	t->why = why;
@@ -158,8 +158,8 @@ static void timed_out(struct gstk__timer *timer)
 	gstk__wake(gstk__task(timer->task), GSTK__CODE_TIMEDOUT);
 }
 
-enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why, uint64_t deadline_ns,
-			    bool cancelable)
+GSTK__FAR_RETURN enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why why,
+					     uint64_t deadline_ns, bool cancelable)
 {
 	struct gstk__worker *w = gstk__self();
 	struct gstk__timer *timer = NULL;

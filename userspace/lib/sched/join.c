@@ -57,7 +57,8 @@ static bool join_withdraw(struct gstk_task *me, struct gstk_task *t)
 	}
 }
 
-static int take_result(struct gstk_task *t, void **result)
+/* Inlined, for each of its users returns in its own way: see arch/far.h. */
+static inline __attribute__((always_inline)) int take_result(struct gstk_task *t, void **result)
 {
 	while (!(atomic_load_explicit(gstk__peer(t), memory_order_acquire) & GSTK__PEER_DONE))
 		gstk__cpu_relax(); /* its last instructions, on another worker */
@@ -67,7 +68,8 @@ static int take_result(struct gstk_task *t, void **result)
 	return 0;
 }
 
-int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns)
+static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me, struct gstk_task *t, void **result,
+							    uint64_t deadline_ns)
 {
 	int err;
 
@@ -89,6 +91,11 @@ int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, u
 		}
 	}
 	return take_result(t, result);
+}
+
+int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns)
+{
+	return join_begin(me, t, result, deadline_ns);
 }
 
 static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, struct gstk_task *t, void **result,
@@ -118,7 +125,7 @@ GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_
 {
 	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
 	struct gstk_task *me = gstk__current();
-	int r = me ? gstk__join_begin(me, t, result, deadline_ns) : -ESRCH;
+	int r = me ? join_begin(me, t, result, deadline_ns) : -ESRCH;
 
 	if (r <= 0)
 		return r;

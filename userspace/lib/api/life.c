@@ -47,6 +47,7 @@ static void in_child(void)
 		return;
 	forked = true;
 	gstk__sched.nr = 0;
+	atomic_store(&gstk__sched.plain, false);
 	gstk__foreign_forked();
 	gstk__tls_worker = NULL;
 	gstk__dump_signal_forked();

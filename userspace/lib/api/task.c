@@ -110,13 +110,11 @@ static inline struct gstk_task *task_of(gstk_fn fn, void *arg)
 }
 
 /* From here on it is on its way. @task is given before it runs. */
-static inline __attribute__((always_inline)) int launch(gstk_task **task, struct gstk_task *t, bool detached,
-							const void *site)
+static inline __attribute__((always_inline)) int launch(gstk_task **task, struct gstk_task *t, bool detached)
 {
 	if (detached)
 		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_spawn(t);
-	gstk__spawned_note(t, t->obj, site);
 	GSTK__PROBE2(spawn, t, t->obj);
 	if (task)
 		*task = detached ? NULL : t;
@@ -124,14 +122,23 @@ static inline __attribute__((always_inline)) int launch(gstk_task **task, struct
 	return 0;
 }
 
-/* With options, its own or those for all. Not the short way: it would save registers for this one. */
-static __attribute__((noinline)) int spawn_with(gstk_task **task, gstk_fn fn, void *arg,
+/* With options, its own or those for all; or not now. */
+static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, void *arg,
 						const struct gstk_spawn_opts *opts, const void *site)
 {
 	struct gstk_spawn_opts o;
 	struct gstk_task *t;
 	int err;
 
+	if (!fn)
+		return gstk__refuse("gstk_spawn: the function is NULL; give what the task is to run");
+	if (!gstk__sched.nr)
+		return -ESRCH;
+	if (atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed))
+		return -ECANCELED;
+	err = gstk__refuse_shared(arg, "gstk_spawn: the argument");
+	if (err)
+		return err;
 	memset(&o, 0, sizeof(o));
 	if (opts) {
 		err = check_opts(opts, &o);
@@ -150,29 +157,21 @@ static __attribute__((noinline)) int spawn_with(gstk_task **task, gstk_fn fn, vo
 		gstk__task_reap(t);
 		return err;
 	}
-	return launch(task, t, !task || o.flags & GSTK_DETACHED, site);
+	gstk__spawned_note(t, t->obj, site);
+	return launch(task, t, !task || o.flags & GSTK_DETACHED);
 }
 
 int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
 {
 	struct gstk_task *t;
-	int err;
 
-	if (__builtin_expect(!fn, 0))
-		return gstk__refuse("gstk_spawn: the function is NULL; give what the task is to run");
-	if (__builtin_expect(!gstk__sched.nr, 0))
-		return -ESRCH;
-	if (__builtin_expect(atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed), 0))
-		return -ECANCELED;
-	err = gstk__refuse_shared(arg, "gstk_spawn: the argument");
-	if (__builtin_expect(err, 0))
-		return err;
-	if (opts || __builtin_expect(gstk__config.flags & GSTK_PRIVATE_TASKS, 0))
-		return spawn_with(task, fn, arg, opts, __builtin_return_address(0));
+	if (__builtin_expect(!fn || opts || !atomic_load_explicit(&gstk__sched.plain, memory_order_relaxed) ||
+			     gstk__in_shared_window(arg), 0))
+		return spawn_slow(task, fn, arg, opts, __builtin_return_address(0));
 	t = task_of(fn, arg);
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;
-	return launch(task, t, !task, __builtin_return_address(0));
+	return launch(task, t, !task);
 }
 
 int gstk_join(gstk_task *task, void **result)

@@ -127,6 +127,7 @@ struct gstk__sched {
 	_Atomic uint32_t foreign_blocked; /* threads that wait in the runtime, without a deadline */
 	_Atomic uint32_t foreign_waits;	  /* all that do, until they are through with it */
 	_Atomic bool closing;	      /* no more spawns */
+	_Atomic bool plain;	      /* a spawn without options need not look further: runs, not closing, nothing asked for */
 	_Atomic uint32_t main_task;   /* worker 0 waits for its end; then MAIN_ENDED, until it has seen that */
 	bool callers;		      /* worker 0 is a thread of the application's, not ours */
 	_Atomic bool owned_main;      /* inside gstk_main() or gstk_shutdown(): nobody else brings work */

@@ -21,7 +21,7 @@
 enum bench_flag {
 	/** Measures bytes or waits for long: takes the timing lock shared, so others may run. */
 	BENCH_UNTIMED = 1u << 0,
-	/** Talks to a server process: this program, or a peer that lists "serve.echo". */
+	/** Talks to a server process: this program, or a peer that lists "serve.echo" (or ->serve). */
 	BENCH_SERVER = 1u << 1,
 	/** Takes minutes or many gigabytes: runs only when its full name or "all" is asked for. */
 	BENCH_LONG = 1u << 2,
@@ -39,6 +39,7 @@ struct bench {
 	unsigned int rounds;		     /* 0: the default of --rounds */
 	unsigned int limit_s;		     /* time limit of one round; 0: 60 s */
 	unsigned int flags;		     /* enum bench_flag */
+	const char *serve;		     /* with BENCH_SERVER: what it serves; NULL: echo */
 	struct bench *next;
 };
 

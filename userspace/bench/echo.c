@@ -81,7 +81,7 @@ struct echo_server echo_server_start(const char *style)
 		len += (size_t)n;
 		line[len] = 0;
 	}
-	if (sscanf(line, "listening %u", &port) != 1)
+	if (sscanf(line, "listening %u", &port) != 1 && sscanf(line, "listening on %*[0-9.]:%u", &port) != 1)
 		bench_fail("server %s said: %s", bench_server(), line);
 	s.port = (uint16_t)port;
 	s.out = p[0];

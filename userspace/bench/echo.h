@@ -9,6 +9,8 @@
 
 /** `--serve echo` or `--serve idle`: print "listening PORT", echo until killed. Returns on error. */
 int echo_serve(const char *style);
+/** `--serve resp`: become the example pub/sub server. Returns on error. */
+int resp_serve(void);
 
 struct echo_server {
 	pid_t pid;

@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 			server_path = optarg;
 			break;
 		case OPT_SERVE:
-			return echo_serve(optarg);
+			return strcmp(optarg, "resp") ? echo_serve(optarg) : resp_serve();
 		case 'h':
 			usage(stdout);
 			return 0;

@@ -15,6 +15,9 @@ $(O)/bin/gstk-bench: $(bench-obj) $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_COMMON) -o $@ $(bench-obj) $(LIB_A) $(LIB_LIBS) -lm
 
+# What its resp.* measure is the example server.
+$(O)/bin/gstk-bench: | $(O)/bin/pubsub
+
 # codec.c looks below the public headers, at real stacks that another program collects.
 $(O)/obj/bench/codec.o: CPPFLAGS_COMMON += -Iuserspace/lib
 $(O)/bin/codec-corpus: $(addprefix selftests/lib/,codec_corpus_main.c codec_corpus.c codec_corpus.h)
@@ -58,11 +61,12 @@ peer-progs += $(if $(wildcard /usr/include/uv.h),libuv)
 peer-progs += $(if $(wildcard /usr/include/boost/context/detail/fcontext.hpp),boost.context)
 peer-progs += $(if $(wildcard /usr/include/boost/fiber/all.hpp),boost.fiber)
 peer-progs += $(if $(shell command -v go),go)
+peer-progs += $(if $(shell command -v redis-server),redis)
 peer-bin := $(addprefix $(O)/bin/peers/,$(strip $(peer-progs)))
 peer-flags := -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter
 
 bench-peers: $(peer-bin)
-	@for p in epoll st libuv boost.context boost.fiber go; do \
+	@for p in epoll st libuv boost.context boost.fiber go redis; do \
 		case ' $(strip $(peer-progs)) ' in *" $$p "*) ;; *) echo "peer $$p: its packages are not here, left out";; esac; done
 
 $(O)/bin/peers/epoll: $(peer-dir)/epoll.c $(peer-dir)/peer.h
@@ -77,6 +81,10 @@ $(O)/bin/peers/libuv: $(peer-dir)/libuv.c $(peer-dir)/peer.h
 	$(call say,PEER,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(peer-flags) -o $@ $< -luv
+$(O)/bin/peers/redis: $(peer-dir)/redis.c $(peer-dir)/peer.h
+	$(call say,PEER,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(peer-flags) -o $@ $<
 $(O)/bin/peers/boost.context: $(peer-dir)/boost_context.cc $(peer-dir)/peer.h
 	$(call say,PEER,$@)
 	@mkdir -p $(@D)

@@ -216,6 +216,9 @@ bool contender_can(const struct contender *c, const struct bench *b)
 
 	if (!*c->name)
 		return true;
-	snprintf(want, sizeof(want), "\n%s\n", b->flags & BENCH_SERVER ? "serve.echo" : b->name);
+	if (b->flags & BENCH_SERVER)
+		snprintf(want, sizeof(want), "\nserve.%s\n", b->serve ? b->serve : "echo");
+	else
+		snprintf(want, sizeof(want), "\n%s\n", b->name);
 	return strstr(c->list, want);
 }

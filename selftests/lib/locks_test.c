@@ -396,6 +396,184 @@ TEST(so_are_readers_and_writers)
 	EXPECT_TRUE(reported("waits as rwlock (to write) for lock 0x"));
 }
 
+/* ---- channels: a suspicion ---- */
+
+static gstk_chan *there, *back;
+
+static void make_channels(void)
+{
+	CHECK_EQ(gstk_chan_create(&there, sizeof(long), 0), 0);
+	CHECK_EQ(gstk_chan_create(&back, sizeof(long), 0), 0);
+}
+
+/* Each answers the other a few times; then both wait for the other to begin. */
+static void asks(void)
+{
+	long v = 1;
+
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(gstk_chan_send(there, &v), 0);
+		CHECK_EQ(gstk_chan_recv(back, &v), 0);
+	}
+	gstk_chan_recv(back, &v);
+}
+
+static void answers(void)
+{
+	long v;
+
+	while (!gstk_chan_recv(there, &v))
+		if (gstk_chan_send(back, &v))
+			break;
+}
+
+static void main_waits_for_both(void)
+{
+	gstk_task *t[2];
+
+	make_channels();
+	t[0] = named("answers", answers);
+	t[1] = named("asks", asks);
+	gstk_sleep(1800 * MS);
+	for (int i = 0; i < 2; i++) {
+		gstk_cancel(t[i]);
+		finish(t[i]);
+	}
+}
+
+/* A lock in between: one waits for a message with it, the other would send when it had that. */
+static void receives_with_a(void)
+{
+	long v;
+
+	CHECK_EQ(gstk_mutex_lock(&a), 0);
+	CHECK_EQ(gstk_chan_recv(there, &v), 0);
+	gstk_chan_recv(there, &v);
+	gstk_mutex_unlock(&a);
+}
+
+static void sends_with_a(void)
+{
+	CHECK_EQ(gstk_chan_send(there, &(long){ 1 }), 0);
+	if (gstk_mutex_lock(&a))
+		return;
+	gstk_chan_send(there, &(long){ 1 });
+	gstk_mutex_unlock(&a);
+}
+
+static void main_lock_between(void)
+{
+	gstk_task *t[2];
+
+	make_channels();
+	t[0] = named("receives", receives_with_a);
+	settle();
+	t[1] = named("sends", sends_with_a);
+	gstk_sleep(1800 * MS);
+	for (int i = 1; i >= 0; i--) {
+		gstk_cancel(t[i]);
+		finish(t[i]);
+	}
+}
+
+/* Not for ever, or not only for each other. */
+static uint64_t patience;
+static gstk_task *third;
+
+static void replies(void)
+{
+	long v;
+
+	CHECK_EQ(gstk_chan_recv(there, &v), 0);
+	CHECK_EQ(gstk_chan_send(back, &v), 0);
+	if (third)
+		CHECK_EQ(gstk_chan_recv(there, &v), 0);
+	gstk_chan_recv(there, &v);
+}
+
+static void requests(void)
+{
+	long v = 1;
+
+	CHECK_EQ(gstk_chan_send(there, &v), 0);
+	CHECK_EQ(gstk_chan_recv(back, &v), 0);
+	gstk_chan_recv_until(back, &v, patience ? gstk_now() + patience : GSTK_NEVER);
+}
+
+static void sends_once(void)
+{
+	settle();
+	CHECK_EQ(gstk_chan_send(there, &(long){ 1 }), 0);
+	gstk_sleep(3000 * MS);
+}
+
+static void wait_a_while(void)
+{
+	gstk_task *t[2];
+
+	make_channels();
+	t[0] = named("replies", replies);
+	t[1] = named("requests", requests);
+	gstk_sleep(1800 * MS);
+	for (int i = 0; i < 2; i++) {
+		gstk_cancel(t[i]);
+		finish(t[i]);
+	}
+	CHECK_EQ(gstk_chan_destroy(there), 0);
+}
+
+static void main_deadline(void)
+{
+	patience = 2500 * MS;
+	wait_a_while();
+}
+
+static void main_others_may_send(void)
+{
+	third = named("third", sends_once);
+	wait_a_while();
+	gstk_cancel(third);
+	finish(third);
+}
+
+static void ping_pong(void) { watched_by_two(main_waits_for_both); }
+static void lock_between(void) { watched_by_two(main_lock_between); }
+static void deadline(void) { watched_by_two(main_deadline); }
+static void plain_requests(void) { watched_by_two(wait_a_while); }
+static void others_may_send(void) { watched_by_two(main_others_may_send); }
+
+TEST(tasks_that_wait_for_each_others_messages_are_suspected_and_go_on)
+{
+	const char *first;
+
+	EXPECT_EQ(0, in_child(ping_pong)) TH_LOG("%s", report);
+	first = strstr(report, "2 tasks seem to wait for each other");
+	EXPECT_TRUE(first && !strstr(first + 20, "seem to wait")) TH_LOG("%s", report); /* said once */
+	EXPECT_TRUE(reported("task 2 \"answers\", spawned at named+0x"));
+	EXPECT_TRUE(reported("waits to receive from channel 0x"));
+	EXPECT_TRUE(reported(", which so far task 3 \"asks\" sent into"));
+	EXPECT_TRUE(reported(", which so far task 2 \"answers\" sent into"));
+	EXPECT_TRUE(reported(" asks+0x"));
+	EXPECT_TRUE(reported(" answers+0x"));
+}
+
+TEST(so_are_those_that_wait_for_a_message_and_for_a_lock)
+{
+	EXPECT_EQ(0, in_child(lock_between)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("2 tasks seem to wait for each other"));
+	EXPECT_TRUE(reported("held by task 2 \"receives\", which took it at receives_with_a+0x"));
+}
+
+TEST(who_may_be_let_go_by_somebody_else_is_not_suspected)
+{
+	EXPECT_EQ(0, in_child(plain_requests)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("2 tasks seem to wait")); /* that is, without the others */
+	EXPECT_EQ(0, in_child(others_may_send)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("seem to wait"));
+	EXPECT_EQ(0, in_child(deadline)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("seem to wait"));
+}
+
 /* ---- nothing to report ---- */
 
 static gstk_cond cond = GSTK_COND_INIT;

@@ -157,6 +157,7 @@ static int windows(const struct gstk_config *c)
 				 !seal && (c->backend == GSTK_BACKEND_AUTO || c->backend == GSTK_BACKEND_MODULE));
 	if (!err && c->backend == GSTK_BACKEND_MODULE && !gstk__windows.module)
 		fprintf(stderr, "greenstk: without the module, by copying: %s\n", gstk__module.why);
+	gstk__windows.ends = gstk__debugging || gstk__profiling;
 	gstk__windows.cache_most = (uint32_t)(gstk__windows.nr / (2 * c->workers));
 	if (gstk__windows.cache_most > 64)
 		gstk__windows.cache_most = 64;
@@ -201,10 +202,10 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	gstk__config = c;
 	gstk__stamp_begin();
 	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);
+	gstk__stackprof_begin();
 	gstk__forced_evict = c.flags & (GSTK_FORCE_EVICT | GSTK_FORCE_PACK);
 	gstk__forced_pack = c.flags & GSTK_FORCE_PACK;
 	gstk__fp_save(&gstk__fp_default);
-	gstk__stackprof_begin();
 	gstk__membarrier_init();
 	gstk__copy_init();
 	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||

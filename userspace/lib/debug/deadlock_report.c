@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "debug/dump_signal.h"
+#include "debug/locks.h"
 #include "debug/look.h"
 #include "debug/trace.h"
 #include "debug/watchdog.h"
@@ -50,7 +51,7 @@ static void say_blind(int err)
 static bool others_may_wake(void)
 {
 	unsigned int nr = 0, ours = gstk__sched.nr + gstk__dump_signal_threads() + gstk__tracing + gstk__blocking_threads() +
-				    gstk__windows.lazy + gstk__watchdog_threads() +
+				    gstk__windows.lazy + gstk__watchdog_threads() + gstk__locks_threads() +
 				    atomic_load(&gstk__sched.foreign_blocked);
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;

@@ -15,7 +15,7 @@
 bool gstk__locks_watched;
 struct gstk__lock_user *gstk__lock_users;
 static size_t users_bytes;
-static _Atomic uint32_t big;
+_Atomic uint32_t gstk__locks_big;
 static struct gstk__lock *bucket[NR_BUCKETS];
 static uint32_t search; /* number of the last one */
 
@@ -27,12 +27,13 @@ int gstk__locks_init(size_t max_tasks, bool warn)
 		return -ENOMEM;
 	gstk__lock_reports_go_on = warn;
 	gstk__locks_watched = true;
-	return 0;
+	return gstk__locks_chan_begin();
 }
 
 void gstk__locks_fini(void)
 {
 	gstk__locks_watched = false;
+	gstk__locks_chan_end();
 	for (uint32_t i = 0; i < NR_BUCKETS; i++)
 		while (bucket[i]) {
 			struct gstk__lock *l = bucket[i];
@@ -96,14 +97,14 @@ void gstk__locks_wanted(const void *lock, enum gstk__lock_kind kind, struct gstk
 	struct gstk__lock_hold *h;
 	struct gstk__lock *l;
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	l = lock_at(lock);
 	h = hold_of(l, gstk__task_index(t));
 	if (h)
 		gstk__report_misuse("takes it again", l, h, t, site);
 	else
 		gstk__order_check(l, t, site);
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_taken(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site)
@@ -111,13 +112,13 @@ void gstk__locks_taken(const void *lock, enum gstk__lock_kind kind, struct gstk_
 	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
 	struct gstk__lock_hold *h = get(sizeof(*h));
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	*h = (struct gstk__lock_hold){ .lock = lock_at(lock), .task = gstk__task_index(t), .kind = kind, .site = site };
 	h->of_lock = h->lock->holds;
 	h->lock->holds = h;
 	h->of_task = u->holds;
 	u->holds = h;
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 static void drop(struct gstk__lock_hold *h)
@@ -138,7 +139,7 @@ void gstk__locks_released(const void *lock, enum gstk__lock_kind kind, struct gs
 	struct gstk__lock_hold *h;
 	struct gstk__lock *l;
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	l = lock_at(lock);
 	h = hold_of(l, gstk__task_index(t));
 	if (!h) {
@@ -151,7 +152,7 @@ void gstk__locks_released(const void *lock, enum gstk__lock_kind kind, struct gs
 		l->last_site = site;
 		drop(h);
 	}
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 /* A way of waits from @at back to the first of @task[]; its length, or 0. */
@@ -166,7 +167,7 @@ static unsigned int circle(uint32_t at, uint32_t *task, unsigned int nr)
 		return 0;
 	u->seen = search;
 	task[nr++] = at;
-	if (u->joins)
+	if (gstk__locks_joined(u))
 		return circle(u->joins, task, nr);
 	for (struct gstk__lock_hold *h = u->waits ? u->waits->holds : NULL; h; h = h->of_lock) {
 		n = h->task == at ? 0 : circle(h->task, task, nr);
@@ -187,7 +188,7 @@ static void look_for_circle(struct gstk_task *t)
 		gstk__report_deadlock(task, nr, NULL);
 }
 
-static bool for_ever(const struct gstk_task *t, uint64_t deadline_ns)
+bool gstk__waits_for_ever(const struct gstk_task *t, uint64_t deadline_ns)
 {
 	return deadline_ns == GSTK_NEVER && !(t->flags & GSTK__T_DEADLINE);
 }
@@ -196,45 +197,50 @@ void gstk__locks_waits(const void *lock, enum gstk__lock_kind kind, struct gstk_
 {
 	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
 
-	if (!for_ever(t, deadline_ns))
+	if (!gstk__waits_for_ever(t, deadline_ns))
 		return;
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	u->waits = lock_at(lock);
 	u->waits_kind = kind;
 	look_for_circle(t);
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_joins(struct gstk_task *t, struct gstk_task *other, uint64_t deadline_ns)
 {
-	if (!for_ever(t, deadline_ns))
+	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
+
+	if (!gstk__waits_for_ever(t, deadline_ns))
 		return;
-	gstk__lock(&big);
-	gstk__lock_users[gstk__task_index(t)].joins = gstk__task_index(other);
+	gstk__lock(&gstk__locks_big);
+	u->joins = gstk__task_index(other);
+	u->joins_birth = gstk__lock_users[u->joins].birth;
 	look_for_circle(t);
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_waited(struct gstk_task *t)
 {
 	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	u->waits = NULL;
 	u->joins = 0;
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_ended(struct gstk_task *t)
 {
 	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	while (u->holds) {
 		gstk__report_misuse("has ended and holds it still", u->holds->lock, u->holds, t, NULL);
 		drop(u->holds);
 	}
-	gstk__unlock(&big);
+	u->birth++;
+	u->chan = NULL;
+	gstk__unlock(&gstk__locks_big);
 }
 
 static void forget(struct gstk__lock **p)
@@ -251,32 +257,32 @@ void gstk__locks_new(const void *lock, const void *site)
 {
 	struct gstk__lock **p;
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	p = place_of(lock);
 	if (*p) /* another one was here, whose memory was freed */
 		forget(p);
 	p = place_of(lock);
 	*p = get(sizeof(**p));
 	**p = (struct gstk__lock){ .at = lock, .rank = GSTK__NO_RANK, .class = gstk__order_class(site, site) };
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_gone(const void *lock, bool busy, const void *site)
 {
 	struct gstk__lock **p;
 
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	p = place_of(lock);
 	if (busy)
 		gstk__report_misuse("destroys what is held or waited for", lock_at(lock), lock_at(lock)->holds, NULL, site);
 	else if (*p)
 		forget(p);
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_rank(const void *lock, uint32_t rank)
 {
-	gstk__lock(&big);
+	gstk__lock(&gstk__locks_big);
 	lock_at(lock)->rank = rank;
-	gstk__unlock(&big);
+	gstk__unlock(&gstk__locks_big);
 }

@@ -6,7 +6,8 @@
  *			the end of a task
  *	order		locks that are taken in a circle, though by different tasks or at different times; ranks
  *			that do not rise (locks_order.c)
- *	deadlock	tasks that wait for each other, while others go on; joins count, too
+ *	deadlock	tasks that wait for each other, while others go on; joins count, too; with channels in
+ *			it, it is a suspicion (locks_chan.c)
  *
  * wait/ calls these only when gstk__locks_watched, so that without it a lock costs one look at that. A
  * record is made after the lock was taken, and goes before it is let go of; so who is recorded as the
@@ -39,6 +40,14 @@ void gstk__locks_joins(struct gstk_task *t, struct gstk_task *u, uint64_t deadli
 void gstk__locks_waited(struct gstk_task *t);
 /* Its task, or a thread's stand-in, has ended. */
 void gstk__locks_ended(struct gstk_task *t);
+
+/* Channels, whose ends are used by anybody: locks_chan.c. The first by who uses one, its lock held. */
+enum gstk__chan_end { GSTK__CHAN_SENDS, GSTK__CHAN_RECEIVES };
+void gstk__locks_chan_used(const void *chan, enum gstk__chan_end end);
+void gstk__locks_chan_waits(const void *chan, struct gstk_task *t, uint64_t deadline_ns);
+void gstk__locks_chan_gone(const void *chan);
+/* Threads of the process that are ours for this: 0 or 1. */
+unsigned int gstk__locks_threads(void);
 
 /* The application's words on a lock. */
 void gstk__locks_new(const void *lock, const void *site);

@@ -10,6 +10,7 @@
 #include "sched/worker.h"
 
 #define FRAMES	16u
+#define SHOWN	32u /* of those that are suspected */
 #define PATIENCE_NS 100000000u /* with a task that is about to park */
 
 bool gstk__lock_reports_go_on;
@@ -206,7 +207,7 @@ void gstk__report_deadlock(const uint32_t *task, unsigned int nr, const void *si
 		print_task(&o, task[i]);
 		if (gstk__spawned[task[i]].site)
 			print_site(&o, l, ", spawned at ", gstk__spawned[task[i]].site);
-		if (u->joins) {
+		if (gstk__locks_joined(u)) {
 			gstk__outf(&o, ", waits for the end of ");
 			print_task(&o, next);
 		} else {
@@ -227,4 +228,60 @@ void gstk__report_deadlock(const uint32_t *task, unsigned int nr, const void *si
 		}
 	}
 	end(&o, l);
+}
+
+static void print_wait(struct gstk__out *o, struct gstk__looker *l, const struct gstk__lock_user *u)
+{
+	uint32_t other;
+
+	if (!u->waits && !u->by_chan) {
+		gstk__outf(o, " waits for the end of ");
+		print_task(o, u->joins);
+	} else if (!u->by_chan) {
+		gstk__outf(o, " waits as %s for ", kind_name(u->waits_kind));
+		print_lock(o, l, u->waits);
+		if (u->waits->holds) {
+			gstk__outf(o, ", held by ");
+			print_task(o, u->waits->holds->task);
+			print_site(o, l, ", which took it at ", u->waits->holds->site);
+		}
+	} else {
+		gstk__outf(o, " waits to %s channel %p, which so far ",
+			   u->chan_end == GSTK__CHAN_SENDS ? "receive from" : "send into", (uint64_t)(uintptr_t)u->chan);
+		for (uint32_t k = 0; (other = gstk__chan_user(u->chan, u->chan_end, k)); k++) {
+			gstk__outf(o, k ? ", " : "");
+			print_task(o, other);
+		}
+		gstk__outf(o, u->chan_end == GSTK__CHAN_SENDS ? " sent into" : " received from");
+	}
+	gstk__outf(o, "\n");
+}
+
+void gstk__report_suspects(uint32_t high)
+{
+	struct gstk__out o;
+	struct gstk__looker *l = begin(&o);
+	uint64_t nr = 0;
+	struct gstk__look k;
+
+	for (uint32_t i = 1; i < high; i++)
+		nr += gstk__lock_users[i].stuck;
+	gstk__outf(&o, "%u tasks seem to wait for each other: nobody else has used those channels so far\n", nr);
+	nr = 0;
+	for (uint32_t i = 1; i < high; i++) {
+		if (!gstk__lock_users[i].stuck || ++nr > SHOWN)
+			continue;
+		gstk__outf(&o, "greenstk: ");
+		print_task(&o, i);
+		if (gstk__spawned[i].site)
+			print_site(&o, l, ", spawned at ", gstk__spawned[i].site);
+		print_wait(&o, l, &gstk__lock_users[i]);
+		if (l && gstk__look(l, i, true, &k))
+			gstk__look_print(&o, l, &k, FRAMES);
+	}
+	if (nr > SHOWN)
+		gstk__outf(&o, "greenstk: and %u more\n", nr - SHOWN);
+	if (l)
+		gstk__look_end(l);
+	gstk__out_flush(&o);
 }

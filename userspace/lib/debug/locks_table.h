@@ -57,10 +57,30 @@ struct gstk__lock_user {
 	struct gstk__lock_hold *holds;
 	struct gstk__lock *waits; /* without a deadline */
 	enum gstk__lock_kind waits_kind;
-	uint32_t joins; /* likewise */
+	uint32_t joins, joins_birth; /* likewise; over when that one has ended */
 	uint32_t seen;
+	uint32_t birth;	  /* of the tasks with this index, which one */
+	const void *chan; /* that it waited for last, without a deadline */
+	/* Of the present look: locks_chan.c. */
+	enum gstk__chan_end chan_end;
+	bool by_chan, stuck;
 };
 extern struct gstk__lock_user *gstk__lock_users; /* by task */
+
+/* Does it wait for the end of ->joins? */
+static inline bool gstk__locks_joined(const struct gstk__lock_user *u)
+{
+	return u->joins && gstk__lock_users[u->joins].birth == u->joins_birth;
+}
+
+extern _Atomic uint32_t gstk__locks_big; /* the lock of all this */
+bool gstk__waits_for_ever(const struct gstk_task *t, uint64_t deadline_ns);
+
+/* locks_chan.c */
+int gstk__locks_chan_begin(void);
+void gstk__locks_chan_end(void);
+/* The k-th task that has used an end of a channel; 0: no more. */
+uint32_t gstk__chan_user(const void *chan, enum gstk__chan_end end, uint32_t k);
 
 /* Where the caller's caller is, from @site on. */
 void gstk__place_take(struct gstk__place *p, struct gstk_task *t, const void *site);
@@ -83,6 +103,8 @@ void gstk__report_order(const struct gstk__lock *l, const struct gstk__lock_hold
 /* Two of one class, in both orders. */
 void gstk__report_twins(const struct gstk__lock *l, const struct gstk__lock_hold *held,
 			const struct gstk__lock_edge *before, const struct gstk__lock_edge *here);
+/* All that are ->stuck. Goes on always. */
+void gstk__report_suspects(uint32_t high);
 /* Each waits for the next, the last for the first, which is the caller. */
 void gstk__report_deadlock(const uint32_t *task, unsigned int nr, const void *site);
 

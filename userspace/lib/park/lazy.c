@@ -149,7 +149,7 @@ int gstk__lazy_init(bool forced)
 		return err;
 	}
 	decide(forced);
-	gstk__windows.lazy = gstk__windows.present = true;
+	gstk__windows.lazy = gstk__windows.present = gstk__windows.ends = true;
 	return 0;
 }
 

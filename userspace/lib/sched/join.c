@@ -101,9 +101,9 @@ int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, u
 static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, struct gstk_task *t, void **result,
 							  enum gstk__code code)
 {
-	if (__builtin_expect(gstk__locks_watched, 0))
-		gstk__locks_waited(me);
 	if (__builtin_expect(code != GSTK__CODE_OK, 0)) {
+		if (gstk__locks_watched) /* else it has ended, and its record says so */
+			gstk__locks_waited(me);
 		/* An end that waits for us to park must not wait for us to withdraw. */
 		__atomic_store_n(&me->obj, NULL, __ATOMIC_RELEASE);
 		GSTK__INJECT(join_withdraw);

@@ -11,7 +11,6 @@
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "debug/locks.h"
-#include "debug/mode.h"
 #include "debug/probe.h"
 #include "debug/seal.h"
 #include "debug/stackprof.h"
@@ -212,8 +211,11 @@ void gstk__task_exit(void *result)
 	gstk__leave_final(w, t, n);
 }
 
-static __attribute__((cold, noinline)) void debug_ended(struct gstk_task *t)
+/* With ->ends: what is left to do in the window of a task that has ended. */
+static __attribute__((cold, noinline)) void clear_window(struct gstk__worker *w, struct gstk_task *t)
 {
+	if (gstk__windows.lazy && gstk__win(t->window)->flags & GSTK__WIN_LAZY)
+		gstk__lazy_ended(&w->park, t->window);
 	if (gstk__locks_watched)
 		gstk__locks_ended(t);
 	if (gstk__profiling)
@@ -267,10 +269,8 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	gstk__gauge(&w->park.n.resident, -1);
 	w->exit_wake = 0;
 	win->resident = 0;
-	if (__builtin_expect(gstk__windows.lazy, 0) && win->flags & GSTK__WIN_LAZY)
-		gstk__lazy_ended(&w->park, t->window);
-	if (__builtin_expect(gstk__debugging | gstk__profiling, 0))
-		debug_ended(t);
+	if (__builtin_expect(gstk__windows.ends, 0))
+		clear_window(w, t);
 	if (t->window > gstk__windows.nr) {
 		if (win->flags & GSTK__WIN_EARNED) {
 			win->flags &= ~GSTK__WIN_EARNED;

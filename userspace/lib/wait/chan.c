@@ -53,6 +53,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int send_slow(struct gstk_chan
 		t->msg[0] = (uintptr_t)block;
 	t->obj = c;
 	gstk__chanq_push(&c->send, gstk__task_index(t));
+	if (unlikely(gstk__chan_flags(c)))
+		gstk__locks_chan_waits(c, t, deadline_ns);
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, deadline_ns);
 	if (likely(code == GSTK__CODE_OK)) {
 		gstk__wait_released(t);
@@ -74,6 +76,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan
 	gstk__elem_copy(t->msg, elem, c->elem_size);
 	t->obj = c;
 	gstk__chanq_push(&c->send, gstk__task_index(t));
+	if (unlikely(gstk__chan_flags(c)))
+		gstk__locks_chan_waits(c, t, GSTK_NEVER);
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, GSTK_NEVER);
 	if (unlikely(code != GSTK__CODE_OK))
 		return gstk__gave_up(c, &c->send, t, code);
@@ -142,6 +146,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan
 	}
 	t->obj = c;
 	gstk__chanq_push(&c->recv, gstk__task_index(t));
+	if (unlikely(gstk__chan_flags(c))) /* watched: a closed one is not waited for */
+		gstk__locks_chan_waits(c, t, deadline_ns);
 	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns);
 	if (unlikely(code != GSTK__CODE_OK))
 		return gstk__gave_up(c, &c->recv, t, code);

@@ -50,7 +50,10 @@ static inline struct gstk__node *gstk__node(uint32_t item)
 	return &gstk__node_chunks[item >> GSTK__NODE_CHUNK_SHIFT][item & ((1u << GSTK__NODE_CHUNK_SHIFT) - 1)];
 }
 
-#define GSTK__CHAN_CLOSED 0x80000000u /* in ->users */
+/* In ->users. */
+#define GSTK__CHAN_CLOSED  0x80000000u
+#define GSTK__CHAN_WATCHED 0x40000000u /* who uses it is recorded, from its birth on: debug/locks.h */
+#define GSTK__CHAN_FLAGS   (GSTK__CHAN_CLOSED | GSTK__CHAN_WATCHED)
 
 struct gstk__chanq {
 	uint32_t head, tail; /* items; tail means something only with a head */
@@ -70,6 +73,11 @@ struct gstk_chan {
 static inline bool gstk__chan_closed(struct gstk_chan *c)
 {
 	return atomic_load_explicit(&c->users, memory_order_relaxed) & GSTK__CHAN_CLOSED;
+}
+
+static inline uint32_t gstk__chan_flags(struct gstk_chan *c)
+{
+	return atomic_load_explicit(&c->users, memory_order_relaxed) & GSTK__CHAN_FLAGS;
 }
 
 static inline uint32_t *gstk__item_next(uint32_t item)

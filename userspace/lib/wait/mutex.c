@@ -197,7 +197,8 @@ int gstk__mutex_end(gstk_mutex *m, struct gstk_task *t, enum gstk__code code, ui
 	return attempted(m, t, deadline_ns, __builtin_return_address(0), r);
 }
 
-int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
+/* Inlined: the return address is the caller's in both. */
+static inline __attribute__((always_inline)) int lock(gstk_mutex *m, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
 	int r = gstk__wait_begin(&t);
@@ -213,9 +214,14 @@ int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
 	return lock_slow(m, t, deadline_ns, true);
 }
 
+int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
+{
+	return lock(m, deadline_ns);
+}
+
 int gstk_mutex_lock(gstk_mutex *m)
 {
-	return gstk_mutex_lock_until(m, GSTK_NEVER);
+	return lock(m, GSTK_NEVER);
 }
 
 int gstk_mutex_try_lock(gstk_mutex *m)

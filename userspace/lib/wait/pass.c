@@ -18,6 +18,8 @@ int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity)
 	memset(c, 0, sizeof(*c));
 	c->elem_size = (uint32_t)elem_size;
 	c->capacity = (uint32_t)capacity;
+	if (unlikely(gstk__locks_watched))
+		atomic_store_explicit(&c->users, GSTK__CHAN_WATCHED, memory_order_relaxed);
 	*chan = c;
 	return 0;
 }
@@ -31,10 +33,12 @@ int gstk_chan_destroy(gstk_chan *c)
 	gstk__lock(&c->lock);
 	/* Acquire: partner is the release of a select that is through. */
 	busy = c->recv.head || c->send.head ||
-	       atomic_load_explicit(&c->users, memory_order_acquire) & ~GSTK__CHAN_CLOSED;
+	       atomic_load_explicit(&c->users, memory_order_acquire) & ~GSTK__CHAN_FLAGS;
 	gstk__unlock(&c->lock);
 	if (busy)
 		return -EBUSY;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_chan_gone(c);
 	gstk__msg_put(c, sizeof(*c) + (size_t)c->elem_size * c->capacity);
 	return 0;
 }

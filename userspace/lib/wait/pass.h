@@ -9,6 +9,7 @@
 #include <greenstk/base.h>
 
 #include <errno.h>
+#include "debug/locks.h"
 #include "wait/chan.h"
 
 static inline char *gstk__slot_at(struct gstk_chan *c, uint32_t i)
@@ -72,8 +73,12 @@ gstk__give(struct gstk_chan *c, const void *elem, void **block, uint32_t *wake)
 	uint32_t size = c->elem_size, item;
 
 	*wake = 0;
-	if (unlikely(gstk__chan_closed(c)))
-		return -EPIPE;
+	if (unlikely(gstk__chan_flags(c))) {
+		if (gstk__chan_flags(c) & GSTK__CHAN_WATCHED)
+			gstk__locks_chan_used(c, GSTK__CHAN_SENDS);
+		if (gstk__chan_closed(c))
+			return -EPIPE;
+	}
 	while ((item = c->recv.head)) {
 		bool is_task = !(item & GSTK__NODE);
 		struct gstk_task *t = gstk__task(item);
@@ -159,6 +164,8 @@ gstk__take(struct gstk_chan *c, void *elem, void **block, uint32_t *wake)
 	uint64_t *slot;
 
 	*wake = 0;
+	if (unlikely(gstk__chan_flags(c) & GSTK__CHAN_WATCHED))
+		gstk__locks_chan_used(c, GSTK__CHAN_RECEIVES);
 	if (c->nr) {
 		if (likely(elem))
 			gstk__elem_copy(elem, gstk__slot_at(c, 0), size);

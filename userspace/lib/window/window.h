@@ -88,6 +88,7 @@ struct gstk__windows {
 	bool guard_install;	/* the kernel has MADV_GUARD_INSTALL */
 	bool module;		/* shared windows are the module's, which makes their guards */
 	bool lazy;		/* deep stacks may come back on touch: park/lazy.h */
+	bool ends;		/* when a task ends there may be more to do in its window: sched/start.c */
 	bool present;		/* buffers of system calls are looked at before: window/present.h */
 };
 extern struct gstk__windows gstk__windows;

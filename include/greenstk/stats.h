@@ -104,6 +104,7 @@ struct gstk_stats {
 	uint64_t recalibrations;    /**< as other than so many workers ran */
 	uint64_t tasks_stackless;   /**< gauge: stackless tasks that have begun */
 	uint64_t future_polls;	    /**< calls of their poll functions */
+	uint64_t lazy_foreseen;	    /**< pages that came with the top, since they were touched in the stay before */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */

@@ -128,11 +128,14 @@ static void regulars(void)
 	period_ns = 150 * MS;
 	for (int i = 0; i < NR; i++)
 		t[i] = start(regular, NULL);
-	do { /* until a second goes by in which hardly any is moved */
+	for (int i = 0; i < 40; i++) { /* until a second goes by in which hardly any is moved */
 		before = now;
 		gstk_sleep(1000 * MS);
 		now = stats();
-	} while (!now.kept_bouncing || now.evictions - before.evictions > NR);
+		if (now.kept_bouncing && now.evictions - before.evictions <= NR)
+			break;
+	}
+	CHECK(now.kept_bouncing && now.evictions - before.evictions <= NR);
 	CHECK(now.bounces >= NR / 4);
 	over = true;
 	for (int i = 0; i < NR; i++)

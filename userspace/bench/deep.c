@@ -5,7 +5,8 @@
  * wake is a claim; the tasks wake one another in a ring of 64 MiB, so images come from memory.
  *
  *	top	the 8 KiB nearest the stack pointer
- *	mid	8 KiB in the middle, which a lazy restore does not bring
+ *	mid	8 KiB in the middle, always the same: below the top, but as in the last stay
+ *	roam	8 KiB each time somewhere else, which no restore can foresee
  *	eager	GREENSTK_BACKEND=copy
  *	lazy	GREENSTK_BACKEND=uffd
  */
@@ -19,21 +20,28 @@
 #define RING_BYTES (64u << 20)
 #define MOVES	   8000
 
-enum { TOP = 1, LAZY = 2 };
+enum { TOP = 1, LAZY = 2, ROAM = 4 };
+#define PLACES 7u
 
 static gstk_sem *sems, last, check;
 static size_t live, nr_tasks;
 static uint64_t turns;
 static const struct bench *bench;
 
+/* The word from which on is touched in turn @i. */
+static size_t place(uint64_t i)
+{
+	return bench->arg & TOP ? 0 : bench->arg & ROAM ? live / 8 / (PLACES + 1) * (i * 3 % PLACES + 1) : live / 16;
+}
+
 static BENCH_NOINLINE void deep_loop(uint64_t *buf, uint64_t me)
 {
-	size_t words = TOUCHED / 8, at = bench->arg & TOP ? 0 : live / 16;
-
 	for (uint64_t i = 0; i < turns; i++) {
+		size_t at = place(i);
+
 		bench_check(!gstk_sem_wait(&sems[me]));
-		for (size_t k = at; k < at + words; k++)
-			bench_check(buf[k]++ == k + i);
+		for (size_t k = at; k < at + TOUCHED / 8; k++)
+			bench_check(buf[k]++ == k + (bench->arg & ROAM ? i / PLACES : i));
 		bench_check(!gstk_sem_post(&sems[(me + 1) % nr_tasks], 1));
 	}
 }
@@ -42,7 +50,6 @@ static void *holder(void *arg)
 {
 	uint64_t me = (uint64_t)(uintptr_t)arg, bad = 0;
 	uint64_t *buf = __builtin_alloca(live);
-	size_t at = bench->arg & TOP ? 0 : live / 16;
 
 	for (size_t i = 0; i < live / 8; i++)
 		buf[i] = i;
@@ -50,8 +57,11 @@ static void *holder(void *arg)
 	if (me == nr_tasks - 1)
 		bench_check(!gstk_sem_post(&last, 1));
 	bench_check(!gstk_sem_wait(&check)); /* what was not touched is looked at when the clock has stopped */
+	for (uint64_t i = 0; i < turns; i++)
+		for (size_t k = place(i); k < place(i) + TOUCHED / 8; k++)
+			buf[k]--;
 	for (size_t i = 0; i < live / 8; i++)
-		bad += buf[i] != i + (i - at < TOUCHED / 8 ? turns : 0);
+		bad += buf[i] != i;
 	bench_check(!bad);
 	return NULL;
 }
@@ -128,3 +138,5 @@ DEEP(1m_top_eager, "1m", 1 << 20, "top", "eager", TOP);
 DEEP(1m_top_lazy, "1m", 1 << 20, "top", "lazy", TOP | LAZY);
 DEEP(1m_mid_eager, "1m", 1 << 20, "mid", "eager", 0);
 DEEP(1m_mid_lazy, "1m", 1 << 20, "mid", "lazy", LAZY);
+DEEP(1m_roam_eager, "1m", 1 << 20, "roam", "eager", ROAM);
+DEEP(1m_roam_lazy, "1m", 1 << 20, "roam", "lazy", ROAM | LAZY);

@@ -56,7 +56,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(events) SUM(cancels) SUM(quantum_expiries) SUM(hog_victims) SUM(windows_earned)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
-	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(annex_calls) SUM(future_polls)
+	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(lazy_foreseen) SUM(annex_calls) SUM(future_polls)
 #undef SUM
 #define GSTK__X(name, field) \
 	st.field = load(&gstk__sweep_counts.decided[GSTK__##name]);
@@ -215,7 +215,7 @@ int gstk_info(int fd)
 	STAT(remaps); STAT(remap_returns); STAT(remap_calls); STAT(remap_pack_calls); STAT(remap_ahead);
 	STAT(remap_nospace); STAT(remap_nomem); STAT(remap_quota); STAT(remap_refused);
 	STAT(windows_earned); STAT(bytes_resident); STAT(bytes_lazy);
-	STAT(lazy_restores); STAT(lazy_refused); STAT(lazy_faults); STAT(lazy_prefetched); STAT(lazy_untouched);
+	STAT(lazy_restores); STAT(lazy_refused); STAT(lazy_faults); STAT(lazy_prefetched); STAT(lazy_untouched); STAT(lazy_foreseen);
 	STAT(moved_cold); STAT(moved_budget); STAT(moved_pressure); STAT(moved_claimed); STAT(copied_small);
 	STAT(packed_idle); STAT(packed_pressure); STAT(trimmed_idle);
 	STAT(kept_young); STAT(kept_few); STAT(kept_bouncing); STAT(kept_private); STAT(kept_busy); STAT(kept_full);

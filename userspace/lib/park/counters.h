@@ -12,7 +12,7 @@
 	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims) X(windows_earned) \
 	X(remaps) X(remap_returns) X(remap_calls) X(remap_pack_calls) X(remap_ahead) \
 	X(remap_nospace) X(remap_nomem) X(remap_quota) X(remap_refused) \
-	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(annex_calls) X(future_polls)
+	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(lazy_foreseen) X(annex_calls) X(future_polls)
 
 struct gstk__counters {
 #define GSTK__X(name) uint64_t name;

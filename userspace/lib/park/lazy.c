@@ -41,6 +41,7 @@ static uint32_t deep_new(struct gstk__park *p, uint32_t bytes)
 	if (!ref)
 		return 0;
 	*deep(ref) = (struct gstk__deep){ .block = gstk__arena_alloc(p->arena, nr * PAGE), .nr_pages = nr, .first = nr };
+	memset(deep(ref)->here, 0, record_bytes(nr) - sizeof(struct gstk__deep));
 	if (deep(ref)->block)
 		return ref;
 	gstk__arena_free(p->arena, ref, record_bytes(nr));
@@ -85,6 +86,7 @@ static uint32_t set_lazy(struct gstk__window *win, uint32_t to)
 #define SCRATCH (1u << 20)
 #define TOUCHES 8u
 #define TRIES	4
+#define FORGET	8u /* stays */
 #define FAULTS	2u /* that one restore will meet, for the decision whether it pays */
 
 static void least(uint32_t *best, uint64_t ns)
@@ -298,6 +300,48 @@ void gstk__lazy_ended(struct gstk__park *p, uint32_t window)
 
 /* ---- coming back ---- */
 
+static void set_here(struct gstk__deep *d, uint32_t k, bool is)
+{
+	uint64_t bit = 1ull << (k % 64), w = atomic_load_explicit(&d->here[k / 64], memory_order_relaxed);
+
+	atomic_store_explicit(&d->here[k / 64], is ? w | bit : w & ~bit, memory_order_relaxed);
+}
+
+/*
+ * What came in the last stay is likely to be touched in this one: those pages stay marked, as many as cost what one
+ * touch costs, or what it brought. Whether they are touched nobody sees, so now and then all of it is forgotten and learnt again.
+ */
+static void foresee(struct gstk__deep *d)
+{
+	uint32_t most = GSTK__LAZY_BELOW + 1 + GSTK__LAZY_ABOVE;
+
+	most = most < gstk__lazy.eager_pages ? gstk__lazy.eager_pages : most;
+	if (++d->stays % FORGET == 0)
+		most = 0;
+
+	for (uint32_t k = 0; k < d->nr_pages; k++)
+		if (gstk__deep_here(d, k) && (k < d->first || !most || !most--))
+			set_here(d, k, false);
+}
+
+/* They come before anybody can look: the task does not run yet. */
+static void bring_foreseen(struct gstk__park *p, struct gstk__deep *d, uint32_t window)
+{
+	for (uint32_t k = d->first, to; k < d->nr_pages; k = to) {
+		const char *from = in_block(d, window, gstk__deep_page(d, window, k));
+
+		for (to = k + 1; to < d->nr_pages && gstk__deep_here(d, to) == gstk__deep_here(d, k); to++)
+			;
+		if (!gstk__deep_here(d, k))
+			continue;
+		if (!gstk__uffd_copy(gstk__deep_page(d, window, k), from, (size_t)(to - k) * PAGE))
+			gstk__count_by(&p->n.lazy_foreseen, to - k);
+		else
+			for (uint32_t i = k; i < to; i++) /* no memory: on touch, then */
+				set_here(d, i, false);
+	}
+}
+
 /* The top of the window stays as it is, the rest becomes missing. False: refused. */
 static bool open_record(struct gstk__park *p, struct gstk_task *t, uint32_t ref, char *sp)
 {
@@ -308,8 +352,7 @@ static bool open_record(struct gstk__park *p, struct gstk_task *t, uint32_t ref,
 	if (first >= d->nr_pages)
 		return false;
 	d->first = first;
-	for (uint32_t i = 0; i < (d->nr_pages + 63) / 64; i++)
-		atomic_store_explicit(&d->here[i], 0, memory_order_relaxed);
+	foresee(d);
 	from = gstk__deep_page(d, t->window, first);
 	/* In this order: a touch between the two must not leave a page of zeroes there. */
 	if (gstk__uffd_register(from, (size_t)(end - from))) {
@@ -317,7 +360,12 @@ static bool open_record(struct gstk__park *p, struct gstk_task *t, uint32_t ref,
 		return false;
 	}
 	GSTK__INJECT(lazy_registered);
-	gstk__mem_discard(from, (size_t)(end - from));
+	if (gstk__mem_discard(from, (size_t)(end - from))) { /* locked memory: what is there would be taken for it */
+		gstk__uffd_unregister(from, (size_t)(end - from));
+		gstk__count(&p->n.lazy_refused);
+		return false;
+	}
+	bring_foreseen(p, d, t->window);
 	set_lazy(gstk__win(t->window), ref);
 	gstk__win(t->window)->flags |= GSTK__WIN_LAZY;
 	gstk__count(&p->n.lazy_restores);

@@ -21,6 +21,10 @@
 #include "park/park.h"
 
 #define GSTK__LAZY_NEVER UINT32_MAX
+/* What the pager brings with the page that was touched. Calls go down from where a frame is, so more of those
+ * below, which also keeps room for what the kernel puts there for a signal. */
+#define GSTK__LAZY_BELOW 2u
+#define GSTK__LAZY_ABOVE 3u
 
 struct gstk__lazy {
 	uint32_t min_bytes;   /* from so many used bytes on; NEVER: no userfaultfd, or it does not pay */
@@ -32,8 +36,9 @@ extern struct gstk__lazy gstk__lazy;
 struct gstk__deep {
 	uint32_t block, nr_pages; /* arena reference; of the block */
 	uint32_t first;		  /* page from which on the window is registered */
-	uint32_t pad;
-	_Atomic uint64_t here[];  /* bits of pages that came since; under the window's lock, or CLOSED */
+	uint32_t stays;		  /* how often it came back so */
+	_Atomic uint64_t here[];  /* bits of pages that came since; under the window's lock, or CLOSED. Of the last
+				   * stay while it is away: what was touched then is likely to be again */
 };
 
 static inline bool gstk__deep_here(const struct gstk__deep *d, uint32_t k)

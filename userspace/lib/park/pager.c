@@ -3,9 +3,6 @@
  * The thread that answers faults of stacks that came back lazily. It waits for nothing but its descriptor
  * and a window's lazy_lock, whose holders touch no window and no other lock; it touches no window itself,
  * takes no signal and allocates nothing: so whoever faults, with whatever locks, is answered.
- *
- * With the page asked for come a few around it: calls go down from where a frame is, so more of those
- * below, which also keeps room for what the kernel puts there for a signal.
  */
 #include "park/lazy.h"
 
@@ -21,8 +18,6 @@
 #include "host/uffd.h"
 
 #define PAGE	4096u
-#define BELOW	2u
-#define ABOVE	3u
 #define TRIES	10000 /* for memory: a second or so */
 #define BATCH	16
 
@@ -62,9 +57,9 @@ static void bring(struct gstk__deep *d, uint32_t window, uint32_t k)
 	uint32_t from = k, to = k + 1;
 	int err;
 
-	while (from > d->first && k - from < BELOW && !gstk__deep_here(d, from - 1))
+	while (from > d->first && k - from < GSTK__LAZY_BELOW && !gstk__deep_here(d, from - 1))
 		from--;
-	while (to < d->nr_pages && to - k <= ABOVE && !gstk__deep_here(d, to))
+	while (to < d->nr_pages && to - k <= GSTK__LAZY_ABOVE && !gstk__deep_here(d, to))
 		to++;
 	for (uint32_t i = from; i < to; i++)
 		set_here(d, i);

@@ -4,21 +4,28 @@
  * window, so every wake is a claim. Hot: two tasks wake each other. Cold: as many tasks as make
  * 1 GiB of images, woken one after another in random order by a task with a window of its own; the
  * waker's post and yield are part of the figure. BYTES are the program's own; `.bytes` is what moved.
+ *
+ * .copy, .uffd, .module: with that backend, not the one that is chosen. .running2: another worker runs a task that
+ * never parks, whose processor each flush of the TLB interrupts.
  */
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <greenstk.h>
 
 #include "bench.h"
 
-enum { HOT, COLD };
+enum { HOT, COLD, COPY = 2, UFFD = 4, MODULE = 8, BACKENDS = 14, RUNNING2 = 16 };
 #define COLD_BYTES (1ull << 30)
 
 static gstk_sem *sems;
 static uint64_t turns;
 static size_t nr_tasks, live;
 static size_t arrived;
+static _Atomic bool over;
 
 static void fill(unsigned char *buf, uint64_t seed)
 {
@@ -134,13 +141,27 @@ static void cold(const struct bench *b)
 	free(t);
 }
 
+static void *spin(void *arg)
+{
+	while (!over)
+		__asm__ volatile("" ::: "memory");
+	return arg;
+}
+
 static void *park_main(void *arg)
 {
 	const struct bench *b = arg;
+	struct gstk_spawn_opts opts = { .size = sizeof(opts), .flags = GSTK_PRIVATE | GSTK_PINNED, .worker = 1 };
+	gstk_task *other = NULL;
 
 	sems = calloc(nr_tasks, sizeof(*sems));
 	bench_check(sems);
-	(b->arg == HOT ? hot : cold)(b);
+	if (b->arg & RUNNING2)
+		bench_check(!gstk_spawn(&other, spin, NULL, &opts));
+	(b->arg & COLD ? cold : hot)(b);
+	over = true;
+	if (other)
+		bench_check(!gstk_join(other, NULL));
 	free(sems);
 	return NULL;
 }
@@ -149,21 +170,41 @@ static void park_run(const struct bench *b)
 {
 	struct gstk_config config = { .size = sizeof(config), .workers = 1, .windows = 1, .flags = GSTK_NO_SWEEP };
 
+	if (b->arg & BACKENDS)
+		unsetenv("GREENSTK_BACKEND"); /* the row says it */
+	config.backend = b->arg & COPY ? GSTK_BACKEND_COPY : b->arg & UFFD ? GSTK_BACKEND_UFFD
+			 : b->arg & MODULE ? GSTK_BACKEND_MODULE : GSTK_BACKEND_AUTO;
+	if (b->arg & MODULE && access("/dev/greenstk", R_OK | W_OK))
+		bench_skip("/dev/greenstk: %s", strerror(errno));
+	if (b->arg & RUNNING2)
+		config.workers = 2;
+	if (b->arg2 > 128 << 10)
+		config.window_size = 2 << 20;
 	live = (size_t)b->arg2;
-	nr_tasks = b->arg == HOT ? 2 : bench_n(COLD_BYTES / (live + 256)) + 2;
+	nr_tasks = !(b->arg & COLD) ? 2 : bench_n(COLD_BYTES / (live + 256)) + 2;
 	bench_main(park_main, (void *)b, &config);
 }
 
-#define PARK(bytes) \
-	BENCH(hot_##bytes, .name = "park." #bytes ".hot", .unit = "ns", \
-	      .what = "evict and restore " #bytes " bytes, two tasks of one window", \
-	      .also = "park." #bytes ".hot.bytes", .run = park_run, .arg = HOT, .arg2 = bytes, .cpus = 1); \
-	BENCH(cold_##bytes, .name = "park." #bytes ".cold", .unit = "ns", \
-	      .what = "the same, a random one of 1 GiB of images", \
-	      .also = "park." #bytes ".cold.bytes", .run = park_run, .arg = COLD, .arg2 = bytes, .cpus = 1)
-PARK(128);
-PARK(512);
-PARK(1024);
-PARK(4096);
-PARK(16384);
-PARK(65536);
+#define ROW(ident, bytes, heat, suffix, arg_, nr_cpus, flags_)                                          \
+	BENCH(ident##_##bytes, .name = "park." #bytes "." heat suffix, .unit = "ns",                    \
+	      .what = "evict and restore " #bytes " bytes, " heat suffix,                               \
+	      .also = "park." #bytes "." heat suffix ".bytes", .run = park_run, .arg = arg_, .arg2 = bytes, \
+	      .cpus = nr_cpus, .flags = flags_)
+#define BACKEND(ident, bytes, suffix, arg_, flags_)                                                     \
+	ROW(ident##hot, bytes, "hot", suffix, (arg_) | HOT, 1, flags_);                                 \
+	ROW(ident##cold, bytes, "cold", suffix, (arg_) | COLD, 1, flags_);                              \
+	ROW(ident##hot2, bytes, "hot", suffix ".running2", (arg_) | HOT | RUNNING2, 2, BENCH_LONG);     \
+	ROW(ident##cold2, bytes, "cold", suffix ".running2", (arg_) | COLD | RUNNING2, 2, BENCH_LONG)
+#define PARK(bytes, flags_)                                  \
+	BACKEND(auto_, bytes, "", 0, flags_);                \
+	BACKEND(copy_, bytes, ".copy", COPY, BENCH_LONG);    \
+	BACKEND(uffd_, bytes, ".uffd", UFFD, BENCH_LONG);    \
+	BACKEND(module_, bytes, ".module", MODULE, BENCH_LONG)
+PARK(128, 0);
+PARK(512, 0);
+PARK(1024, 0);
+PARK(4096, 0);
+PARK(16384, 0);
+PARK(65536, 0);
+PARK(262144, BENCH_LONG);
+PARK(1048576, BENCH_LONG);

@@ -87,11 +87,15 @@ int gstk__life_init(void)
 					  gstk__config.resident_budget);
 	gstk__deadlock_report_init(gstk__config.flags & GSTK_DEADLOCK_CONTINUE);
 	gstk__stuck_report_init(gstk__config.stuck_report_ns);
-	if (!err && gstk__watchdog_start(gstk__config.stuck_report_ns))
-		fprintf(stderr, "greenstk: no thread that looks for stuck workers: only other workers report them (ulimit -u, cgroup pids.max)\n");
 	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
 		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
 	return err;
+}
+
+void gstk__life_workers(void)
+{
+	if (gstk__watchdog_start(gstk__config.stuck_report_ns))
+		fprintf(stderr, "greenstk: no thread that looks for stuck workers: only other workers report them (ulimit -u, cgroup pids.max)\n");
 }
 
 void gstk__life_fini(void)

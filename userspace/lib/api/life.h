@@ -8,6 +8,8 @@
 struct gstk__worker;
 
 int gstk__life_init(void);
+/* Before the first worker runs, when all are there: what looks at them. */
+void gstk__life_workers(void);
 void gstk__life_fini(void);
 /* In a child of fork() of a process with a runtime: the workers are not there, and never will be. */
 bool gstk__life_forked(void);

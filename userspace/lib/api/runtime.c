@@ -232,6 +232,7 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	s->callers = caller_is_worker;
 	gstk__leave_long = gstk__forced_evict || gstk__profiling;
 	gstk__trace_begin(c.max_tasks);
+	gstk__life_workers();
 	if (caller_is_worker)
 		worker_attach(s->worker[0]);
 	for (uint32_t i = caller_is_worker; i < c.workers; i++) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "api/config.h"
 #include "api/native.h"
+#include "debug/annotate.h"
 #include "debug/probe.h"
 #include "debug/spawned.h"
 #include "host/host.h"
@@ -344,7 +345,7 @@ const char *gstk_task_name(const gstk_task *task)
 {
 	struct gstk__ext *x = task ? gstk__ext((struct gstk_task *)task) : NULL;
 
-	if (task && task->tier == GSTK__TIER_STACKLESS)
+	if (task && gstk__peek_byte(&task->tier) == GSTK__TIER_STACKLESS)
 		return gstk__stackless_name(task);
 	return x && x->name[0] ? x->name : "task";
 }

@@ -9,7 +9,6 @@
  */
 #include "debug/stuck_report.h"
 
-#include <greenstk/task.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,11 +82,14 @@ static void on_urgent(int sig, siginfo_t *info, void *context)
 	struct gstk__worker *w = gstk__self();
 	uint64_t what = atomic_exchange(&asked, 0);
 	struct gstk__cfi f;
+	int saved;
 
 	if (!w || !w->current || what != (((uint64_t)w->index + 1) << 32 | gstk__task_index(w->current)))
 		return;
 	gstk__cfi_interrupted(&f, context);
+	saved = *w->errno_ptr;
 	print_frames(w, w->current, &f);
+	*w->errno_ptr = saved;
 }
 
 static void ask(struct gstk__worker *v, struct gstk_task *t)
@@ -138,6 +140,23 @@ static GSTK__RACY struct gstk_task *running(struct gstk__worker *v)
 	return *(struct gstk_task *volatile *)&v->current;
 }
 
+/* Of a task that may end just now. */
+static GSTK__RACY void name_of(struct gstk_task *t, char name[32])
+{
+	const volatile char *p = gstk__ext(t) ? gstk__ext(t)->name : "";
+
+	if (t->tier == GSTK__TIER_STACKLESS) {
+		gstk__look_stackless(t, gstk__word(t), name);
+		return;
+	}
+	for (size_t i = 0; i < 32; i++)
+		if (!(name[i] = p[i]))
+			break;
+	name[31] = 0;
+	if (!name[0])
+		memcpy(name, "task", sizeof("task")); /* as gstk_task_name() */
+}
+
 static GSTK__RACY bool mates_wait(struct gstk_task *t)
 {
 	struct gstk__window *win = gstk__win(t->window);
@@ -155,16 +174,15 @@ static void report(uint32_t index, uint64_t stuck_ns, bool alone)
 	struct gstk__out o = { .fd = 2 };
 	struct gstk__cfi f;
 	char text[256], name[32];
-	bool known, calls, stackless = t && gstk__peek_byte(&t->tier) == GSTK__TIER_STACKLESS;
+	bool known, calls;
 
 	if (!t)
 		return; /* just now it came back */
-	if (stackless)
-		gstk__look_stackless(t, gstk__word(t), name);
+	name_of(t, name);
 	known = read_state(__atomic_load_n(&v->tid, __ATOMIC_RELAXED), text, sizeof(text));
 	calls = known && text[0] >= '0' && text[0] <= '9' && in_call(text, &f);
 	gstk__outf(&o, "greenstk: worker %u does not get back from task %u \"%s\" for %u ms", (uint64_t)index,
-		   (uint64_t)gstk__task_index(t), stackless ? name : gstk_task_name(t), stuck_ns / 1000000);
+		   (uint64_t)gstk__task_index(t), name, stuck_ns / 1000000);
 	if (calls) {
 		text[strcspn(text, " \n")] = 0;
 		gstk__outf(&o, ", in system call %s", text);

@@ -106,6 +106,22 @@ GSTK_API enum gstk_progress gstk_await_sem(gstk_future *f, gstk_sem *sem, uint64
 /** As gstk_waitgroup_wait(). */
 GSTK_API enum gstk_progress gstk_await_waitgroup(gstk_future *f, gstk_waitgroup *group, uint64_t deadline_ns);
 
+/** As gstk_select(), whose index is the result. @cases and their elements must stay until then. */
+GSTK_API enum gstk_progress gstk_await_select(gstk_future *f, struct gstk_case *cases, unsigned int nr,
+					      uint64_t deadline_ns);
+
+/** Until one of @events is there, as gstk_poll(): the result is those that are. */
+GSTK_API enum gstk_progress gstk_await_ready(gstk_future *f, int fd, short events, uint64_t deadline_ns);
+/** As gstk_read(): the result is a count. */
+GSTK_API enum gstk_progress gstk_await_read(gstk_future *f, int fd, void *buf, size_t len, uint64_t deadline_ns);
+/** As gstk_write(): the result is a count. */
+GSTK_API enum gstk_progress gstk_await_write(gstk_future *f, int fd, const void *buf, size_t len, uint64_t deadline_ns);
+/**
+ * As gstk_accept() without an address: the result is a descriptor. But without descriptors or memory for another
+ * one it is -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM; wait a while then, and try again.
+ */
+GSTK_API enum gstk_progress gstk_await_accept(gstk_future *f, int fd, uint64_t deadline_ns);
+
 /**
  * A poll function written from top to bottom: @line is an int of the state, zero at first. GSTK_AWAIT() returns
  * what an await returned, and goes on after it at the next call; not inside a switch of the function's own.

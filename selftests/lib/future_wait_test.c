@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* What stackless tasks wait for, and each way in which that ends. */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include "future_test.h"
 
 static _Atomic int began;
@@ -12,6 +16,9 @@ static struct {
 	gstk_sem sem;
 	gstk_waitgroup group;
 	gstk_task *sleeper;
+	struct gstk_case cases[2];
+	int pair[2], stuffed[2], listener;
+	char text[8];
 	uint64_t got;
 	void *result;
 } world;
@@ -58,6 +65,62 @@ static enum gstk_progress on_time(gstk_future *f, uint64_t deadline)
 	return gstk_await_time(f, gstk_now() + 3600 * 1000 * MS);
 }
 
+static enum gstk_progress on_select(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_select(f, world.cases, 2, deadline == 0 ? gstk_now() : deadline);
+}
+
+static enum gstk_progress on_ready(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_ready(f, world.stuffed[1], POLLOUT, deadline);
+}
+
+static enum gstk_progress on_read(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_read(f, world.pair[0], world.text, sizeof(world.text), deadline);
+}
+
+static enum gstk_progress on_write(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_write(f, world.stuffed[1], "x", 1, deadline);
+}
+
+static enum gstk_progress on_accept(gstk_future *f, uint64_t deadline)
+{
+	return gstk_await_accept(f, world.listener, deadline);
+}
+
+static void let_select(void)
+{
+	uint64_t v;
+
+	CHECK_EQ(gstk_chan_recv(world.full, &v), 0);
+}
+
+static void let_write(void)
+{
+	static char all[1 << 20];
+
+	while (gstk_read_until(world.stuffed[0], all, sizeof(all), gstk_now() + 5 * MS) > 0)
+		;
+}
+
+static void let_read(void)
+{
+	CHECK_EQ(write(world.pair[1], "hello", 5), 5);
+}
+
+static void let_accept(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CHECK_EQ(getsockname(world.listener, (struct sockaddr *)&at, &len), 0);
+	CHECK_EQ(connect(fd, (struct sockaddr *)&at, len), 0);
+	CHECK_EQ(close(fd), 0);
+}
+
 static void let_recv(void)
 {
 	CHECK_EQ(gstk_chan_send(world.empty, &(uint64_t){ 99 }), 0);
@@ -102,6 +165,11 @@ static const struct way {
 	{ on_waitgroup, let_waitgroup, "waitgroup" },
 	{ on_join, let_join, "join" },
 	{ on_time, NULL, "sleep" },
+	{ on_select, let_select, "select" },
+	{ on_ready, let_write, "fd write" },
+	{ on_read, let_read, "fd read" },
+	{ on_write, let_write, "fd write" },
+	{ on_accept, let_accept, "fd read" },
 };
 enum { NR_WAYS = sizeof(ways) / sizeof(ways[0]) };
 
@@ -131,6 +199,8 @@ FUTURE(waiter, struct waiter, count_drop)
 		GSTK_AWAIT(w->line, gstk_await_time(f, gstk_now() + MS)); /* clean-up that waits */
 		CHECK_EQ(gstk_await_result(f), 0);
 	}
+	if (w->way->wait == on_accept && w->first > 0)
+		CHECK_EQ(gstk_close((int)w->first), 0);
 	if (w->way->wait == on_mutex && !w->first)
 		CHECK_EQ(gstk_mutex_unlock(&world.mutex), 0);
 	return gstk_future_done(f, ptr(w->first));
@@ -147,6 +217,17 @@ static void make_world(void)
 	CHECK_EQ(gstk_mutex_lock(&world.mutex), 0);
 	CHECK_EQ(gstk_waitgroup_add(&world.group, 1), 0);
 	world.sleeper = start(sleeps, NULL);
+	world.cases[0] = (struct gstk_case){ .chan = world.empty, .op = GSTK_CASE_RECV, .elem = &world.got };
+	world.cases[1] = (struct gstk_case){ .chan = world.full, .op = GSTK_CASE_SEND, .elem = &world.got };
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, world.pair), 0);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, world.stuffed), 0);
+	while (write(world.stuffed[1], world.text, sizeof(world.text)) > 0)
+		;
+	world.listener = gstk_socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK(world.listener >= 0);
+	CHECK_EQ(bind(world.listener, (struct sockaddr *)&(struct sockaddr_un){ .sun_family = AF_UNIX },
+		      sizeof(sa_family_t)), 0); /* a name that nobody has */
+	CHECK_EQ(listen(world.listener, 5), 0);
 }
 
 static void end_world(void)
@@ -155,6 +236,11 @@ static void end_world(void)
 	gstk_join(world.sleeper, NULL); /* unless somebody has */
 	CHECK_EQ(gstk_chan_destroy(world.empty), 0);
 	CHECK_EQ(gstk_chan_destroy(world.full), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(gstk_close(world.pair[i]), 0);
+		CHECK_EQ(gstk_close(world.stuffed[i]), 0);
+	}
+	CHECK_EQ(gstk_close(world.listener), 0);
 }
 
 WAIT_TEST(each_wait_succeeds)
@@ -162,6 +248,7 @@ WAIT_TEST(each_wait_succeeds)
 	for (int i = 0; i < NR_WAYS; i++) {
 		for (int timed = 0; timed < 2; timed++) {
 			gstk_task *t;
+			long v;
 
 			if (!ways[i].let)
 				continue;
@@ -171,7 +258,11 @@ WAIT_TEST(each_wait_succeeds)
 			settle();
 			CHECK_EQ(gstk_join_until(t, NULL, 0), -ETIMEDOUT); /* it waits */
 			ways[i].let();
-			CHECK_EQ(finish(t), 0);
+			v = finish(t);
+			CHECK_EQ(v, ways[i].wait == on_select || ways[i].wait == on_write ? 1 : ways[i].wait == on_read ? 5 :
+				 ways[i].wait == on_ready ? POLLOUT : ways[i].wait == on_accept ? v : 0);
+			CHECK(v >= 0);
+			CHECK(ways[i].wait != on_read || !memcmp(world.text, "hello", 5));
 			CHECK(ways[i].wait != on_recv || world.got == 99);
 			CHECK(ways[i].wait != on_join || (long)world.result == -ECANCELED);
 			if (ways[i].wait == on_join)

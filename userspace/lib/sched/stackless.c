@@ -69,7 +69,7 @@ static void park(struct gstk__worker *w, struct gstk_future *f)
 
 	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0) && gstk__ext(t)->deadline_ns < deadline_ns)
 		deadline_ns = gstk__ext(t)->deadline_ns;
-	t->why = (uint8_t)gstk__awaits[f->s->op]->why;
+	t->why = (uint8_t)(f->why ? f->why : gstk__awaits[f->s->op]->why);
 	t->tick = w->tick;
 	GSTK__PROBE2(block, t, t->why);
 	GSTK__TRACE(left(w, t, t->why));
@@ -123,6 +123,7 @@ static void poll_on(struct gstk__worker *w, struct gstk_future *f)
 		f->deadline_ns = GSTK_NEVER;
 		f->lock = NULL;
 		f->commit = NULL;
+		f->why = GSTK__WAIT_NONE;
 		gstk__count(&w->park.n.future_polls);
 		progress = s->type->poll(f, s->state);
 		if (__builtin_expect(gstk__self() != w, 0))

@@ -43,6 +43,11 @@ enum gstk__await_op {
 	GSTK__AWAIT_MUTEX,
 	GSTK__AWAIT_SEM,
 	GSTK__AWAIT_WAITGROUP,
+	GSTK__AWAIT_SELECT,
+	GSTK__AWAIT_READY,
+	GSTK__AWAIT_READ,
+	GSTK__AWAIT_WRITE,
+	GSTK__AWAIT_ACCEPT,
 	GSTK__NR_AWAITS,
 };
 
@@ -55,6 +60,7 @@ struct gstk_future {
 	void *value;	       /* gstk_future_done() */
 	_Atomic uint32_t *lock;/* held by begin() or end(), to be let go of when the task is parked; or NULL */
 	gstk__commit_fn commit;/* instead, when that needs an owner: gets the struct gstk_future */
+	enum gstk__why why;    /* NONE: what the table says */
 };
 
 #define GSTK__AWAIT_PARK INT64_MIN

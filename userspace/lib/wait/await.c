@@ -75,6 +75,11 @@ void gstk__awaits_register(void)
 		[GSTK__AWAIT_MUTEX] = &gstk__await_mutex,
 		[GSTK__AWAIT_SEM] = &gstk__await_sem,
 		[GSTK__AWAIT_WAITGROUP] = &gstk__await_waitgroup,
+		[GSTK__AWAIT_SELECT] = &gstk__await_select,
+		[GSTK__AWAIT_READY] = &gstk__await_ready,
+		[GSTK__AWAIT_READ] = &gstk__await_read,
+		[GSTK__AWAIT_WRITE] = &gstk__await_write,
+		[GSTK__AWAIT_ACCEPT] = &gstk__await_accept,
 	};
 
 	gstk__awaits = table;

@@ -9,6 +9,8 @@
 void gstk__awaits_register(void);
 
 extern const struct gstk__await gstk__await_recv, gstk__await_send;
+extern const struct gstk__await gstk__await_select;
+extern const struct gstk__await gstk__await_ready, gstk__await_read, gstk__await_write, gstk__await_accept;
 extern const struct gstk__await gstk__await_mutex, gstk__await_sem, gstk__await_waitgroup;
 
 /* The wait is over before it begins. */

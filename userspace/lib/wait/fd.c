@@ -127,16 +127,10 @@ static void unlink_waiter(struct gstk__fd *f, struct gstk_task *t)
 	t->wnext = t->wprev = 0;
 }
 
-static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd *f, uint32_t want, uint32_t why,
-							 uint64_t deadline_ns, bool anew)
+/* 1: @t hangs at @f, which is locked; 0: what is wanted is there; or an error. */
+static inline __attribute__((always_inline)) int hang(int fd, struct gstk__fd *f, struct gstk_task *t, uint32_t want,
+						      bool anew)
 {
-	struct gstk_task *t = gstk__current();
-	enum gstk__code code;
-
-	if (!t)
-		return -ESRCH;
-	if (gstk__cancel_pending(t))
-		return -ECANCELED;
 	gstk__lock(&f->lock);
 	if (anew)
 		atomic_fetch_and_explicit(&f->events, ~(want | GSTK__FD_FAIL), memory_order_relaxed);
@@ -163,16 +157,49 @@ static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd
 	else
 		set_head(f, gstk__task_index(t));
 	f->tail = gstk__task_index(t);
-	code = gstk__block_unlock(&f->lock, (enum gstk__why)why, deadline_ns);
+	return 1;
+}
+
+/* The wait has ended with @code. */
+static inline __attribute__((always_inline)) int waited(struct gstk__fd *f, struct gstk_task *t, enum gstk__code code)
+{
 	if (__builtin_expect(code == GSTK__CODE_OK, 1))
 		return 0;
 	if (code == GSTK__CODE_CLOSED)
 		return -EBADF;
-	t = gstk__current();
 	gstk__lock(&f->lock);
 	unlink_waiter(f, t);
 	gstk__unlock(&f->lock);
 	return gstk__code_errno(code);
+}
+
+static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd *f, uint32_t want, uint32_t why,
+							 uint64_t deadline_ns, bool anew)
+{
+	struct gstk_task *t = gstk__current();
+	int r;
+
+	if (!t)
+		return -ESRCH;
+	if (gstk__cancel_pending(t))
+		return -ECANCELED;
+	r = hang(fd, f, t, want, anew);
+	return r <= 0 ? r : waited(f, t, gstk__block_unlock(&f->lock, (enum gstk__why)why, deadline_ns));
+}
+
+int gstk__fd_hang(struct gstk__fd *f, struct gstk_task *t, uint32_t want)
+{
+	return hang(gstk__fd_number(f), f, t, want, false);
+}
+
+int gstk__fd_waited(struct gstk__fd *f, struct gstk_task *t, enum gstk__code code)
+{
+	return waited(f, t, code);
+}
+
+int gstk__fd_number(const struct gstk__fd *f)
+{
+	return (int)(f - table.fd);
 }
 
 GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)

@@ -13,10 +13,13 @@
 #ifndef GSTK__WAIT_FD_H
 #define GSTK__WAIT_FD_H
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include "task/state.h"
 
 #define GSTK__FD_READ  0x01u
 #define GSTK__FD_WRITE 0x02u
@@ -58,6 +61,10 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
  * each time, so that what is ready already is an event. @fd may be unknown, and stays so.
  */
 int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns);
+/* The halves of that, before and after a park. hang: 1 when @t hangs at @f, whose lock is held; else as above. */
+int gstk__fd_hang(struct gstk__fd *f, struct gstk_task *t, uint32_t want);
+int gstk__fd_waited(struct gstk__fd *f, struct gstk_task *t, enum gstk__code code);
+int gstk__fd_number(const struct gstk__fd *f);
 /* Before a system call: forget @bits and FAIL. */
 static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
 {
@@ -65,6 +72,25 @@ static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
 	if (atomic_load_explicit(&f->events, memory_order_relaxed) & bits)
 		atomic_fetch_and_explicit(&f->events, ~bits, memory_order_acquire);
 }
+
+/* After a read: was it short, and so the last of what there is? */
+static inline void gstk__fd_note_short(struct gstk__fd *f, ssize_t got, size_t asked)
+{
+	if (got > 0 && (size_t)got < asked && (f->flags & GSTK__FD_STREAM) && (f->flags & GSTK__FD_REGISTERED) &&
+	    !(atomic_load_explicit(&f->events, memory_order_relaxed) &
+	      (GSTK__FD_READ | GSTK__FD_END | GSTK__FD_PRI)))
+		atomic_store_explicit(&f->drained, 1, memory_order_relaxed);
+}
+
+/* Bits for what poll(2) calls @events. */
+static inline uint32_t gstk__fd_wanted(short events)
+{
+	return (events & (POLLIN | POLLRDHUP) ? GSTK__FD_READ : 0) | (events & POLLOUT ? GSTK__FD_WRITE : 0) |
+	       (events & POLLPRI ? GSTK__FD_PRI : 0);
+}
+
+/* net.c: write(2), without SIGPIPE from a socket. */
+ssize_t gstk__net_write(int fd, struct gstk__fd *f, const void *buf, size_t len);
 
 /* An event came (from the poller). */
 int gstk__fd_event(int fd, uint32_t gen, uint32_t bits);

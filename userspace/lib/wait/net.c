@@ -54,7 +54,7 @@ static inline int begin(int fd, struct gstk__fd **f)
 }
 
 /* No SIGPIPE from any socket; what is none is found out once. */
-static ssize_t write_one(int fd, struct gstk__fd *f, const void *buf, size_t len)
+ssize_t gstk__net_write(int fd, struct gstk__fd *f, const void *buf, size_t len)
 {
 	ssize_t n;
 
@@ -90,14 +90,6 @@ static inline int wait_drained(int fd, struct gstk__fd *f, uint64_t deadline_ns)
 	return gstk__fd_wait(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns);
 }
 
-static inline void note_short(struct gstk__fd *f, ssize_t got, size_t asked)
-{
-	if (got > 0 && (size_t)got < asked && (f->flags & GSTK__FD_STREAM) && (f->flags & GSTK__FD_REGISTERED) &&
-	    !(atomic_load_explicit(&f->events, memory_order_relaxed) &
-	      (GSTK__FD_READ | GSTK__FD_END | GSTK__FD_PRI)))
-		atomic_store_explicit(&f->drained, 1, memory_order_relaxed);
-}
-
 ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
@@ -106,7 +98,7 @@ ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
 	n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, gstk__present(buf, len), read(fd, buf, len));
-	note_short(f, n, len);
+	gstk__fd_note_short(f, n, len);
 	return n;
 }
 
@@ -123,7 +115,7 @@ ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_
 	if (n)
 		return n;
 	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, gstk__present(buf, len),
-		     write_one(fd, f, buf, len));
+		     gstk__net_write(fd, f, buf, len));
 }
 
 ssize_t gstk_write(int fd, const void *buf, size_t len)
@@ -225,16 +217,10 @@ ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return gstk_sendmsg_until(fd, msg, flags, GSTK_NEVER);
 }
 
-static uint32_t wanted(short events)
-{
-	return (events & (POLLIN | POLLRDHUP) ? GSTK__FD_READ : 0) | (events & POLLOUT ? GSTK__FD_WRITE : 0) |
-	       (events & POLLPRI ? GSTK__FD_PRI : 0);
-}
-
 int gstk_poll(int fd, short events, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	uint32_t want = wanted(events);
+	uint32_t want = gstk__fd_wanted(events);
 	int err = begin(fd, &f);
 
 	if (err)
@@ -263,7 +249,7 @@ int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns)
 
 	if (err)
 		return err;
-	return gstk__fd_wait_anew(fd, wanted(events), events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
+	return gstk__fd_wait_anew(fd, gstk__fd_wanted(events), events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
 }
 
 int gstk_socket(int domain, int type, int protocol)

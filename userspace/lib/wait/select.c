@@ -17,6 +17,7 @@
 #include <greenstk/base.h>
 
 #include <errno.h>
+#include "wait/await.h"
 #include "wait/chan.h"
 #include "wait/node.h"
 
@@ -277,3 +278,68 @@ int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 	use(cases, nr, false);
 	return r;
 }
+
+/* ---- of a stackless task: ->arg and ->len are its cases, ->msg[0] is the first node ---- */
+
+enum gstk_progress gstk_await_select(gstk_future *f, struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
+{
+	if (unlikely(nr > GSTK__NODES_MAX || (nr && !cases) || gstk__refuse_shared(cases, "gstk_await_select: the cases")))
+		return gstk__await_over(f, -EINVAL);
+	for (unsigned int i = 0; i < nr; i++)
+		if (unlikely((cases[i].op != GSTK_CASE_RECV && cases[i].op != GSTK_CASE_SEND) ||
+			     gstk__refuse_shared(cases[i].elem, "gstk_await_select: an element")))
+			return gstk__await_over(f, -EINVAL);
+	f->s->arg = cases;
+	f->s->len = nr;
+	return gstk__await(f, GSTK__AWAIT_SELECT, NULL, deadline_ns);
+}
+
+static struct select select_of(const struct gstk_future *f)
+{
+	return (struct select){ .cases = f->s->arg, .nr = f->s->len, .task = gstk__task_index(f->task),
+				.first = (uint32_t)f->task->msg[0] };
+}
+
+static bool hang_stackless(struct gstk_task *t, void *f)
+{
+	struct select s = select_of(f);
+
+	return hang(t, &s);
+}
+
+static int64_t select_begin(struct gstk_future *f)
+{
+	struct select s = select_of(f);
+	int r = s.nr ? try_all(s.cases, s.nr) : -EAGAIN;
+
+	if (r != -EAGAIN || f->deadline_ns == 0)
+		return r;
+	if (unlikely(gstk__wait_expired(f->deadline_ns)))
+		return -ETIMEDOUT;
+	s.first = gstk__nodes_get(s.nr);
+	if (!s.first)
+		return -ENOMEM;
+	r = prepare(&s);
+	if (unlikely(r)) {
+		finish(&s, -1);
+		gstk__nodes_put(s.first, s.nr);
+		return r;
+	}
+	f->task->msg[0] = s.first;
+	f->commit = hang_stackless;
+	return GSTK__AWAIT_PARK;
+}
+
+static int64_t select_end(struct gstk_future *f, enum gstk__code code)
+{
+	struct select s = select_of(f);
+	int r = finish(&s, take_down(&s));
+
+	gstk__nodes_put(s.first, s.nr);
+	if (r >= 0)
+		return r;
+	/* OK: something looked ready. */
+	return code == GSTK__CODE_OK ? select_begin(f) : gstk__code_errno(code);
+}
+
+const struct gstk__await gstk__await_select = { GSTK__WAIT_SELECT, select_begin, select_end };

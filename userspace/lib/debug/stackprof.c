@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "debug/annotate.h"
 #include "debug/backtrace.h"
 #include "debug/spawned.h"
 #include "host/host.h"
@@ -13,7 +14,11 @@
 #define ZERO_RUN   64u	 /* bytes: fewer zeroes in a row are values */
 #define CANDIDATES 2048u /* words that are tried as return addresses */
 #define PAGE	   4096u
+#ifdef GSTK__ASAN
+#define OWN	   16384u
+#else
 #define OWN	   6144u /* bytes that all this takes of the stack that it runs on */
+#endif
 
 /* Other frames' red zones: no sanitizer may look. */
 #define PLAIN __attribute__((no_sanitize("address", "thread"), noinline))

@@ -13,7 +13,7 @@ endif
 ifneq ($(filter check aarch64 check-aarch64,$(goals)),)
 deps-groups += aarch64
 endif
-ifneq ($(filter demo,$(goals)),)
+ifneq ($(filter demo demo-%,$(goals)),)
 deps-groups += demo
 endif
 ifneq ($(filter bench,$(goals)),)

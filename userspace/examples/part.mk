@@ -7,15 +7,27 @@ pubsub-main := $(O)/obj/examples/pubsub/server.o
 pubsub-load := $(patsubst $(ex-dir)/%.c,$(O)/obj/examples/%.o,$(wildcard $(ex-dir)/pubsub/load*.c))
 pubsub-lib  := $(filter-out $(pubsub-main) $(pubsub-load),$(call ex-obj,pubsub))
 PUBSUB_A    := $(O)/lib/pubsub.a
-EXAMPLES    := $(O)/bin/echo $(O)/bin/pubsub $(if $(pubsub-load),$(O)/bin/pubsub-load)
+# The crawler, and the same source on threads: threads.c has what it takes of the runtime there.
+crawler-obj := $(filter-out %/main.o %/threads.o %/site.o,$(call ex-obj,crawler))
+threads-obj := $(patsubst $(O)/obj/examples/crawler/%,$(O)/obj/examples/crawler-threads/%,\
+	$(filter-out %/site.o,$(call ex-obj,crawler)))
+CRAWLER_A   := $(O)/lib/crawler.a
+EXAMPLES    := $(O)/bin/echo $(O)/bin/pubsub $(if $(pubsub-load),$(O)/bin/pubsub-load) \
+	$(O)/bin/crawler $(O)/bin/crawler-threads $(O)/bin/crawler-site
 
 $(O)/obj/examples/%.o: $(ex-dir)/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -c -o $@ $<
--include $(patsubst %.o,%.d,$(call ex-obj,pubsub) $(call ex-obj,echo))
+$(O)/obj/examples/crawler-threads/%.o: $(ex-dir)/crawler/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) -DCRAWLER_THREADS $(CFLAGS_COMMON) -MMD -MP -c -o $@ $<
+-include $(patsubst %.o,%.d,$(call ex-obj,pubsub) $(call ex-obj,echo) $(call ex-obj,crawler) $(threads-obj))
 
 $(PUBSUB_A): $(pubsub-lib)
+$(CRAWLER_A): $(crawler-obj)
+$(PUBSUB_A) $(CRAWLER_A):
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(call say,AR,$@)
@@ -25,6 +37,11 @@ $(O)/bin/pubsub: $(pubsub-main) $(PUBSUB_A) $(LIB_A)
 $(O)/bin/pubsub-load: LIB_LIBS := -lm
 $(O)/bin/pubsub-load: $(pubsub-load)
 $(O)/bin/echo: $(call ex-obj,echo) $(LIB_A)
+$(O)/bin/crawler: $(O)/obj/examples/crawler/main.o $(CRAWLER_A) $(LIB_A)
+$(O)/bin/crawler-threads: $(threads-obj)
+$(O)/bin/crawler-threads: LIB_LIBS := -pthread
+$(O)/bin/crawler-site: $(O)/obj/examples/crawler/site.o
+$(O)/bin/crawler-site: LIB_LIBS :=
 $(EXAMPLES):
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -31,6 +31,7 @@ test        python3-redis    and another
 test        libcurl4-openssl-dev|libcurl4-gnutls-dev   a library that runs inside tasks, unmodified
 test        libpq-dev        and another
 test        postgresql       to which that talks
+test        nginx-light|nginx   serves what the example crawler crawls
 test        spin             the protocol's model
 test        mandoc           lint of man pages
 test        git              the cloned-tree test
@@ -51,6 +52,7 @@ peers       libuv1-dev       peer
 peers       redis-server     peer
 demo        redis-server     runs beside the example server
 demo        redis-tools      redis-benchmark, redis-cli
+demo        nginx-light|nginx   serves what the example crawler crawls
 demo        procps           reads the server's memory
 docs        gzip             man pages
 docs        man-db           reads man pages

@@ -11,7 +11,7 @@ unit-valgrind := $(addsuffix _test,arena arena_copy chan codec config ctx ctx_ex
 	mutex native rwlock scope sync task task_exceptions timer tls wait_table)
 unit-skip-valgrind := $(filter-out $(unit-valgrind),$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks.
-unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto%,$(basename $(notdir $(unit-src))))
+unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto% crawler_%_test,$(basename $(notdir $(unit-src))))
 $(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict debug asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks)))
 
 $(O)/test/lib/%_test: selftests/lib/%_test.c $(LIB_A) | $(KSELFTEST)
@@ -46,7 +46,7 @@ unit: unit-build  ## unit tests of the library
 
 # What make quick runs: all but the programs that wait or compute for seconds, and of what repeats something
 # a tenth. make check runs the whole as well.
-unit-skip-quick := pubsub_upstream_test pubsub_crowd_test stuck_test end_test gdb_tasks_test lazy_test arena_test
+unit-skip-quick := crawler_test pubsub_upstream_test pubsub_crowd_test stuck_test end_test gdb_tasks_test lazy_test arena_test
 unit-quick-build: $(filter-out $(addprefix $(O)/test/lib/,$(unit-skip-quick)),$(unit-prog))
 unit-quick: unit-quick-build check-runner  ## most of them, in seconds
 	@$(call unit-run,quick,60,,,-j 4)

@@ -66,6 +66,14 @@ $(O)/test/lib/pubsub_server_test: LIB_LIBS += -lhiredis
 
 $(O)/test/lib/echo_test: | $(O)/bin/echo
 
+# The crawler's parts, and both of its programs against nginx.
+crawler-tests := $(patsubst selftests/lib/%.c,$(O)/test/lib/%,$(wildcard selftests/lib/crawler_*_test.c))
+$(crawler-tests): $(CRAWLER_A)
+$(crawler-tests): CPPFLAGS_COMMON += -I$(ex-dir)/crawler
+$(crawler-tests): LIB_LIBS := $(CRAWLER_A) $(LIB_A) $(LIB_LIBS)
+$(O)/test/lib/crawler_test: | $(O)/bin/crawler $(O)/bin/crawler-threads $(O)/bin/crawler-site
+$(O)/test/lib/crawler_test: CPPFLAGS_COMMON += -DCRAWLER_BIN='"$(abspath $(O)/bin)/"'
+
 .PHONY: demo-pubsub
 demo: demo-pubsub  ## the publish/subscribe server with as many subscribers as the machine allows
 demo-pubsub: $(O)/bin/pubsub $(O)/bin/pubsub-load

@@ -271,7 +271,7 @@ size_t html_links(const char *html, size_t len, html_link_fn fn, void *arg)
 			break;
 		s.p = lt + 1;
 		if (s.end - s.p >= 3 && !memcmp(s.p, "!--", 3)) {
-			s.p += 2; /* "<!-->" is a whole comment */
+			s.p++; /* "<!-->" is a whole comment */
 			skip_past(&s, "-->");
 			continue;
 		}

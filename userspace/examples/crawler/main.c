@@ -222,12 +222,12 @@ static void set_limits(void)
 	}
 }
 
-/* Memory counts where tasks were as many as ever. */
+/* What counts is the last look at nearly as many tasks as there ever were. */
 static void look(void)
 {
 	unsigned int most, now = crawl_tasks(&most);
 
-	if (!options.memory || now < sample.tasks || now < most)
+	if (!options.memory || now < most - most / 10)
 		return;
 	sample.tasks = now;
 	sample.bytes = memory_resident();

@@ -146,7 +146,7 @@ static int put_authority(const struct part *a, struct url *out)
 	for (s = h; s < end && (v6 ? hex(*s) >= 0 || *s == ':' || *s == '.' : host_char(*s)); s++)
 		;
 	out->host_len = (uint16_t)(s - h);
-	if (!out->host_len || (v6 && (s == end || *s != ']')) || out->host_len > 253)
+	if (s == h || s - h > 253 || (v6 && (s == end || *s != ']')) || *h == '.' || memmem(h, (size_t)(s - h), "..", 2))
 		return -EINVAL;
 	if (v6)
 		out->text[out->len++] = '[';

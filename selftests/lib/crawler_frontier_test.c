@@ -73,6 +73,8 @@ TEST_F(frontier, a_host_gets_no_more_tasks_than_it_may_have)
 	EXPECT_EQ(NULL, frontier_ready(&self->f));
 	EXPECT_EQ(FRONTIER_NEW, add(&self->f, "http://b/2")); /* comes back with work */
 	EXPECT_EQ(b, frontier_ready(&self->f));
+	frontier_widen(&self->f, b, 2); /* the only page is for the task that is there */
+	EXPECT_EQ(NULL, frontier_ready(&self->f));
 }
 
 TEST_F(frontier, pauses_between_requests_are_reserved_one_after_another)

@@ -79,6 +79,11 @@ demo: demo-pubsub  ## the publish/subscribe server with as many subscribers as t
 demo-pubsub: $(O)/bin/pubsub $(O)/bin/pubsub-load
 	@$(ex-dir)/pubsub/demo.sh $(O)/bin
 
+.PHONY: demo-crawler
+demo: demo-crawler
+demo-crawler: $(O)/bin/crawler $(O)/bin/crawler-threads $(O)/bin/crawler-site  ## the web crawler, on tasks and on threads
+	@$(ex-dir)/crawler/demo.sh $(O)/bin
+
 # Tools and libraries that know nothing of the server, in each variant of the unit tests.
 pubsub-variants := plain $(unit-variants)
 .PHONY: check-pubsub $(addprefix check-pubsub-,$(pubsub-variants))

@@ -169,7 +169,8 @@ void frontier_leave(struct frontier *f, struct host *h)
 void frontier_widen(struct frontier *f, struct host *h, unsigned int max_tasks)
 {
 	h->max_tasks = max_tasks;
-	list(f, h);
+	if (h->nr_queued > 1)
+		list(f, h);
 }
 
 struct page *frontier_take(struct frontier *f, struct host *h)

@@ -39,7 +39,7 @@ enum frontier_added frontier_add(struct frontier *f, const struct url *u, unsign
 struct host *frontier_ready(struct frontier *f);
 /** A task has left the host. */
 void frontier_leave(struct frontier *f, struct host *h);
-/** How many tasks the host may have from now on. */
+/** How many tasks the host may have from now on. The caller is its only one, and takes the first page itself. */
 void frontier_widen(struct frontier *f, struct host *h, unsigned int max_tasks);
 /** The next page of the host, first in first out. NULL: none. */
 struct page *frontier_take(struct frontier *f, struct host *h);

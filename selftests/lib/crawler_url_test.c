@@ -84,8 +84,12 @@ TEST(what_is_no_address_is_refused)
 
 TEST(the_length_is_bounded_after_encoding_too)
 {
-	char text[URL_MAX + 2] = "http://x/";
+	char text[URL_MAX + 2] = "http://x/", dots[4 * URL_MAX];
 
+	for (size_t i = 0; i < sizeof(dots) - 1; i++)
+		dots[i] = i & 1 ? '/' : '.';
+	dots[sizeof(dots) - 1] = 0;
+	EXPECT_STREQ("!long", resolved("http://x/", dots));
 	memset(text + 9, 'a', URL_MAX - 8);
 	text[URL_MAX + 1] = 0;
 	EXPECT_STREQ("!long", resolved(NULL, text));

@@ -150,7 +150,7 @@ struct host *frontier_ready(struct frontier *f)
 		if (!f->ready)
 			f->ready_end = &f->ready;
 		h->listed = false;
-		if (!h->nr_queued || h->tasks >= h->max_tasks) /* changed since it was listed */
+		if (!h->nr_queued) /* its tasks have taken them since it was listed */
 			continue;
 		h->tasks++;
 		if (h->nr_queued > h->tasks)

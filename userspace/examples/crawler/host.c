@@ -37,9 +37,8 @@ static int resolve_host(struct host *h)
 	char *name = strndup(h->origin + h->name, h->name_len);
 	int err = -ENOMEM;
 
-	h->addrs = calloc(1, sizeof(*h->addrs));
-	if (name && h->addrs)
-		err = resolve(name, h->port, h->addrs);
+	if (name)
+		err = resolve(name, h->port, &h->addrs);
 	free(name);
 	return err;
 }

@@ -104,13 +104,13 @@ static int conn_open(struct conn *c, const struct addrs *addrs)
 	int err = -ENOENT;
 
 	for (int i = 0; i < addrs->nr; i++) {
-		int fd = gstk_socket(addrs->at[i].a.ss_family, SOCK_STREAM, 0);
+		int fd = gstk_socket(addrs->at[i].any.sa_family, SOCK_STREAM, 0);
 
 		err = fd < 0 ? fd : conn_adopt(c, fd);
 		if (err)
 			continue;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		err = gstk_connect_until(fd, (const struct sockaddr *)&addrs->at[i].a, addrs->at[i].len, deadline);
+		err = gstk_connect_until(fd, &addrs->at[i].any, addr_len(&addrs->at[i]), deadline);
 		if (!err)
 			return 0;
 		conn_close(c);

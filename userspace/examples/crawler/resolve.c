@@ -17,7 +17,7 @@ struct fixed {
 };
 
 struct job {
-	struct addrs addrs;
+	struct addrs *addrs;
 	int err;
 	uint16_t port;
 	char host[];
@@ -49,24 +49,35 @@ bool resolve_fixed(const char *text)
 	return true;
 }
 
-static int look_up(const char *host, uint16_t port, int flags, struct addrs *out)
+socklen_t addr_len(const union addr *a)
+{
+	return a->any.sa_family == AF_INET ? sizeof(a->v4) : sizeof(a->v6);
+}
+
+static int look_up(const char *host, uint16_t port, int flags, struct addrs **out)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV };
 	struct addrinfo *list, *i;
+	struct addrs *addrs;
 	char service[8];
-	int err;
+	int err, nr = 0;
 
 	snprintf(service, sizeof(service), "%u", port);
 	err = getaddrinfo(host, service, &hints, &list);
 	if (err)
 		return err == EAI_MEMORY ? -ENOMEM : -ENOENT;
-	out->nr = 0;
-	for (i = list; i && out->nr < RESOLVE_MAX_ADDRS; i = i->ai_next) {
-		out->at[out->nr].len = i->ai_addrlen;
-		memcpy(&out->at[out->nr++].a, i->ai_addr, i->ai_addrlen);
+	for (i = list; i && nr < RESOLVE_MAX_ADDRS; i = i->ai_next)
+		nr += i->ai_family == AF_INET || i->ai_family == AF_INET6;
+	addrs = malloc(sizeof(*addrs) + (size_t)nr * sizeof(addrs->at[0]));
+	if (addrs) {
+		addrs->nr = 0;
+		for (i = list; i && addrs->nr < nr; i = i->ai_next)
+			if (i->ai_family == AF_INET || i->ai_family == AF_INET6)
+				memcpy(&addrs->at[addrs->nr++], i->ai_addr, i->ai_addrlen);
 	}
 	freeaddrinfo(list);
-	return out->nr ? 0 : -ENOENT;
+	*out = addrs;
+	return !addrs ? -ENOMEM : nr ? 0 : -ENOENT;
 }
 
 static void *job_run(void *arg)
@@ -77,7 +88,7 @@ static void *job_run(void *arg)
 	return NULL;
 }
 
-int resolve(const char *host, uint16_t port, struct addrs *out)
+int resolve(const char *host, uint16_t port, struct addrs **out)
 {
 	struct job *job;
 	int err;
@@ -93,8 +104,7 @@ int resolve(const char *host, uint16_t port, struct addrs *out)
 	err = gstk_blocking(job_run, job, NULL);
 	if (!err)
 		err = job->err;
-	if (!err)
-		*out = job->addrs;
+	*out = job->addrs;
 	free(job);
 	return err;
 }

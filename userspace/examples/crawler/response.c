@@ -174,7 +174,7 @@ long response_parse(struct response *r, const char *buf, size_t len)
 
 int bytes_add(struct bytes *b, const char *data, size_t len)
 {
-	size_t cap = b->cap ? b->cap : 4096;
+	size_t cap = b->cap ? b->cap : 512;
 	char *more;
 
 	if (len > b->limit - b->len)

@@ -17,7 +17,7 @@
 static const char usage[] =
 	"usage: crawler-site DIR PORT PAGES HOSTS SLOW-HOSTS\n"
 	"Writes a site for nginx -c DIR/nginx.conf, which is to be crawled from http://h0.crawl.test:PORT/p/0.html\n"
-	"(or slow.html there: a page of each slow host, which takes it ten seconds).\n";
+	"(or slow.html there: a page of each slow host, which takes it some ten seconds).\n";
 
 static const char *dir;
 static unsigned int port, pages, hosts, slow;
@@ -178,8 +178,8 @@ static void write_slow(void)
 
 	make_dir("www/slow");
 	f = create("www/slow/slow.html");
-	for (int i = 0; i < 4000; i += 40)
-		fputs("every second four hundred of these bytes", f);
+	for (int i = 0; i < 400; i += 40)
+		fputs("every second some sixty of these letters", f);
 	finish(f);
 	f = create("www/h0/slow.html");
 	for (unsigned int i = 0; i < slow; i++)
@@ -205,7 +205,7 @@ static void write_config(void)
 	fprintf(f, "\t\tlocation = /loop/a { return 302 b; }\n\t\tlocation = /loop/b { return 302 /loop/a; }\n");
 	fprintf(f, "\t\tlocation ~ ^/chain/(x*)$ { return 307 /chain/x$1; }\n\t}\n");
 	fprintf(f, "\tserver {\n\t\tlisten 127.0.0.1:%u;\n\t\tserver_name ~^s[0-9]+\\.crawl\\.test$;\n", port);
-	fprintf(f, "\t\troot %s/www/slow;\n\t\tlocation = /slow.html { limit_rate 400; }\n\t}\n}\n", dir);
+	fprintf(f, "\t\troot %s/www/slow;\n\t\tlocation = /slow.html { limit_rate 60; }\n\t}\n}\n", dir);
 	finish(f);
 }
 

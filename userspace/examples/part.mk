@@ -7,9 +7,10 @@ pubsub-main := $(O)/obj/examples/pubsub/server.o
 pubsub-load := $(patsubst $(ex-dir)/%.c,$(O)/obj/examples/%.o,$(wildcard $(ex-dir)/pubsub/load*.c))
 pubsub-lib  := $(filter-out $(pubsub-main) $(pubsub-load),$(call ex-obj,pubsub))
 PUBSUB_A    := $(O)/lib/pubsub.a
-# The crawler, and the same source on threads: threads.c has what it takes of the runtime there.
+# The crawler, and the same source on threads: threads.c has what it takes of the runtime there. Its objects are
+# apart from the examples', which gstk-tlscheck reads: a thread does not change threads while it waits.
 crawler-obj := $(filter-out %/main.o %/threads.o %/site.o,$(call ex-obj,crawler))
-threads-obj := $(patsubst $(O)/obj/examples/crawler/%,$(O)/obj/examples/crawler-threads/%,\
+threads-obj := $(patsubst $(O)/obj/examples/crawler/%,$(O)/obj/crawler-threads/%,\
 	$(filter-out %/site.o,$(call ex-obj,crawler)))
 CRAWLER_A   := $(O)/lib/crawler.a
 EXAMPLES    := $(O)/bin/echo $(O)/bin/pubsub $(if $(pubsub-load),$(O)/bin/pubsub-load) \
@@ -19,7 +20,7 @@ $(O)/obj/examples/%.o: $(ex-dir)/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -c -o $@ $<
-$(O)/obj/examples/crawler-threads/%.o: $(ex-dir)/crawler/%.c
+$(O)/obj/crawler-threads/%.o: $(ex-dir)/crawler/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS_COMMON) -DCRAWLER_THREADS $(CFLAGS_COMMON) -MMD -MP -c -o $@ $<

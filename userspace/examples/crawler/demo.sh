@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # usage: demo.sh BIN-DIRECTORY
-# Crawls a generated site that a private nginx serves, with tasks and with threads in turn, and prints pages a second;
+# Crawls a generated site that a private nginx serves, with tasks and with threads in turn, and prints answers a second and CPU each;
 # then pages of many slow hosts at once, and prints how much memory each connection under way takes.
 # PAGES=N (default 10000), SLOW=N hosts (default 4000), ROUNDS=N (default 5), SHORT=1: 1000, 500 and 2.
 set -u -o pipefail
@@ -56,7 +56,7 @@ crowd() {
 		"http://h0.crawl.test:$port/slow.html" >"$dir/report" || exit 1
 	[ "$(field pages)" = $((slow + 1)) ] || { echo "$1: pages are missing"; cat "$dir/report"; exit 1; }
 }
-median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : int((v[NR / 2] + v[NR / 2 + 1]) / 2) }'; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 programs="crawler crawler-threads"
 say "1/2 a site of $pages pages on $hosts hosts, 4 connections to each; $rounds rounds in turn"
@@ -66,7 +66,9 @@ for i in $(seq "$rounds"); do
 	for p in $programs; do
 		fast "$p"
 		field per_second >>"$dir/$p.rate"
-		printf '  %-16s %6s answers a second\n' "$p" "$(tail -1 "$dir/$p.rate")"
+		field cpu_us >>"$dir/$p.cpu"
+		printf '  %-16s %6s answers a second, %6s us of CPU each\n' "$p" "$(tail -1 "$dir/$p.rate")" \
+			"$(tail -1 "$dir/$p.cpu")"
 	done
 done
 say "2/2 $slow hosts that take ten seconds for a page, all at once"
@@ -79,4 +81,5 @@ done
 echo
 printf '%-44s %12s %12s\n' "" tasks threads
 printf '%-44s %12s %12s\n' "answers a second, median" "$(median <"$dir/crawler.rate")" "$(median <"$dir/crawler-threads.rate")"
+printf '%-44s %12s %12s\n' "CPU an answer, us, median" "$(median <"$dir/crawler.cpu")" "$(median <"$dir/crawler-threads.cpu")"
 printf '%-44s %12s %12s\n' "user memory a connection under way, bytes" "$(cat "$dir/crawler.memory")" "$(cat "$dir/crawler-threads.memory")"

@@ -271,10 +271,20 @@ static void *crawl_main(void *arg)
 	return NULL;
 }
 
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static void report(void)
 {
+	unsigned long long answers = crawl_counters.pages + crawl_counters.redirects + crawl_counters.missing +
+				     crawl_counters.server_errors;
+	double s = (double)sample.ns / 1e9, cpu = cpu_seconds();
 	unsigned int most;
-	double s = (double)sample.ns / 1e9;
 
 #define x(name, what) printf("%-18s %10llu  %s\n", #name, (unsigned long long)crawl_counters.name, what);
 	CRAWL_COUNTERS(x)
@@ -282,9 +292,8 @@ static void report(void)
 	crawl_tasks(&most);
 	printf("%-18s %10u  at a time\n", "tasks", most);
 	printf("%-18s %10.3f\n", "seconds", s);
-	printf("%-18s %10.0f  answers of any kind\n", "per_second",
-	       s > 0 ? (double)(crawl_counters.pages + crawl_counters.redirects + crawl_counters.missing +
-				crawl_counters.server_errors) / s : 0);
+	printf("%-18s %10.0f  answers of any kind\n", "per_second", s > 0 ? (double)answers / s : 0);
+	printf("%-18s %10.1f  CPU time an answer\n", "cpu_us", answers ? cpu * 1e6 / (double)answers : 0);
 	if (options.memory && sample.tasks) {
 		uint64_t grown = sample.bytes > sample.before ? sample.bytes - sample.before : 0;
 

@@ -294,16 +294,14 @@ int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 	struct gstk__worker *w = gstk__self();
 	int err = -EINVAL;
 
-	if (!s->nr)
+	if (gstk__life_forked())
 		return -EINVAL;
 	if ((w && w->current) || gstk__blocking_inside())
 		return -EDEADLK;
-	if (s->callers && !w)
-		return -EPERM;
 	if (atomic_exchange(&changing, true))
 		return -EBUSY;
 	if (s->nr && (mode == GSTK_SHUTDOWN_JOIN || mode == GSTK_SHUTDOWN_CANCEL))
-		err = shut_down(w, mode, deadline_ns);
+		err = s->callers && !w ? -EPERM : shut_down(w, mode, deadline_ns);
 	atomic_store(&changing, false);
 	return err;
 }

@@ -74,6 +74,23 @@ TEST(the_environment_wins_and_is_checked_too)
 	unsetenv("GREENSTK_MAX_TASKS");
 }
 
+/* What does not fit must not come out as something else that does. */
+TEST(numbers_too_large_for_their_field_are_refused)
+{
+	static const char *const absurd[][2] = {
+		{ "GREENSTK_WORKERS", "4294967297" }, { "GREENSTK_WORKERS", "4G" },
+		{ "GREENSTK_BLOCKING_THREADS", "4294967297" }, { "GREENSTK_WINDOWS", "17179869184G" },
+		{ "GREENSTK_WINDOWS", "18446744073709551616" }, { "GREENSTK_EVICT_IDLE_NS", " -5" },
+	};
+
+	for (unsigned int i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
+		setenv(absurd[i][0], absurd[i][1], 1);
+		EXPECT_EQ(-EINVAL, try_init()) TH_LOG("%s=%s", absurd[i][0], absurd[i][1]);
+		EXPECT_TRUE(reported(absurd[i][0]));
+		unsetenv(absurd[i][0]);
+	}
+}
+
 static void print_info(void)
 {
 	CHECK_EQ(gstk_info(2), 0);

@@ -26,25 +26,27 @@ static int parse_size(const char *s, unsigned long long *out)
 	char *end;
 	unsigned long long v;
 
+	unsigned int shift = 0;
+
 	errno = 0;
 	v = strtoull(s, &end, 0);
-	if (errno || end == s || *s == '-')
+	if (errno || end == s || strchr(s, '-'))
 		return -EINVAL;
 	switch (*end) {
 	case 'G': case 'g':
-		v <<= 10;
+		shift += 10;
 		/* fall through */
 	case 'M': case 'm':
-		v <<= 10;
+		shift += 10;
 		/* fall through */
 	case 'K': case 'k':
-		v <<= 10;
+		shift += 10;
 		end++;
 		break;
 	}
-	if (*end)
+	if (*end || v << shift >> shift != v)
 		return -EINVAL;
-	*out = v;
+	*out = v << shift;
 	return 0;
 }
 
@@ -139,6 +141,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	do { \
 		if (from_env(name, &v, &set)) \
 			return -EINVAL; \
+		if (set && (__typeof__(c->field))v != v) \
+			return absurd(name, v, "more than 32 bits"); \
 		if (set) \
 			c->field = (__typeof__(c->field))v; \
 	} while (0)

@@ -21,7 +21,10 @@
 #define GSTK_API	__attribute__((visibility("default")))
 #define GSTK_MUST_CHECK __attribute__((warn_unused_result))
 
-/** An absolute time that never comes. All deadlines are CLOCK_MONOTONIC nanoseconds. */
+/**
+ * An absolute time that never comes. All deadlines are CLOCK_MONOTONIC nanoseconds. A wait that has one, its
+ * own or its task's, returns -ENOMEM when there is no memory for it.
+ */
 #define GSTK_NEVER UINT64_MAX
 
 #ifndef __cplusplus

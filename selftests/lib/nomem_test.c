@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "sched/timer_pool.h"
 #include "wait_test.h"
 
 static _Atomic long countdown = -1; /* the allocation that reaches zero fails; below: none does */
@@ -352,6 +353,34 @@ static void timers(void)
 	}
 	err = gstk_sleep(MS / 4);
 	CHECK(memory_or_fine(err));
+}
+
+/* A worker that waited for memory would keep its tasks from giving some back. */
+static void deadlines_without_memory(void)
+{
+	struct gstk__timer *all = NULL, *timer;
+	gstk_chan *c;
+
+	CHECK_EQ(gstk_chan_create(&c, 0, 0), 0);
+	fail_at(0, true);
+	while ((timer = gstk__timer_get())) {
+		timer->next = all;
+		all = timer;
+	}
+	CHECK_EQ(gstk_sleep(MS), -ENOMEM);
+	CHECK_EQ(gstk_chan_recv_until(c, NULL, gstk_now() + MS), -ENOMEM);
+	stop_failing();
+	CHECK_EQ(gstk_chan_destroy(c), 0);
+	while ((timer = all)) {
+		all = timer->next;
+		gstk__timer_put(timer);
+	}
+	CHECK_EQ(gstk_sleep(MS), 0);
+}
+
+TEST(a_deadline_without_memory_is_refused_and_nobody_spins)
+{
+	with_workers(1, deadlines_without_memory);
 }
 
 static _Atomic int scoped;

@@ -181,6 +181,11 @@ GSTK__FAR_RETURN enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, 
 	}
 	if (deadline_ns != GSTK_NEVER) {
 		timer = gstk__timer_get();
+		if (__builtin_expect(!timer, 0)) { /* to wait for memory here could keep others from giving it back */
+			if (commit == gstk__commit_unlock)
+				gstk__unlock(arg);
+			return GSTK__CODE_NOMEM;
+		}
 		timer->deadline_ns = deadline_ns;
 		timer->fn = timed_out;
 		timer->task = gstk__task_index(t);

@@ -141,6 +141,8 @@ static inline int gstk__code_errno(enum gstk__code code)
 		return -EPIPE;
 	case GSTK__CODE_DEADLOCK:
 		return -EDEADLK;
+	case GSTK__CODE_NOMEM:
+		return -ENOMEM;
 	default:
 		return 0;
 	}

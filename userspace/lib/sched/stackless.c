@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sched/stackless.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "debug/annotate.h"
@@ -32,8 +33,8 @@ static void timed_out(struct gstk__timer *timer)
 
 static struct gstk__timer *timer_of(struct gstk__stackless *s, struct gstk_task *t, uint64_t deadline_ns)
 {
-	if (!s->timer)
-		s->timer = gstk__timer_get();
+	while (!s->timer && !(s->timer = gstk__timer_get()))
+		sched_yield(); /* it is linked already; 40 bytes come back when anything does */
 	s->timer->deadline_ns = deadline_ns;
 	s->timer->fn = timed_out;
 	s->timer->task = gstk__task_index(t);

@@ -3,7 +3,6 @@
  * for good, or one when there is no memory for that. */
 #include "sched/timer_pool.h"
 
-#include <sched.h>
 #include <stdlib.h>
 
 #define CHUNK (4064 / sizeof(struct gstk__timer)) /* and what malloc() adds to it */
@@ -32,16 +31,12 @@ struct gstk__timer *gstk__timer_get(void)
 {
 	struct gstk__timer *t;
 
-	for (;;) {
-		gstk__lock(&pool.lock);
-		t = pool.free;
-		if (t)
-			pool.free = t->next;
-		gstk__unlock(&pool.lock);
-		if (t || (t = grow()))
-			return t;
-		sched_yield(); /* 40 bytes: either memory comes back or nothing here can go on */
-	}
+	gstk__lock(&pool.lock);
+	t = pool.free;
+	if (t)
+		pool.free = t->next;
+	gstk__unlock(&pool.lock);
+	return t ? t : grow();
 }
 
 void gstk__timer_put(struct gstk__timer *t)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Nodes for timed waits. get() never fails: it waits for memory. */
+/* Nodes for timed waits. NULL: no memory. */
 #ifndef GSTK__SCHED_TIMER_POOL_H
 #define GSTK__SCHED_TIMER_POOL_H
 

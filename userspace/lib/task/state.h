@@ -61,6 +61,7 @@ enum gstk__code {
 	GSTK__CODE_TIMEDOUT = 2,
 	GSTK__CODE_CLOSED = 3,	/* the object is closed: -EPIPE or -EBADF */
 	GSTK__CODE_DEADLOCK = 4, /* refused: nobody would be there to end it */
+	GSTK__CODE_NOMEM = 5,	 /* refused: no memory for its deadline */
 	GSTK__CODE_FIRST = 16,	/* 16 + i: a case of a select, free for the waiting code */
 };
 

@@ -336,7 +336,9 @@ int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t de
 				"free (ulimit -n, fs.file-max)\n", r == -EMFILE ? "too many open files" :
 				r == -ENFILE ? "file table full" : "out of memory");
 		err = gstk__sleep_until(gstk__now_ns() + delay_ns, deadline_ns, GSTK__WAIT_ACCEPT_BACKOFF);
-		if (err)
+		if (err == -ENOMEM)
+			gstk__yield();
+		else if (err)
 			return err;
 		delay_ns = delay_ns * 2 < 100000000 ? delay_ns * 2 : 100000000;
 	}

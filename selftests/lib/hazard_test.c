@@ -266,6 +266,33 @@ TEST(little_address_space_means_fewer_windows_and_a_message)
 	EXPECT_TRUE(reported("windows instead of 65536"));
 }
 
+static void *no_op(void *arg)
+{
+	return arg;
+}
+
+static void a_stack_too_many(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2, .max_tasks = 100000, .image_bytes = 1 << 28 };
+	struct rlimit rl = { (size_t)4 << 30, (size_t)4 << 30 };
+	gstk_task *t;
+
+	CHECK_EQ(setrlimit(RLIMIT_AS, &rl), 0);
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(gstk_spawn(&t, no_op, NULL, GSTK_OPTS(gstk_spawn_opts, .stack_size = (size_t)8 << 30)), 0);
+	CHECK_EQ(gstk_join_until(t, NULL, gstk_now() + 100 * MS), -ETIMEDOUT);
+	_exit(0);
+}
+
+TEST(a_task_whose_stack_cannot_be_had_is_told_of)
+{
+	if (UNDER_ASAN || UNDER_TSAN || EMULATED())
+		SKIP(return, "a sanitizer's shadow needs more address space, an emulator knows no RLIMIT_AS");
+	EXPECT_EQ(0, in_child(a_stack_too_many)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("no window of its own for a task with a stack of 8589934592 bytes"));
+	EXPECT_TRUE(reported("ulimit -v"));
+}
+
 static unsigned int mappings(void)
 {
 	FILE *f = fopen("/proc/self/maps", "r");

@@ -6,6 +6,7 @@
  * much not where others of that kind are, as long as there is another. Tasks of a site that hogs get
  * windows of their own.
  */
+#include <stdio.h>
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
@@ -102,6 +103,16 @@ static enum gstk__bound bind_private(struct gstk__worker *w, struct gstk_task *t
 	return GSTK__BOUND_ALONE;
 }
 
+/* Once: it may never get one, and nothing else would show. */
+static __attribute__((cold, noinline)) void say_waits(size_t size)
+{
+	static _Atomic bool said;
+
+	if (!atomic_exchange(&said, true))
+		fprintf(stderr, "greenstk: no window of its own for a task with a stack of %zu bytes: there is no address space "
+			"for it (ulimit -v), or too many have one already; the task begins when others have ended\n", size);
+}
+
 /* Does t, which talks, keep out of this window if it can? */
 static bool avoids(const struct gstk_task *t, uint32_t i)
 {
@@ -127,7 +138,12 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 
 	if ((t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) ||
 	    (x && x->stack_size > gstk__windows.stack)) {
-		return bind_private(w, t, x && x->stack_size ? x->stack_size : gstk__windows.stack);
+		size_t size = x && x->stack_size ? x->stack_size : gstk__windows.stack;
+		enum gstk__bound bound = bind_private(w, t, size);
+
+		if (__builtin_expect(bound == GSTK__BOUND_NOT, 0))
+			say_waits(size);
+		return bound;
 	}
 	i = gstk__win_get(&w->wins);
 	if (i) {

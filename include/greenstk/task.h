@@ -44,7 +44,7 @@ struct gstk_spawn_opts {
 	uint32_t flags;		/**< enum gstk_task_flag */
 	uint32_t worker;	/**< with GSTK_PINNED: 0 .. workers-1 */
 	const void *block;	/**< arguments copied into the task: fn gets a pointer to the copy */
-	size_t block_size;	/**< bytes at block; at most 1/4 of the stack */
+	size_t block_size;	/**< bytes at block; at most 1/4 of the stack, and 2 GiB */
 	uint32_t native;	/**< with GSTK_NATIVE: so many on threads at a time; 0: as many as CPUs */
 };
 
@@ -72,7 +72,8 @@ static inline int gstk_go(gstk_fn fn, void *arg)
 GSTK_API int gstk_join(gstk_task *task, void **result);
 GSTK_API int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns);
 
-/** Give up the right to join: the task frees itself at its end. -EINVAL when detached already. */
+/** Give up the right to join: the task frees itself at its end. -EINVAL when detached already, -EBUSY while
+ * somebody waits for it. */
 GSTK_API int gstk_detach(gstk_task *task);
 
 /** The calling task, or NULL on a thread that runs none. */
@@ -98,7 +99,8 @@ GSTK_API void gstk_exit(void *result) __attribute__((noreturn));
 /**
  * Ask @task to stop: its current blocking call, or its next one, returns -ECANCELED, and so does
  * every later one until it calls gstk_cancel_clear(). A message that was already handed to it is
- * not lost: then the call succeeds and the next one is cancelled. Any thread; never parks.
+ * not lost: then the call succeeds and the next one is cancelled. -ESRCH without a runtime, in a child of fork()
+ * say. Any thread; never parks.
  */
 GSTK_API int gstk_cancel(gstk_task *task);
 
@@ -123,7 +125,7 @@ GSTK_API int gstk_cleanup_pop(bool run);
 
 /** Heap memory that belongs to the calling task (any thread may use it) and is freed at its end. */
 GSTK_API void *gstk_alloc(size_t bytes);
-/** Free it earlier. NULL is fine. */
+/** Free it earlier: by the task that it belongs to only. NULL is fine. */
 GSTK_API void gstk_free(void *ptr);
 
 /**

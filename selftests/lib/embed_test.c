@@ -389,6 +389,7 @@ TEST(before_and_after_a_runtime_calls_say_that_there_is_none)
 /* The exit status of a child in which the calls were made; from a task, and from a thread. */
 static void *fork_and_look(void *arg)
 {
+	gstk_task *self = gstk_self();
 	pid_t pid;
 	int status;
 
@@ -397,6 +398,7 @@ static void *fork_and_look(void *arg)
 	if (!pid) {
 		alarm(20);
 		expect_none();
+		CHECK_EQ(gstk_cancel(self), self ? -ESRCH : -EINVAL);
 		CHECK_EQ(gstk_init(NULL), -ENOTSUP);
 		_exit(23);
 	}

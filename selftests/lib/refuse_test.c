@@ -39,6 +39,7 @@ static void wrong_spawns(void)
 	CHECK_EQ(SPAWN(.stack_size = (size_t)1 << 40), -EINVAL);
 	CHECK_EQ(SPAWN(.block_size = 8), -EINVAL);
 	CHECK_EQ(SPAWN(.block = big, .block_size = sizeof(big), .stack_size = 2000), -EINVAL);
+	CHECK_EQ(SPAWN(.block = big, .block_size = (size_t)1 << 32, .stack_size = (size_t)1 << 34), -EINVAL);
 	CHECK_EQ(errno, ENOTTY); /* no channel of errors, so left alone */
 }
 
@@ -56,7 +57,7 @@ TEST(a_spawn_that_is_refused_says_what_to_do)
 	EXPECT_TRUE(reported("a stack of 1099511627776 bytes; at most 17179869184: put what is so big on the heap"));
 	EXPECT_TRUE(reported(".block_size is 8 and .block NULL; give both, or neither"));
 	EXPECT_TRUE(reported("an argument block of 1000 bytes on a stack of 2000; at most a quarter"));
-	EXPECT_EQ(9, lines());
+	EXPECT_EQ(10, lines());
 }
 
 static void wrong_scopes(void)

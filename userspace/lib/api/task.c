@@ -21,6 +21,7 @@
 
 #define ALL_FLAGS  ((uint32_t)(GSTK_PRIVATE | GSTK_DETACHED | GSTK_PINNED | GSTK_FPMODE | GSTK_SHARED | GSTK_NATIVE))
 #define STACK_MOST ((size_t)1 << 34)
+#define BLOCK_MOST ((size_t)1 << 31)
 
 static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *o)
 {
@@ -49,6 +50,9 @@ static int check_opts(const struct gstk_spawn_opts *in, struct gstk_spawn_opts *
 	stack = o->stack_size ? o->stack_size : gstk__windows.stack;
 	if (o->block_size && !o->block)
 		return gstk__refuse("gstk_spawn: .block_size is %zu and .block NULL; give both, or neither", o->block_size);
+	if (o->block_size > BLOCK_MOST)
+		return gstk__refuse("gstk_spawn: an argument block of %zu bytes; at most %zu: give a pointer to the heap",
+				    o->block_size, BLOCK_MOST);
 	if (o->block_size > stack / 4)
 		return gstk__refuse("gstk_spawn: an argument block of %zu bytes on a stack of %zu; at most a quarter: give "
 				    "a larger .stack_size, or a pointer to the heap", o->block_size, stack);
@@ -226,6 +230,8 @@ int gstk_cancel(gstk_task *task)
 {
 	if (!task)
 		return -EINVAL;
+	if (!gstk__sched.nr) /* a child of fork(), say: locks of other threads may be taken for ever */
+		return -ESRCH;
 	gstk__cancel_mark(task);
 	gstk__membarrier(); /* partner: gstk__fence_light() of the park */
 	gstk__cancel_wake(task);

@@ -302,12 +302,24 @@ static void goes_on(void)
 		gstk_sleep(MS);
 }
 
+/* They may say that they wait for each other; then they are let go. */
+static void let_stand(gstk_task *one, gstk_task *two)
+{
+	gstk_sleep(300 * MS * slowness());
+	gstk_cancel(one);
+	gstk_cancel(two);
+	finish(one);
+	finish(two);
+}
+
 static void main_embrace(void)
 {
+	gstk_task *one;
+
 	gstk_waitgroup_add(&met, 2);
 	named("other", goes_on);
-	named("one", a_then_b);
-	finish(named("two", b_then_a));
+	one = named("one", a_then_b);
+	let_stand(one, named("two", b_then_a));
 }
 
 static gstk_task *joined;
@@ -350,13 +362,15 @@ static void a_then_writes(void)
 
 static void main_rwlock(void)
 {
+	gstk_task *reader;
+
 	gstk_waitgroup_add(&met, 2);
 	named("other", goes_on);
-	named("reader", reads_then_a);
-	finish(named("writer", a_then_writes));
+	reader = named("reader", reads_then_a);
+	let_stand(reader, named("writer", a_then_writes));
 }
 
-/* Of the crossed order and of the deadlock it warns only; when nobody else is left, the runtime ends it. */
+/* Of the crossed order, of the deadlock and of locks that nobody unlocks it warns only. */
 static void warned(void (*fn)(void))
 {
 	setenv("GREENSTK_DEBUG", "locks,warn", 1);
@@ -369,7 +383,7 @@ static void rwlock_circle(void) { warned(main_rwlock); }
 
 TEST(tasks_that_wait_for_each_other_while_others_go_on_are_shown_with_their_frames)
 {
-	EXPECT_TRUE(aborted(embrace));
+	EXPECT_EQ(0, in_child(embrace)) TH_LOG("%s", report);
 	EXPECT_TRUE(reported("locks are taken in a circle"));
 	EXPECT_TRUE(reported("deadlock: 2 tasks wait for each other"));
 	EXPECT_TRUE(reported("\"one\", spawned at named+0x"));
@@ -391,7 +405,7 @@ TEST(a_join_is_part_of_such_a_circle)
 
 TEST(so_are_readers_and_writers)
 {
-	EXPECT_TRUE(aborted(rwlock_circle));
+	EXPECT_EQ(0, in_child(rwlock_circle)) TH_LOG("%s", report);
 	EXPECT_TRUE(reported("deadlock: 2 tasks wait for each other"));
 	EXPECT_TRUE(reported("waits as rwlock (to write) for lock 0x"));
 }

@@ -46,11 +46,20 @@ static __attribute__((noipa)) void light_wait(void)
 	CHECK_EQ(gstk_chan_recv(gate, &v), 0);
 }
 
+/* Its task was deep before, but not since it waited last. */
+static __attribute__((noipa)) void shallow_wait(void)
+{
+	long v;
+
+	CHECK_EQ(gstk_chan_recv(gate, &v), 0);
+}
+
 static void *diver(void *arg)
 {
 	for (int i = 0; i < ROUNDS; i++) {
 		heavy_branch();
 		light_wait();
+		shallow_wait();
 	}
 	return NULL;
 }
@@ -62,7 +71,7 @@ static void main_both(void)
 	CHECK_EQ(gstk_chan_create(&gate, sizeof(long), 0), 0);
 	t[0] = start(holder, NULL);
 	t[1] = start(diver, NULL);
-	for (int i = 0; i < 2 * ROUNDS; i++) {
+	for (int i = 0; i < 3 * ROUNDS; i++) {
 		CHECK_EQ(gstk_chan_send(gate, &(long){ i }), 0);
 		gstk_yield();
 	}
@@ -168,6 +177,8 @@ TEST_F(profile, the_deepest_is_what_was_called_since_the_last_wait)
 	EXPECT_GE(2048, v[2]);
 	EXPECT_LE(BRANCH, v[4]);
 	EXPECT_GE(BRANCH + 4096, v[4]);
+	ASSERT_TRUE(row("shallow_wait+0x", "diver+0x0", v));
+	EXPECT_GE(UNDER_ASAN ? 4096 : 2048, v[4]); /* nor is what the profile itself needs */
 	ASSERT_TRUE(row("holds_a_buffer+0x", "holder+0x0", v));
 	EXPECT_GE(HELD + 4096, v[4]); /* the other one's depth is not taken for its own */
 }
@@ -205,6 +216,8 @@ TEST(with_mates_in_the_window_depths_are_unknown_and_the_rest_is_there)
 	ASSERT_EQ(0, in_child(run_tool)) TH_LOG("%s", report);
 	ASSERT_TRUE(row("light_wait+0x", "diver+0x0", v));
 	EXPECT_LE(1, v[0]);
+	ASSERT_TRUE(row("holds_a_buffer+0x", "holder+0x0", v));
+	EXPECT_GT(BRANCH, v[4]); /* what a mate left there is not its own */
 	unlink(path);
 	strcat(path, ".svg");
 	unlink(path);

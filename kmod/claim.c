@@ -33,11 +33,6 @@ static int claim_locked(struct gsk_space *space, struct gsk_run *run, struct gsk
 	if (m->window->slot) {
 		m->id_old = m->window->slot - 1;
 		m->old = gsk_slot_by_id(space, m->id_old);
-		/* Cold pages are known by their slot's offset: they cannot move. */
-		if (m->old->cold && m->plan.nr_out) {
-			err = -ENODATA;
-			goto unclaim;
-		}
 	}
 	if (m->plan.nr_out) {
 		err = gsk_slot_alloc_locked(space, run, m->plan.nr_out, &m->id_out);

@@ -5,12 +5,14 @@
  * and returns NOPAGE: a page returned in vmf->page would be mapped after the
  * lock is gone, perhaps into another task's stack.
  *
- * Every path ends: NOPAGE only when a page is present (or was, at our look).
+ * Every path ends: NOPAGE only when a page is present (or was, at our look), or
+ * when another try asks the pager again, which may be killed.
  */
 #include <linux/highmem.h>
 #include <linux/memcontrol.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 
 #include "account.h"
 #include "compat/compat.h"
@@ -146,7 +148,12 @@ static long cold_page(struct gsk_space *space, struct vm_fault *vmf, u32 window)
 	return slot->first + (vmf->pgoff - landing);
 }
 
-/* Window locked. What the pager gave is copied, for it is anonymous memory. */
+/*
+ * Window locked. What the pager gave is copied, for it is anonymous memory. It
+ * may be gone again, or never have come: a fault there may end with nothing
+ * done (a huge page was made ready while somebody put a small one there). Then
+ * once more from the beginning, where a pager that is gone is found out.
+ */
 static vm_fault_t take_paged(struct gsk_space *space, struct vm_fault *vmf, u32 window,
 			     unsigned long cold)
 {
@@ -159,7 +166,7 @@ static vm_fault_t take_paged(struct gsk_space *space, struct vm_fault *vmf, u32 
 	page = alloc_stack_page(vmf->vma->vm_mm);
 	if (!page)
 		goto uncharge;
-	err = -EFAULT;
+	err = fatal_signal_pending(current) ? -EFAULT : -EBUSY;
 	from = gsk_pager_page(space, cold);
 	if (from) {
 		copy_highpage(page, from);

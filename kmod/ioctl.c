@@ -47,7 +47,7 @@ static long do_features(struct greenstk_features __user *arg)
 	if (READ_ONCE(gsk_move_path) != GSK_PATH_INSERT && !mm_has_notifiers(current->mm))
 		f.features |= GREENSTK_FEATURE_PARK;
 	if (READ_ONCE(gsk_pager))
-		f.features |= GREENSTK_FEATURE_PAGER;
+		f.features |= GREENSTK_FEATURE_PAGER | GREENSTK_FEATURE_COLD_MOVES;
 	return copy_to_user(arg, &f, sizeof(f)) ? -EFAULT : 0;
 }
 

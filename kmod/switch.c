@@ -23,6 +23,22 @@
 #include "trace.h"
 #include "window.h"
 
+/*
+ * What is still cold stays so, in the slot that its stack has now. Neither the
+ * window nor the old slot has such a page: who brings one holds the window, and
+ * makes it warm before that is let go.
+ */
+static void cold_follows_locked(struct gsk_space *space, struct gsk_move *m)
+{
+	u32 nr = min(m->old->nr, m->out->nr);
+	u32 from = m->old->first + m->old->nr - nr, to = m->out->first + m->out->nr - nr, at;
+
+	for (at = from; (at = find_next_bit(space->cold, from + nr, at)) < from + nr; at++) {
+		__set_bit(to + at - from, space->cold);
+		m->out->cold = 1;
+	}
+}
+
 /* Everything is where it belongs: settle who owns which slot. */
 static void settle(struct gsk_buf *buf, u32 n)
 {
@@ -35,6 +51,8 @@ static void settle(struct gsk_buf *buf, u32 n)
 	for_each_live(buf, n, i, m) {
 		struct greenstk_switch *e = &buf->sw[i];
 
+		if (m->old && m->old->cold && m->out)
+			cold_follows_locked(space, m);
 		if (m->old)
 			gsk_slot_free_locked(space, m->id_old);
 		m->window->slot = 0;

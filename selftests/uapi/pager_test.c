@@ -173,14 +173,70 @@ TEST_F(pager, warm_and_cold_pages_mix)
 	EXPECT_EQ(6, self->p->asked);
 }
 
-TEST_F(pager, a_stack_with_cold_pages_cannot_be_parked)
+/* Leaves, @pages of it; the pager finds the bytes of what was 8 pages at its new slot, too. */
+static uint64_t leave(struct object *o, struct pager *p, char *bytes, unsigned int pages)
 {
+	struct greenstk_switch e = { .window = 3, .out_bytes = pages * PAGE };
+	size_t at;
+
+	if (do_switch(o, &e))
+		return 0;
+	at = e.slot_offset - o->s.park_offset;
+	if (pages > 8)
+		memcpy(p->bytes + at + (pages - 8) * PAGE, bytes, 8 * PAGE);
+	else
+		memcpy(p->bytes + at, bytes + (8 - pages) * PAGE, pages * PAGE);
+	return e.handle_out;
+}
+
+static char look(const char *at)
+{
+	return *(const volatile char *)at;
+}
+
+static int asked(struct pager *p)
+{
+	return __atomic_load_n(&p->asked, __ATOMIC_SEQ_CST);
+}
+
+TEST_F(pager, what_is_cold_stays_so_when_its_stack_leaves)
+{
+	char bytes[8 * PAGE];
 	uint64_t handle;
 
+	memcpy(bytes, self->p->bytes, sizeof(bytes));
 	ASSERT_EQ(0, resume(&self->o, 3, self->handle, EAGER));
-	EXPECT_EQ(-ENODATA, park(&self->o, 3, 8 * PAGE, &handle));
-	EXPECT_EQ(0, painted(self->base, 8 * PAGE, 33));
-	EXPECT_EQ(0, park(&self->o, 3, 8 * PAGE, &handle));
+	EXPECT_EQ(bytes[0], look(self->base - 8 * PAGE));
+	EXPECT_EQ(bytes[5 * PAGE], look(self->base - 3 * PAGE));
+	self->base[-3 * PAGE] = ~bytes[5 * PAGE];
+	EXPECT_EQ(2, asked(self->p));
+	/* Deeper, by pages that never were cold. */
+	memset(self->base - 10 * PAGE, 7, 2 * PAGE);
+	handle = leave(&self->o, self->p, bytes, 10);
+	ASSERT_NE(0, handle);
+	EXPECT_EQ(4, stat_of(&self->o).pages);
+	ASSERT_EQ(0, resume(&self->o, 3, handle, 1));
+	EXPECT_EQ(7, look(self->base - 10 * PAGE));
+	EXPECT_EQ(7, look(self->base - 9 * PAGE));
+	EXPECT_EQ(bytes[0], look(self->base - 8 * PAGE));
+	EXPECT_EQ((char)~bytes[5 * PAGE], look(self->base - 3 * PAGE));
+	EXPECT_EQ(2, asked(self->p));
+	EXPECT_EQ(bytes[6 * PAGE], look(self->base - 2 * PAGE));
+	EXPECT_EQ(3, asked(self->p));
+	/* Shallower: what was cold below is dead. */
+	handle = leave(&self->o, self->p, bytes, 4);
+	ASSERT_NE(0, handle);
+	ASSERT_EQ(0, resume(&self->o, 3, handle, EAGER));
+	self->base[-3 * PAGE] = bytes[5 * PAGE];
+	EXPECT_EQ(0, memcmp(self->base - 4 * PAGE, bytes + 4 * PAGE, 4 * PAGE));
+	EXPECT_EQ(5, asked(self->p)); /* pages 4 and 7 */
+	EXPECT_EQ(0, look(self->base - 6 * PAGE));
+	EXPECT_EQ(5, asked(self->p));
+	/* Dropped with cold pages, whole: nothing is left of it. */
+	handle = leave(&self->o, self->p, bytes, 4);
+	ASSERT_EQ(0, cold(&self->o, handle, 0, 4 * PAGE));
+	ASSERT_EQ(0, drop(&self->o, handle));
+	EXPECT_EQ(0, stat_of(&self->o).handles);
 }
 
 TEST_F(pager, a_system_call_into_a_cold_buffer_works)

@@ -38,6 +38,7 @@
 #define GREENSTK_FEATURE_POPULATE	(1ULL << 3)
 #define GREENSTK_FEATURE_PAGER		(1ULL << 4)	/* COLD and PAGER; off by default */
 #define GREENSTK_FEATURE_PARK		(1ULL << 5)	/* SWITCH by moving PTEs is possible */
+#define GREENSTK_FEATURE_COLD_MOVES	(1ULL << 6)	/* a stack leaves with what of it is still cold */
 
 /**
  * struct greenstk_features - what this module can do
@@ -199,7 +200,9 @@ struct greenstk_drop {
  * @pad:	must be 0
  *
  * The pages are freed. A later touch in the window asks the pager for the
- * bytes at pager address + (slot_offset - park_offset) + offset.
+ * bytes at pager address + (slot_offset - park_offset) + offset. A stack that
+ * leaves its window again takes what is still cold along: from then on the
+ * pager is asked at the offset of the slot that it got.
  */
 struct greenstk_cold {
 	__aligned_u64 handle;

@@ -3,7 +3,7 @@
  * Deep stacks that come back lazily (GREENSTK_BACKEND=uffd): whatever was touched, and however often they
  * leave and return, every page is as it was, for the task, for system calls, for dumps, and in a child.
  */
-#include "report_test.h"
+#include "deep_stack.h"
 #include <errno.h>
 #include <greenstk/net.h>
 #include <linux/filter.h>
@@ -15,9 +15,6 @@
 #include <sys/uio.h>
 #include "host/uffd.h"
 
-#define DEEP	(600u << 10) /* bytes of live stack in pages that hold a pattern */
-#define PAGES	(DEEP / 4096)
-#define WORDS	(4096 / sizeof(uint64_t))
 #define ROUNDS	12
 
 static bool available(void)
@@ -36,65 +33,6 @@ static bool available(void)
 			SKIP(return, "userfaultfd is forbidden here");   \
 		ASSERT_EQ(0, in_child(child)) TH_LOG("%s", report);      \
 	} while (0)
-
-/* ---- a deep stack ---- */
-
-struct deep {
-	uint64_t tag;
-	uint64_t (*page)[WORDS];   /* PAGES of them, on its stack */
-	uint8_t turn[PAGES];	   /* how often a page was written */
-};
-
-static uint64_t pattern(const struct deep *d, unsigned int k, unsigned int i)
-{
-	return d->tag * 0x9e3779b97f4a7c15u + k * 1000003u + i * 7u + ((uint64_t)d->turn[k] << 56);
-}
-
-static void fill(struct deep *d, unsigned int k)
-{
-	for (unsigned int i = 0; i < WORDS; i++)
-		d->page[k][i] = pattern(d, k, i);
-}
-
-static uint64_t wrong(const struct deep *d, unsigned int k)
-{
-	uint64_t bad = 0;
-
-	for (unsigned int i = 0; i < WORDS; i++)
-		bad += d->page[k][i] != pattern(d, k, i);
-	return bad;
-}
-
-static void rewrite(struct deep *d, unsigned int k)
-{
-	d->turn[k]++;
-	fill(d, k);
-}
-
-static unsigned int random_page(uint64_t *seed)
-{
-	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
-	return (unsigned int)(*seed >> 33) % PAGES;
-}
-
-/* Run with so many pages of pattern above; @fn parks as it likes. Returns what was wrong at the end. */
-static __attribute__((noinline)) uintptr_t on_deep_stack(uint64_t tag, void (*fn)(struct deep *))
-{
-	uint64_t pages[PAGES][WORDS];
-	struct deep *d = calloc(1, sizeof(*d));
-	uintptr_t bad = 0;
-
-	CHECK(d != NULL);
-	d->tag = tag;
-	d->page = pages;
-	for (unsigned int k = 0; k < PAGES; k++)
-		fill(d, k);
-	fn(d);
-	for (unsigned int k = 0; k < PAGES; k++)
-		bad += wrong(d, k);
-	free(d);
-	return bad;
-}
 
 static struct gstk_stats stats(void)
 {
@@ -574,13 +512,6 @@ static int whole_stacks(void)
 		if (!(at = strstr(at, "on_deep_stack")) || !(at = strstr(at, "gstk__stack_start")))
 			break;
 	return nr;
-}
-
-static bool in_a_guest(void)
-{
-	const char *variant = getenv("GREENSTK_TEST_VARIANT");
-
-	return variant && !strcmp(variant, "vm");
 }
 
 TEST(a_dump_sees_what_has_not_come_and_does_not_bring_it)

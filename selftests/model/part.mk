@@ -3,7 +3,7 @@
 model-dir := selftests/model
 model-test := $(O)/test/model/transitions_test
 model-full := wait window,NO_SWEEP,NO_YIELD window,NO_SWEEP window,NO_YIELD join cancel watch \
-	batch,NO_SWEEP batch,ONE_WORKER lazy
+	batch,NO_SWEEP batch,ONE_WORKER lazy cold
 model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RELEASE_WITHOUT_ENQUEUE \
 	window,NO_SWEEP,PLANT_RELEASE_IGNORES_INBOX window,NO_SWEEP,PLANT_OWN_ALWAYS window,NO_YIELD,PLANT_SWEEP_DROPS \
 	window,NO_SWEEP,PLANT_CLAIM_WITHOUT_EVICTING window,NO_SWEEP,PLANT_SOLO_WITH_MATES \
@@ -15,7 +15,8 @@ model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RE
 	batch,NO_SWEEP,PLANT_MATE_WITHOUT_ITS_WINDOW batch,NO_SWEEP,PLANT_NOT_QUEUED_AGAIN \
 	batch,NO_SWEEP,PLANT_QUANTUM_BEFORE_IT_RAN batch,ONE_WORKER,PLANT_LETS_GO_TOO_EARLY \
 	lazy,PLANT_NO_LOCK lazy,PLANT_REGISTERS_LATE lazy,PLANT_FORGETS_UNLOCKED lazy,PLANT_MARK_AFTER \
-	lazy,PLANT_COPIES_ALL lazy,PLANT_MERGES_LOCKED
+	lazy,PLANT_COPIES_ALL lazy,PLANT_MERGES_LOCKED \
+	cold,PLANT_NO_LOCK cold,PLANT_ANSWERS_CLOSED cold,PLANT_ZEROES cold,PLANT_NO_DISCARD cold,PLANT_NO_DETACH
 model-run = "$(model-dir)/check-model.sh $(model-test) $(O)/model $(1)"
 
 $(model-test): $(model-dir)/transitions_test.c

@@ -3,7 +3,7 @@
 # of variants.list. See Documentation/testing-kernels.rst.
 REMAP       := selftests/with_module
 REMAP_O      = $(O)/with_module
-remap-lib   := task_test chan_test select_test mutex_test rwlock_test sync_test timer_test overflow_test deadlock_test remap_test lazy_test
+remap-lib   := task_test chan_test select_test mutex_test rwlock_test sync_test timer_test overflow_test deadlock_test remap_test lazy_test cold_test
 # With the table that reports unwind by, which a static program has only when asked.
 REMAP_STATIC := -static -Wl,--eh-frame-hdr
 REMAP_PROGS := $(remap-lib:%=$(REMAP_O)/%) $(REMAP_O)/moves

@@ -16,12 +16,13 @@ echo "# seed $seed"
 			name=$(basename "$f") args=
 			case ,$suites, in
 			*,"$name",*) ;;
-			,all,) case $name in remap_test | lazy_test) continue ;; esac ;; # they say themselves what moves
+			,all,) case $name in remap_test | lazy_test | cold_test) continue ;; esac ;; # they say themselves what moves
 			*) continue ;;
 			esac
 			[ "$name" != moves ] || args="$seed ${SECONDS_EACH:-6} 300"
+			[ "$name/$variant" != moves/pager ] || args="$seed ${SECONDS_EACH:-6} 200 0 40" # deep ones
 			echo "suite 400 lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
-				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && exec /vm/$name $args"
+				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && echo \${PAGER:-0} >/sys/module/greenstk/parameters/pager && exec /vm/$name $args"
 		done
 	done < <(grep -vE '^(#|$)' "$here/variants.list")
 	echo "rmmod greenstk"

@@ -14,6 +14,7 @@
 #include "debug/watchdog.h"
 #include "host/uffd.h"
 #include "park/calibrate.h"
+#include "park/cold.h"
 #include "park/lazy.h"
 #include "park/tier.h"
 #include "sched/foreign.h"
@@ -66,6 +67,20 @@ bool gstk__life_forked(void)
 	return forked;
 }
 
+/*
+ * Packed stacks that the module has may come back page by page. Where the kernel itself may not wait for the
+ * pager, system calls into them fail (EFAULT): only who asked for the module gets that.
+ */
+static void pages_on_touch(void)
+{
+	bool asked = gstk__config.backend == GSTK_BACKEND_MODULE;
+
+	if (gstk__cold_init(gstk__config.flags & GSTK_FORCE_REMAP) || gstk__uffd.kernel_faults || asked)
+		return;
+	gstk__lazy_fini();
+	gstk__uffd_unused("GREENSTK_BACKEND=module allows it: what system calls touch would have to be there", -EPERM);
+}
+
 int gstk__life_init(void)
 {
 	int err;
@@ -80,6 +95,8 @@ int gstk__life_init(void)
 	if (!gstk__calibration.took_ns) /* once a process */
 		gstk__calibrate(&gstk__calibration);
 	gstk__remap_init(gstk__config.flags & GSTK_FORCE_REMAP);
+	if (gstk__windows.module)
+		pages_on_touch();
 	if (gstk__config.backend == GSTK_BACKEND_UFFD && gstk__lazy_init(gstk__config.flags & GSTK_FORCE_REMAP))
 		fprintf(stderr, "greenstk: deep stacks come back whole, by copying: %s\n", gstk__uffd.why);
 	if (!err && !(gstk__config.flags & GSTK_NO_SWEEP))

@@ -147,6 +147,7 @@ static void backend_lines(int fd)
 		lazy_lines(fd);
 	if (!gstk__windows.module)
 		return;
+	dprintf(fd, "lazy.reason %s\n", gstk__uffd.why);
 	LINE("calibration.remap_batch_ns", gstk__remap.batch_ns);
 	LINE("calibration.remap_alone_ns", gstk__remap.alone_ns);
 	LINE("calibration.remap_page_ns", gstk__remap.page_ns);

@@ -116,6 +116,7 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 		copy(l->scratch, gstk__lazy_bytes(t), bytes);
 		break;
 	case GSTK__TIER_REMAPPED:
+	case GSTK__TIER_COLD:
 		gstk__remap_look(t, l->scratch, bytes);
 		break;
 	case GSTK__TIER_PACKED:
@@ -275,7 +276,7 @@ static void print_holder(struct gstk__out *o, const void *mutex)
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
-	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped",
+	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped", "packed",
 							     "copied", "stackless" };
 	uint32_t age = (uint32_t)(gstk__now_ns() / 1000000) - k->tick;
 	bool waits = k->state == GSTK__PARKED || k->state == GSTK__OWNED;

@@ -134,7 +134,7 @@ static void instant(uint32_t worker, const struct gstk__trace_record *e, const c
 
 static void write_move(uint32_t worker, const struct gstk__trace_record *e, const char *name)
 {
-	static const char *const tiers[GSTK__NR_TIERS] = { "none", "window", "copied", "packed", "remapped", "deep",
+	static const char *const tiers[GSTK__NR_TIERS] = { "none", "window", "copied", "packed", "remapped", "cold", "deep",
 							     "stackless" };
 
 	instant(worker, e, name);

@@ -54,6 +54,8 @@ static inline void gstk__cpu_relax(void)
 /* Address space without memory; aligned to @align. NULL when it cannot be had. */
 void *gstk__mem_reserve(size_t bytes, size_t align);
 void gstk__mem_release(void *p, size_t bytes);
+/* No huge pages there. */
+void gstk__mem_small_pages(void *p, size_t bytes);
 /* Pages of [p, p + bytes) go back to the system; reading them again gives zeroes. */
 int gstk__mem_discard(void *p, size_t bytes);
 /* Many ranges, one call where the kernel can. Returns the number of system calls made. */

@@ -36,6 +36,11 @@ void *gstk__mem_reserve(size_t bytes, size_t align)
 	return q;
 }
 
+void gstk__mem_small_pages(void *p, size_t bytes)
+{
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+}
+
 void gstk__mem_release(void *p, size_t bytes)
 {
 	if (p)

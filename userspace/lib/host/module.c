@@ -92,6 +92,8 @@ int gstk__module_open(const struct gstk__module_shape *shape)
 	m->window_bytes = s.window_bytes;
 	m->nr_windows = s.nr_windows;
 	m->features = f.features;
+	m->park_offset = s.park_offset;
+	m->park_bytes = s.park_bytes;
 	m->max_pages = f.max_object_pages < f.max_user_pages ? f.max_object_pages : f.max_user_pages;
 	m->open = true;
 	snprintf(m->why, sizeof(m->why), "/dev/greenstk is there, ABI %u%s", f.abi_version,
@@ -167,6 +169,18 @@ int gstk__module_populate(struct greenstk_populate *e, uint32_t nr)
 	return BATCH(GREENSTK_POPULATE, e, nr);
 }
 
+int gstk__module_cold(struct greenstk_cold *e, uint32_t nr)
+{
+	return BATCH(GREENSTK_COLD, e, nr);
+}
+
+int gstk__module_pager(void *addr, size_t bytes)
+{
+	struct greenstk_pager set = { .size = sizeof(set), .addr = (uintptr_t)addr, .bytes = bytes };
+
+	return ioctl(gstk__module.fd, GREENSTK_PAGER, &set) ? -errno : 0;
+}
+
 void gstk__module_stat(struct greenstk_stat *st)
 {
 	memset(st, 0, sizeof(*st));
@@ -175,22 +189,22 @@ void gstk__module_stat(struct greenstk_stat *st)
 		memset(st, 0, sizeof(*st));
 }
 
+bool gstk__module_page(void *dst, const void *src, size_t bytes)
+{
+	struct iovec to = { dst, bytes }, from = { (void *)src, bytes };
+
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+}
+
 void gstk__module_read(void *dst, const void *src, size_t bytes)
 {
 	char *d = dst;
 	const char *s = src;
 
-	while (bytes) {
-		size_t n = PAGE - ((uintptr_t)s & (PAGE - 1));
-		struct iovec to, from;
-
+	for (size_t n; bytes; d += n, s += n, bytes -= n) {
+		n = PAGE - ((uintptr_t)s & (PAGE - 1));
 		n = n < bytes ? n : bytes;
-		to = (struct iovec){ d, n };
-		from = (struct iovec){ (void *)s, n };
-		if (process_vm_readv(getpid(), &to, 1, &from, 1, 0) != (ssize_t)n)
+		if (!gstk__module_page(d, s, n))
 			memset(d, 0, n);
-		d += n;
-		s += n;
-		bytes -= n;
 	}
 }

@@ -24,6 +24,7 @@ struct gstk__module {
 	size_t window_bytes;
 	uint32_t nr_windows;
 	uint64_t features, max_pages;
+	uint64_t park_offset, park_bytes;
 	char why[256];		/* why it is open, or is not and what to do; never empty after a try */
 };
 extern struct gstk__module gstk__module;
@@ -48,6 +49,10 @@ int gstk__module_switch(struct greenstk_switch *e, uint32_t nr);
 int gstk__module_reclaim(struct greenstk_reclaim *e, uint32_t nr);
 int gstk__module_drop(struct greenstk_drop *e, uint32_t nr);
 int gstk__module_populate(struct greenstk_populate *e, uint32_t nr);
+int gstk__module_cold(struct greenstk_cold *e, uint32_t nr);
+
+/* Where cold pages come from: ->park_bytes of anonymous memory that userfaultfd watches. 0 or -errno. */
+int gstk__module_pager(void *addr, size_t bytes);
 
 /* Zeroes when the module is not open. */
 void gstk__module_stat(struct greenstk_stat *st);
@@ -58,6 +63,8 @@ static inline char *gstk__module_slot(uint64_t slot_offset)
 	return gstk__module.map + slot_offset;
 }
 
+/* Copy from within one page, which may be a hole: false. Never faults. */
+bool gstk__module_page(void *dst, const void *src, size_t bytes);
 /* Copy from where holes may be: those come as zeroes. Never faults. */
 void gstk__module_read(void *dst, const void *src, size_t bytes);
 

@@ -123,7 +123,7 @@ void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 		gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
 		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
 		gstk__packed_free(p->arena, t->image, t->used);
-	} else if (t->tier == GSTK__TIER_REMAPPED) {
+	} else if (gstk__in_slot(t->tier)) {
 		gstk__remap_forget(p, t);
 	} else if (t->tier == GSTK__TIER_RESIDENT) {
 		gstk__gauge(&p->n.resident, -1);
@@ -138,7 +138,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 	enum gstk__tier from = t->tier;
 
 	gstk__win_guard(t->window);
-	if (__builtin_expect(from == GSTK__TIER_REMAPPED, 0)) {
+	if (__builtin_expect(gstk__in_slot(from), 0)) {
 		gstk__remap_move(p, NULL, t);
 		return;
 	}
@@ -174,6 +174,8 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 
 	if (t->tier == GSTK__TIER_REMAPPED)
 		return gstk__remap_pack(p, t);
+	if (t->tier == GSTK__TIER_COLD)
+		return -ENOSPC; /* it is */
 	err = gstk__pack_bytes(p->arena, t->tier == GSTK__TIER_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image),
 			       t->used, (uintptr_t)(gstk__win_base(t->window) - t->used), &packed);
 	if (err)
@@ -211,7 +213,7 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 		struct gstk_task *r = gstk__task(w->resident);
 
 		if (r->tier == GSTK__TIER_RESIDENT) {
-			if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+			if (__builtin_expect(gstk__in_slot(t->tier), 0))
 				err = exchange(p, r, t);
 			else
 				err = gstk__evict(p, r, true);

@@ -14,6 +14,7 @@
 #include "host/lock.h"
 #include "host/uffd.h"
 #include "park/calibrate.h"
+#include "park/cold.h"
 #include "park/copy.h"
 #include "park/tier_pack.h"
 
@@ -158,6 +159,7 @@ int gstk__lazy_init(bool forced)
 void gstk__lazy_fini(void)
 {
 	gstk__pager_stop();
+	gstk__cold_fini();
 	gstk__uffd_close();
 	gstk__lazy = (struct gstk__lazy){ .min_bytes = GSTK__LAZY_NEVER };
 	gstk__windows.lazy = false;
@@ -260,6 +262,10 @@ bool gstk__lazy_evict(struct gstk__park *p, struct gstk_task *t)
 	char *sp = t->sp, *base = gstk__win_base(window), *end = gstk__deep_end(window);
 	bool was_lazy;
 
+	if (gstk__windows.module) {
+		gstk__cold_whole(p, window, sp);
+		return false;
+	}
 	if (sp > base || sp < gstk__win_limit(window))
 		return false; /* whoever evicts it then says so */
 	used = (uint32_t)(base - sp);
@@ -292,8 +298,13 @@ bool gstk__lazy_evict(struct gstk__park *p, struct gstk_task *t)
 
 void gstk__lazy_ended(struct gstk__park *p, uint32_t window)
 {
-	uint32_t ref = close_record(gstk__win(window));
+	uint32_t ref;
 
+	if (gstk__windows.module) {
+		gstk__cold_ended(p, window);
+		return;
+	}
+	ref = close_record(gstk__win(window));
 	let_go(p, deep(ref), window);
 	deep_free(p, ref);
 }
@@ -400,7 +411,7 @@ bool gstk__lazy_restore(struct gstk__park *p, struct gstk_task *t)
 	char *base = gstk__win_base(t->window), *sp = base - t->used;
 	uint32_t used = t->used, ref, from_tier = t->tier;
 
-	if (t->tier == GSTK__TIER_PACKED && !unpack_deep(p, t))
+	if (gstk__windows.module || (t->tier == GSTK__TIER_PACKED && !unpack_deep(p, t)))
 		return false;
 	if (t->tier != GSTK__TIER_DEEP)
 		return false;
@@ -455,6 +466,10 @@ static bool look_in_record(uint32_t window, void *to, const char *from, size_t b
 
 void gstk__lazy_look(uint32_t window, void *to, const char *from, size_t bytes)
 {
+	if (gstk__windows.module) {
+		gstk__cold_look_in(window, to, from, bytes);
+		return;
+	}
 	for (size_t n; bytes; to = (char *)to + n, from += n, bytes -= n) {
 		n = PAGE - (uintptr_t)from % PAGE;
 		n = n < bytes ? n : bytes;

@@ -16,6 +16,7 @@
 #include "host/host.h"
 #include "host/lock.h"
 #include "host/uffd.h"
+#include "park/cold.h"
 
 #define PAGE	4096u
 #define TRIES	10000 /* for memory: a second or so */
@@ -85,7 +86,13 @@ static void answer(uintptr_t address)
 	uint32_t window = gstk__win_at((void *)address), k;
 	struct gstk__window *win = gstk__win(window);
 	struct gstk__deep *d;
+	int err = gstk__cold_answer(address);
 
+	if (err) {
+		count(&gstk__pager_counts.faults, 1);
+		answered(err == 1 || err == -EAGAIN ? 0 : err);
+		return;
+	}
 	if (!window) { /* of no stack: calibration, and the end */
 		zero(page);
 		return;

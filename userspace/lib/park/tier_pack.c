@@ -164,15 +164,12 @@ static int unpack_own(void *dst, uint32_t bytes, uintptr_t base, const void *str
 	return gstk__codec_unpack_ref(dst, bytes, stream, len, base, &r);
 }
 
-static int unpack_staged(void *dst, uint32_t bytes, uintptr_t base, const uint8_t *stream,
+static int unpack_staged(struct gstk__scratch *s, void *dst, uint32_t bytes, uintptr_t base, const uint8_t *stream,
 			 size_t len, uint32_t head)
 {
-	struct gstk__scratch *s = gstk__scratch_get();
 	uint32_t middle;
 	int err = -EILSEQ;
 
-	if (!s)		/* none was ever made: this block is not ours */
-		return err;
 	if (HEAD_KIND(head) == LARGE) {
 		err = gstk__scratch_zstd_unpack(s, dst, bytes, stream, len);
 	} else if (len >= 4) {
@@ -182,11 +179,10 @@ static int unpack_staged(void *dst, uint32_t bytes, uintptr_t base, const uint8_
 		if (!err)
 			err = unpack_own(dst, bytes, base, s->one, middle, HEAD_ID(head));
 	}
-	gstk__scratch_put(s);
 	return err;
 }
 
-int gstk__unpack_image(void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp)
+int gstk__unpack_with(struct gstk__scratch *s, void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp)
 {
 	uint32_t head = head_of(packed);
 	const uint8_t *stream = (uint8_t *)gstk__arena_ptr(packed) + HEAD_SIZE;
@@ -196,8 +192,23 @@ int gstk__unpack_image(void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp)
 	if (HEAD_KIND(head) == OWN)
 		err = unpack_own(dst, bytes, sp + bytes, stream, len, HEAD_ID(head));
 	else
-		err = unpack_staged(dst, bytes, sp + bytes, stream, len, head);
+		err = unpack_staged(s, dst, bytes, sp + bytes, stream, len, head);
 	return err ? -EILSEQ : 0;
+}
+
+int gstk__unpack_image(void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp)
+{
+	struct gstk__scratch *s;
+	int err;
+
+	if (HEAD_KIND(head_of(packed)) == OWN)
+		return gstk__unpack_with(NULL, dst, bytes, packed, sp);
+	s = gstk__scratch_get();
+	if (!s)		/* none was ever made: this block is not ours */
+		return -EILSEQ;
+	err = gstk__unpack_with(s, dst, bytes, packed, sp);
+	gstk__scratch_put(s);
+	return err;
 }
 
 uint32_t gstk__packed_bytes(uint32_t packed)

@@ -32,6 +32,10 @@ int gstk__pack_image(struct gstk__arena_cache *arena, uint32_t image, uint32_t b
  * The block stays. @sp as given to pack; @dst may be elsewhere (to look at the stack). */
 int gstk__unpack_image(void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp);
 
+/* The same for who has a scratch (park/pack_scratch.h), of which ->one is used: waits for nothing. */
+struct gstk__scratch;
+int gstk__unpack_with(struct gstk__scratch *s, void *dst, uint32_t bytes, uint32_t packed, uintptr_t sp);
+
 /* Free the block. @bytes: of the stack, as given to pack. @arena may be NULL. */
 void gstk__packed_free(struct gstk__arena_cache *arena, uint32_t packed, uint32_t bytes);
 

@@ -3,7 +3,7 @@
  * Tier REMAPPED by the module: SWITCH moves the page table entries of a stack between its window and a
  * slot of the parking range. A task keeps a reference to a small block of the arena:
  *
- *	->image -> { handle, slot_offset }
+ *	->image -> { handle, slot_offset, what of it is packed: cold.h }
  *
  * The slot's last page is the window's last page, stagger included; its first holds the stack pointer.
  * A refusal never loses anything: the stack that leaves is copied, the one that comes is read from its
@@ -17,30 +17,38 @@
 #include "debug/probe.h"
 #include "debug/trace.h"
 #include "host/module.h"
+#include "park/cold.h"
+#include "park/place.h"
 #include "park/tier_pack.h"
 
 struct gstk__remap gstk__remap = { GSTK__REMAP_NEVER, GSTK__REMAP_NEVER, 0, 0, 0, 0 };
-
-struct place {
-	uint64_t handle, slot_offset;
-};
-#define PLACE_BYTES ((uint32_t)sizeof(struct place))
-
-static struct place *place_of(const struct gstk_task *t)
-{
-	return gstk__arena_ptr(t->image);
-}
 
 void gstk__remap_fini(void)
 {
 	gstk__remap = (struct gstk__remap){ GSTK__REMAP_NEVER, GSTK__REMAP_NEVER, 0, 0, 0, 0 };
 }
 
-void gstk__remap_forget(struct gstk__park *p, struct gstk_task *t)
+/* It is in no slot any more. The record of what of it is packed, or 0. */
+static uint32_t leave_slot(struct gstk__park *p, struct gstk_task *t)
 {
-	gstk__arena_free(p->arena, t->image, PLACE_BYTES);
+	uint32_t cold = gstk__place(t)->cold;
+
+	gstk__arena_free(p->arena, t->image, GSTK__PLACE_BYTES);
+	if (t->tier == GSTK__TIER_COLD) {
+		gstk__cold_wakes(p, t, cold);
+		return cold;
+	}
 	gstk__gauge(&p->n.remapped, -1);
 	gstk__gauge(&p->n.bytes_remapped, -(int64_t)t->used);
+	return cold;
+}
+
+void gstk__remap_forget(struct gstk__park *p, struct gstk_task *t)
+{
+	uint32_t cold = leave_slot(p, t);
+
+	if (cold)
+		gstk__cold_free(p, cold);
 }
 
 /* Where the stack pointer's byte is in the slot. */
@@ -48,12 +56,15 @@ static char *slot_sp(const struct gstk_task *t)
 {
 	uintptr_t sp = (uintptr_t)gstk__win_base(t->window) - t->used;
 
-	return gstk__module_slot(place_of(t)->slot_offset) + sp % 4096;
+	return gstk__module_slot(gstk__place(t)->slot_offset) + sp % 4096;
 }
 
 void gstk__remap_look(const struct gstk_task *t, void *to, size_t bytes)
 {
-	gstk__module_read(to, slot_sp(t), bytes);
+	if (gstk__place(t)->cold)
+		gstk__cold_look(t, to, bytes);
+	else
+		gstk__module_read(to, slot_sp(t), bytes);
 }
 
 static void count_refusal(struct gstk__park *p, int err)
@@ -63,11 +74,14 @@ static void count_refusal(struct gstk__park *p, int err)
 		    : err == -EDQUOT ? &p->n.remap_quota : &p->n.remap_refused);
 }
 
-static void left(struct gstk__park *p, struct gstk_task *t, uint32_t place, const struct greenstk_switch *e)
+static void left(struct gstk__park *p, struct gstk_task *t, uint32_t place, const struct greenstk_switch *e,
+		 uint32_t cold)
 {
 	uint32_t used = (uint32_t)(gstk__win_base(t->window) - (char *)t->sp);
 
-	*(struct place *)gstk__arena_ptr(place) = (struct place){ e->handle_out, e->slot_offset };
+	*(struct gstk__place *)gstk__arena_ptr(place) = (struct gstk__place){ e->handle_out, e->slot_offset, cold, 0 };
+	if (cold)
+		gstk__cold_left(t->window);
 	t->used = used;
 	t->image = place;
 	t->tier = GSTK__TIER_REMAPPED;
@@ -85,24 +99,30 @@ static void left(struct gstk__park *p, struct gstk_task *t, uint32_t place, cons
 static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
 {
 	char *base = gstk__win_base(t->window), *sp = base - t->used;
+	enum gstk__tier from = t->tier;
+	uint64_t slot_offset = gstk__place(t)->slot_offset;
+	uint32_t cold = leave_slot(p, t);
 
-	if (pages > gstk__remap.eager_pages)
+	if (pages > gstk__remap.eager_pages || (cold && pages))
 		gstk__win(t->window)->flags |= GSTK__WIN_LAZY;
-	gstk__remap_forget(p, t);
+	if (cold && pages)
+		gstk__cold_open(p, t->window, cold, slot_offset, pages);
+	else if (cold)
+		gstk__cold_free(p, cold);
 	gstk__annotate_restored(t, sp, (size_t)(base - sp));
 	t->sp = sp;
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__count(&p->n.remap_returns);
 	gstk__count(&p->n.restores);
 	gstk__gauge(&p->n.resident, 1);
-	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), GSTK__TIER_REMAPPED);
-	GSTK__TRACE(moved(GSTK__TRACE_RESTORE, t, (uint64_t)(base - sp), GSTK__TIER_REMAPPED));
+	GSTK__PROBE3(restore, t, (uint32_t)(base - sp), from);
+	GSTK__TRACE(moved(GSTK__TRACE_RESTORE, t, (uint64_t)(base - sp), from));
 }
 
 /* By hand, and cannot fail: the bytes from the slot, and its pages go. */
 static void come_by_copy(struct gstk__park *p, struct gstk_task *t)
 {
-	struct greenstk_drop drop = { .handle = place_of(t)->handle };
+	struct greenstk_drop drop = { .handle = gstk__place(t)->handle };
 
 	gstk__remap_look(t, gstk__win_base(t->window) - t->used, t->used);
 	gstk__module_drop(&drop, 1);
@@ -117,7 +137,7 @@ static void fill(struct greenstk_switch *e, const struct gstk__move *m)
 	if (m->out)
 		e->out_bytes = gstk__win_out_bytes(any->window, m->out->sp);
 	if (m->in) {
-		e->handle_in = place_of(m->in)->handle;
+		e->handle_in = gstk__place(m->in)->handle;
 		e->eager_pages = gstk__remap.eager_pages;
 	}
 }
@@ -145,30 +165,59 @@ static void fall_back(struct gstk__park *p, struct gstk__move *m, int err)
 	come_by_copy(p, m->in);
 }
 
-/* @e, @place: room for @nr. */
-static void moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struct greenstk_switch *e, uint32_t *place)
+/* What moves() needs for each move beside its entry. */
+struct aside {
+	uint32_t place, cold; /* of the one that leaves: where it will be, and its record */
+};
+
+static struct aside prepare(struct gstk__park *p, const struct gstk__move *m, struct greenstk_switch *e)
 {
+	struct aside a = { 0 };
+
+	fill(e, m);
+	if (m->in)
+		gstk__annotate_clean(m->in);
+	if (!m->out)
+		return a;
+	a.place = gstk__arena_alloc(p->arena, GSTK__PLACE_BYTES);
+	if (!a.place) {
+		e->flags = ~0u; /* refused there: falls back below */
+		return a;
+	}
+	if (__builtin_expect(gstk__windows.lazy, 0))
+		a.cold = gstk__cold_close(p, m->out->window, m->out->sp);
+	gstk__annotate_evicted(m->out, m->out->sp, gstk__used(m->out));
+	return a;
+}
+
+static void refused(struct gstk__park *p, struct gstk__move *m, struct aside *a, int err)
+{
+	if (a->place)
+		gstk__arena_free(p->arena, a->place, GSTK__PLACE_BYTES);
+	if (a->cold)
+		gstk__cold_stays(m->out->window, a->cold);
+	if (m->out && gstk__windows.lazy)
+		gstk__cold_whole(p, m->out->window, m->out->sp);
+	fall_back(p, m, a->place || !m->out ? err : -ENOMEM);
+}
+
+/* @e, @a: room for @nr. */
+static void moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struct greenstk_switch *e, struct aside *a)
+{
+	if (__builtin_expect(gstk__windows.lazy, 0))
+		gstk__cold_tops(p, m, nr);
 	for (uint32_t i = 0; i < nr; i++) {
 		m[i].err = 0;
-		place[i] = m[i].out ? gstk__arena_alloc(p->arena, PLACE_BYTES) : 0;
-		fill(&e[i], &m[i]);
-		if (m[i].out && !place[i])
-			e[i].flags = ~0u; /* refused there: falls back below */
-		else if (m[i].out)
-			gstk__annotate_evicted(m[i].out, m[i].out->sp, gstk__used(m[i].out));
-		if (m[i].in)
-			gstk__annotate_clean(m[i].in);
+		a[i] = prepare(p, &m[i], &e[i]);
 	}
 	gstk__count_by(&p->n.remap_calls, (uint64_t)gstk__module_switch(e, nr));
 	for (uint32_t i = 0; i < nr; i++) {
 		if (__builtin_expect(e[i].result, 0)) {
-			if (place[i])
-				gstk__arena_free(p->arena, place[i], PLACE_BYTES);
-			fall_back(p, &m[i], place[i] || !m[i].out ? e[i].result : -ENOMEM);
+			refused(p, &m[i], &a[i], e[i].result);
 			continue;
 		}
 		if (m[i].out)
-			left(p, m[i].out, place[i], &e[i]);
+			left(p, m[i].out, a[i].place, &e[i], a[i].cold);
 		if (m[i].in)
 			came(p, m[i].in, e[i].in_pages);
 	}
@@ -177,11 +226,12 @@ static void moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 void gstk__remap_moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr)
 {
 	struct greenstk_switch e[GSTK__MODULE_ENTRIES];
-	uint32_t place[GSTK__MODULE_ENTRIES], n;
+	struct aside a[GSTK__MODULE_ENTRIES];
+	uint32_t n;
 
 	for (; nr; nr -= n, m += n) {
 		n = nr < GSTK__MODULE_ENTRIES ? nr : GSTK__MODULE_ENTRIES;
-		moves(p, m, n, e, place);
+		moves(p, m, n, e, a);
 	}
 }
 
@@ -189,9 +239,9 @@ int gstk__remap_move(struct gstk__park *p, struct gstk_task *out, struct gstk_ta
 {
 	struct gstk__move m = { .out = out, .in = in };
 	struct greenstk_switch e;
-	uint32_t place;
+	struct aside a;
 
-	moves(p, &m, 1, &e, &place);
+	moves(p, &m, 1, &e, &a);
 	return m.err;
 }
 
@@ -207,7 +257,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 		const struct gstk_task *t = m[i].out;
 		uint64_t from = (uintptr_t)slot_sp(t) % 4096;
 
-		e[i] = (struct greenstk_populate){ .handle = place_of(t)->handle, .result = -ECANCELED,
+		e[i] = (struct greenstk_populate){ .handle = gstk__place(t)->handle, .result = -ECANCELED,
 						   .bytes = (from + t->used + 4095) & ~(uint64_t)4095 };
 	}
 	gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_populate(e, nr));
@@ -220,7 +270,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 					    (uintptr_t)gstk__win_base(t->window) - t->used, &packed);
 		if (m[i].err)
 			continue;
-		d[nr_drops++] = (struct greenstk_drop){ .handle = place_of(t)->handle };
+		d[nr_drops++] = (struct greenstk_drop){ .handle = gstk__place(t)->handle };
 		gstk__remap_forget(p, t);
 		t->image = packed;
 		t->tier = GSTK__TIER_PACKED;
@@ -240,8 +290,10 @@ void gstk__remap_packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr)
 {
 	struct greenstk_populate e[GSTK__MODULE_ENTRIES];
 	struct greenstk_drop d[GSTK__MODULE_ENTRIES];
-	uint32_t n;
+	uint32_t n = gstk__cold_packs(p, m, nr);
 
+	m += n;
+	nr -= n;
 	for (; nr; nr -= n, m += n) {
 		n = nr < GSTK__MODULE_ENTRIES ? nr : GSTK__MODULE_ENTRIES;
 		packs(p, m, n, e, d);
@@ -254,7 +306,8 @@ int gstk__remap_pack(struct gstk__park *p, struct gstk_task *t)
 	struct greenstk_populate e;
 	struct greenstk_drop d;
 
-	packs(p, &m, 1, &e, &d);
+	if (!gstk__cold_packs(p, &m, 1))
+		packs(p, &m, 1, &e, &d);
 	return m.err;
 }
 

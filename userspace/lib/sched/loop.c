@@ -137,7 +137,7 @@ static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gs
 {
 	note_talk(w, win, t);
 	count_prefetch(w, t);
-	if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+	if (__builtin_expect(gstk__in_slot(t->tier), 0))
 		gstk__restore_together(w, t); /* if it cannot, the claim says why */
 	if (gstk__claim(&w->park, t)) {
 		/* No memory even for the resident's image: t waits at the end of the line. */
@@ -222,7 +222,7 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 			return;
 		}
 		count_prefetch(w, t);
-		if (__builtin_expect(t->tier == GSTK__TIER_REMAPPED, 0))
+		if (__builtin_expect(gstk__in_slot(t->tier), 0))
 			gstk__restore_together(w, t);
 		else
 			gstk__restore(&w->park, t);

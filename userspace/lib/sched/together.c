@@ -22,7 +22,7 @@
 /* Only a hint for what the caller does not own. */
 static GSTK__RACY bool remapped(uint32_t item)
 {
-	return item && !(item & GSTK__ITEM_WINDOW) && gstk__task(item)->tier == GSTK__TIER_REMAPPED;
+	return item && !(item & GSTK__ITEM_WINDOW) && gstk__in_slot(gstk__task(item)->tier);
 }
 
 /* The oldest item, or 0; a thief may have it a moment later. */
@@ -73,7 +73,7 @@ static void put_back(struct gstk__worker *w, struct gstk_task *t)
 	gstk__window_release(w, window);
 }
 
-/* An item that was seen to be REMAPPED. False: it is not, or cannot be had; it is where it belongs. */
+/* An item that was seen to be in a slot. False: it is not, or cannot be had; it is where it belongs. */
 static bool take(struct gstk__worker *w, uint32_t item, struct gstk__move *m)
 {
 	struct gstk_task *t;
@@ -88,7 +88,7 @@ static bool take(struct gstk__worker *w, uint32_t item, struct gstk__move *m)
 		return prepare(&w->park, t, m);
 	if (!gstk__own_or_leave(t))
 		return false;
-	if (t->tier == GSTK__TIER_REMAPPED && prepare(&w->park, t, m))
+	if (gstk__in_slot(t->tier) && prepare(&w->park, t, m))
 		return true;
 	put_back(w, t);
 	return false;

@@ -18,10 +18,17 @@ enum gstk__tier {
 	GSTK__TIER_COPIED,   /* image: exactly ->used bytes */
 	GSTK__TIER_PACKED,   /* image: packed, see park/tier_pack.h */
 	GSTK__TIER_REMAPPED, /* its pages are in a slot of the module: image says which, see park/tier.h */
+	GSTK__TIER_COLD,     /* the same, but all of it is packed: its slot has no page, see park/cold.h */
 	GSTK__TIER_DEEP,     /* COPIED, but the image is a record and whole pages: park/lazy.h */
 	GSTK__TIER_STACKLESS, /* there is none: sched/stackless.h; for as long as the task lives */
 	GSTK__NR_TIERS,
 };
+
+/* The module has a slot of it. */
+static inline bool gstk__in_slot(unsigned int tier)
+{
+	return tier == GSTK__TIER_REMAPPED || tier == GSTK__TIER_COLD;
+}
 
 /* Why a task waits. Numbers are never reused. */
 #define GSTK__WAIT_REASONS(X) \

@@ -171,7 +171,7 @@ static inline char *gstk__win_limit(uint32_t index)
 	return (char *)__atomic_load_n(&ws->win[index].map, __ATOMIC_RELAXED) + ws->guard;
 }
 
-/* The shared window that an address of the region may be in, never the module's; 0: none. */
+/* The shared window that an address of the region may be in; 0: none. */
 static inline uint32_t gstk__win_at(const void *p)
 {
 	struct gstk__windows *ws = &gstk__windows;

@@ -243,6 +243,29 @@ static void end_world(void)
 	CHECK_EQ(gstk_close(world.listener), 0);
 }
 
+WAIT_TEST(a_channel_is_not_freed_under_a_select_that_its_close_has_woken)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+	gstk_task *t;
+	int i = 0, err;
+
+	while (ways[i].wait != on_select)
+		i++;
+	make_world();
+	t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = GSTK_NEVER });
+	settle();
+	CHECK_EQ(gstk_chan_destroy(world.empty), -EBUSY);
+	CHECK_EQ(gstk_chan_close(world.empty), 0);
+	err = gstk_chan_destroy(world.empty);
+	CHECK_EQ(gstk_stats(&st), 0);
+	if (st.workers == 1)
+		CHECK_EQ(err, -EBUSY); /* it has not run yet */
+	finish(t);
+	if (!err)
+		world.empty = NULL;
+	end_world();
+}
+
 WAIT_TEST(each_wait_succeeds)
 {
 	for (int i = 0; i < NR_WAYS; i++) {

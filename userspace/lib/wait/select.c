@@ -325,6 +325,7 @@ static int64_t select_begin(struct gstk_future *f)
 		gstk__nodes_put(s.first, s.nr);
 		return r;
 	}
+	use(s.cases, s.nr, true);
 	f->task->msg[0] = s.first;
 	f->commit = hang_stackless;
 	return GSTK__AWAIT_PARK;
@@ -333,13 +334,13 @@ static int64_t select_begin(struct gstk_future *f)
 static int64_t select_end(struct gstk_future *f, enum gstk__code code)
 {
 	struct select s = select_of(f);
-	int r = finish(&s, take_down(&s));
+	int64_t r = finish(&s, take_down(&s));
 
 	gstk__nodes_put(s.first, s.nr);
-	if (r >= 0)
-		return r;
-	/* OK: something looked ready. */
-	return code == GSTK__CODE_OK ? select_begin(f) : gstk__code_errno(code);
+	if (r < 0) /* OK: something looked ready */
+		r = code == GSTK__CODE_OK ? select_begin(f) : gstk__code_errno(code);
+	use(s.cases, s.nr, false); /* when it parks again it has counted anew */
+	return r;
 }
 
 const struct gstk__await gstk__await_select = { GSTK__WAIT_SELECT, select_begin, select_end };

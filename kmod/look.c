@@ -68,7 +68,7 @@ static int mark_one(pte_t *ptep, unsigned long addr, void *data)
 
 	if (pte_present(pte) && !pte_soft_dirty(pte)) {
 		pte = ptep_get_and_clear((struct mm_struct *)data, addr, ptep);
-		set_pte_at((struct mm_struct *)data, addr, ptep, pte_mksoft_dirty(pte));
+		gsk_set_pte((struct mm_struct *)data, addr, ptep, pte_mksoft_dirty(pte));
 	}
 	return 0;
 }

@@ -127,7 +127,7 @@ static __always_inline void put(struct mm_struct *mm, unsigned long addr, pte_t 
 {
 	/* Locks and the slot allocator own the address: nobody else maps here. */
 	WARN_ON_ONCE(pte_present(ptep_get(ptep)));
-	set_pte_at(mm, addr, ptep, pte_mksoft_dirty(cell));
+	gsk_set_pte(mm, addr, ptep, pte_mksoft_dirty(cell));
 }
 
 static __always_inline void put_all(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
@@ -167,7 +167,7 @@ static int bury_run(pte_t *ptep, unsigned long addr, void *data)
 	gsk_cell *cell = walk->cell, *end = cell + walk->nr;
 
 	for (; cell < end; cell++, ptep++, addr += PAGE_SIZE)
-		set_pte_at(walk->mm, addr, ptep, pte_mkold(pte_mkclean(*cell)));
+		gsk_set_pte(walk->mm, addr, ptep, pte_mkold(pte_mkclean(*cell)));
 	walk->cell = end;
 	return 0;
 }

@@ -18,6 +18,21 @@
 /* wp_shared_mapping_range(): there when something else selects it (vmwgfx, in Debian's). */
 #define GSK_CAN_FLUSH_RANGE IS_ENABLED(CONFIG_MAPPING_DIRTY_HELPERS)
 
+/*
+ * Put a PTE where none is. For executable and for tagged pages arm64's set_pte_at()
+ * calls what is not exported; a window has neither: vma.c clears VM_MAYEXEC, and
+ * only anonymous memory and shmem may be mapped with PROT_MTE.
+ */
+static inline void gsk_set_pte(struct mm_struct *mm, unsigned long addr, pte_t *ptep,
+			       pte_t pte)
+{
+#ifdef CONFIG_ARM64
+	set_pte(ptep, pte);
+#else
+	set_pte_at(mm, addr, ptep, pte);
+#endif
+}
+
 /* Unmap and free a range of one VMA; flushes what it cleared. mmap_lock or VMA lock. */
 static inline void gsk_zap_range(struct vm_area_struct *vma, unsigned long addr,
 				 unsigned long size)
@@ -139,7 +154,7 @@ static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
 #define GSK_TABLES_MAY_VANISH 1
 static inline void gsk_pin_table(struct mm_struct *mm, unsigned long addr, pte_t *ptep)
 {
-	set_pte_at(mm, addr, ptep, make_pte_marker(PTE_MARKER_GUARD));
+	gsk_set_pte(mm, addr, ptep, make_pte_marker(PTE_MARKER_GUARD));
 }
 #else
 #define GSK_TABLES_MAY_VANISH 0

@@ -3,17 +3,24 @@
 # usage: build.sh K OUT [MAKE-ARGUMENTS...]
 # Builds OUT/greenstk.ko for kernel K in that kernel's build root. Kernels (and
 # checkouts, and mutations: KCFLAGS=-DGSK_MUTATE_...) each have their own copy of
-# the sources, so that no two fight over object files. K-debug: the debug kernel.
+# the sources, so that no two fight over object files. K-debug: the debug kernel. K-arm64: cross-compiled for
+# the stock kernel of that processor.
 . "$(dirname "$0")/lib.sh"
 
 k=${1:?K} out=${2:?OUT}
 shift 2
 mkdir -p "$out" && out=$(cd "$out" && pwd)
-kernel_line "${k%-debug}"
+kernel_line "${k%-*}"
 "$VM_DIR/fetch.sh" root "$ROOT"
 root=$CACHE/root-$ROOT
 case $k in
 *-debug) tree=/debug/linux-$K ;;
+*-arm64)
+	"$VM_DIR/fetch.sh" cross "$K"
+	kernel_version "$K"
+	tree=/usr/src/linux-headers-${KVER%-*}-arm64
+	set -- ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- "$@"
+	;;
 *) kernel_version "$k"; tree=/usr/src/linux-headers-$KVER ;;
 esac
 copy=/build/$(md5sum <<<"$out" | cut -c1-12)
@@ -33,6 +40,7 @@ build() {
 	if grep -E "$copy/|^[a-z_/]+\.[ch]:" "$out/build.log" | grep 'warning:' >&2; then
 		die "greenstk.ko for $k builds with warnings: $out/build.log"
 	fi
+	grep '^greenstk: ' "$out/build.log" | sort -u >&2 || true
 	cmp -s "$root$copy/kmod/greenstk.ko" "$out/greenstk.ko" || cp "$root$copy/kmod/greenstk.ko" "$out/greenstk.ko"
 }
 (

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# usage: fetch.sh kernel K | root NAME | kselftest | source K
+# usage: fetch.sh kernel K | root NAME | cross K | kselftest | source K
 # Brings packages into the cache; installs nothing on the machine.
 #   kernel K     $CACHE/kernels/K/{vmlinuz,version,modules/}
 #   root NAME    $CACHE/root-NAME: a directory to chroot into that can build
 #                modules (and kernels) for every kernel of the list with that root
+#   cross K      into K's root: a compiler for arm64, and K's headers for it
 #   kselftest    $CACHE/kselftest-6.12: kselftest.h, harness, lib.mk, checkpatch.pl
 #   source K     $CACHE/root-NAME/src/linux-K: the whole kernel source
 . "$(dirname "$0")/lib.sh"
@@ -100,6 +101,31 @@ fetch_kernel() {
 	rm -rf "$dir" && mv "$dir.new" "$dir"
 }
 
+# The tools of a kernel's headers (linux-kbuild) are the build machine's; beside them arm64's need only a compiler.
+fetch_cross() {
+	fetch_root "$ROOT"
+	kernel_version "$1"
+	local dir=$CACHE/root-$ROOT gcc=gcc-aarch64-linux-gnu base=${KVER%-*} tmp
+	if [ ! -e "$dir/.cross-gcc" ]; then
+		say "build root $ROOT: $gcc"
+		apt_in "$ROOT" apt-get install -y --download-only $gcc >"$CACHE/apt-$ROOT/download.log" 2>&1 ||
+			{ tail "$CACHE/apt-$ROOT/download.log" >&2; die "download of $gcc for $ROOT"; }
+		unpack_all "$dir" $(apt_in "$ROOT" apt-get install -s $gcc | awk '/^Inst .*(arm64|aarch64|cross)/ {
+			gsub(/[(\[\])]/, ""); v = $3; gsub(/:/, "%3a", v); print $2 "_" v "_" $NF ".deb" }' |
+			sed "s|^|$CACHE/apt-$ROOT/cache/archives/|")
+		chroot "$dir" aarch64-linux-gnu-gcc --version >/dev/null || die "$gcc does not work in root $ROOT"
+		touch "$dir/.cross-gcc"
+	fi
+	[ -d "$dir/usr/src/linux-headers-$base-arm64" ] && return
+	say "kernel $K: linux-headers-$base-arm64"
+	APT_ARCH=arm64 apt_setup "$ROOT-arm64"
+	tmp=$(mktemp -d "$CACHE/cross.XXXXXX")
+	(cd "$tmp" && APT_ARCH=arm64 apt_in "$ROOT-arm64" apt-get download "linux-headers-$base-arm64" >/dev/null) ||
+		die "the archive has no linux-headers-$base-arm64, though it has amd64's of that version"
+	unpack_all "$dir" "$tmp"/*.deb
+	rm -rf "$tmp"
+}
+
 source_deb() { # K: prints the path of linux-source-K's package
 	kernel_line "$1"
 	apt_setup "$ROOT"
@@ -145,7 +171,8 @@ fetch_source() {
 case ${1:-} in
 kernel) kernel_line "$2"; with_lock fetch fetch_kernel "$2" ;;
 root) with_lock fetch fetch_root "$2" ;;
+cross) kernel_line "$2"; with_lock fetch fetch_cross "$2" ;;
 kselftest) with_lock fetch fetch_kselftest ;;
 source) with_lock fetch fetch_source "$2" ;;
-*) die "usage: fetch.sh kernel K | root NAME | kselftest | source K" ;;
+*) die "usage: fetch.sh kernel K | root NAME | cross K | kselftest | source K" ;;
 esac

@@ -20,7 +20,7 @@ VM_SUITES += $(UAPI_SRC:%.c=$(O)/%) $(addprefix $(O)/$(VM)/,memcg_test stale_tes
 CLAIMS += scripts/check-events.sh
 VM_DEBUG_SUITES = $(VM_SUITES) $(O)/$(VM)/nomem_test
 
-.PHONY: kmod check-mm check-kselftest check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
+.PHONY: kmod kmod-arm64 check-kmod-arm64 check-mm check-kselftest check-kernels vm vm-selftest vm-cost check-debug-kernel check-mutations fuzz FORCE
 
 $(VMO)/init: $(VM)/init.c
 	@mkdir -p $(@D)
@@ -57,6 +57,12 @@ $(KERNELS:%=vm-kernel-%): vm-kernel-%: FORCE
 
 kmod: $(KERNELS:%=$(O)/kmod-%/greenstk.ko) ## greenstk.ko for every kernel of the list
 
+$(KERNELS:%=$(O)/kmod-%-arm64/greenstk.ko): $(O)/kmod-%-arm64/greenstk.ko: FORCE
+	@$(VM_ENV) $(VM)/build.sh $*-arm64 $(@D) $(KMOD_ARGS)
+kmod-arm64: $(KERNELS:%=$(O)/kmod-%-arm64/greenstk.ko) ## the same cross-compiled for arm64 (built, not run)
+check-kmod-arm64: ## the module builds for arm64, without warnings and with exported symbols only
+	@$(VM_ENV) $(RUN_TESTS) -s kmod-arm64 -t 900 $(foreach k,$(KERNELS),"$(VM)/build.sh $(k)-arm64 $(O)/kmod-$(k)-arm64")
+
 $(DEBUG_KERNELS:%=check-kernel-%-debug): check-kernel-%-debug: vm-kernel-%-debug $(O)/kmod-%-debug/greenstk.ko $(VMO)/init $(VM_DEBUG_SUITES)
 	@KO=$(O)/kmod-$*-debug/greenstk.ko MEM=3G LIMIT=2400 TIMEOUT_FACTOR=4 $(VM_ENV) $(QUIETLY) \
 		$(VM)/run.sh suites $*-debug $(VMO)/$*-debug $(filter $(if $(SUITE),%/$(SUITE),%),$(VM_DEBUG_SUITES))
@@ -85,7 +91,7 @@ check-mutations: vm-kernel-$(K) $(VMO)/init $(VM_DEBUG_SUITES) ## modules with o
 ifneq ($(and $(wildcard kmod/Kbuild),$(UAPI_SRC)),)
 check-kernels: ## all module suites on the stock kernels 6.1, 6.12 and 7.2 in QEMU (SUITE=name: one)
 	+@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2 -Otarget) \
-		$(KERNELS:%=check-kernel-%)
+		$(KERNELS:%=check-kernel-%) check-kmod-arm64
 ifeq ($(FAST),)
 check: check-kernels
 endif

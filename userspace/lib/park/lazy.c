@@ -339,17 +339,20 @@ static void foresee(struct gstk__deep *d)
 static void bring_foreseen(struct gstk__park *p, struct gstk__deep *d, uint32_t window)
 {
 	for (uint32_t k = d->first, to; k < d->nr_pages; k = to) {
-		const char *from = in_block(d, window, gstk__deep_page(d, window, k));
+		char *page = gstk__deep_page(d, window, k);
 
 		for (to = k + 1; to < d->nr_pages && gstk__deep_here(d, to) == gstk__deep_here(d, k); to++)
 			;
 		if (!gstk__deep_here(d, k))
 			continue;
-		if (!gstk__uffd_copy(gstk__deep_page(d, window, k), from, (size_t)(to - k) * PAGE))
+		if (!gstk__uffd_copy(page, in_block(d, window, page), (size_t)(to - k) * PAGE)) {
 			gstk__count_by(&p->n.lazy_foreseen, to - k);
-		else
-			for (uint32_t i = k; i < to; i++) /* no memory: on touch, then */
-				set_here(d, i, false);
+			continue;
+		}
+		/* No memory: on touch, then. Some of it may have come, and would not be seen to be there. */
+		gstk__mem_discard(page, (size_t)(to - k) * PAGE);
+		for (uint32_t i = k; i < to; i++)
+			set_here(d, i, false);
 	}
 }
 

@@ -3,7 +3,8 @@
 #include "park/arena.h"
 #include "wait_test.h"
 
-#define NR 200
+#define NR    200
+#define NOISE 4096 /* words: more than what a sanitizer adds, which packs well */
 
 static gstk_sem wake = GSTK_SEM_INIT(0);
 static _Atomic bool over;
@@ -36,14 +37,14 @@ static void run(void (*fn)(void), struct gstk_config c)
 /* Waits with a little stack, of noise if @arg says so. */
 static void *waits(void *arg)
 {
-	volatile uint32_t noise[512];
+	volatile uint32_t noise[NOISE];
 	uint32_t seed = (uint32_t)(uintptr_t)arg | 1, bad = 0;
 
-	for (int i = 0; arg && i < 512; i++)
+	for (int i = 0; arg && i < NOISE; i++)
 		noise[i] = rnd(&seed);
 	CHECK_EQ(gstk_sem_wait(&wake), 0);
 	seed = (uint32_t)(uintptr_t)arg | 1;
-	for (int i = 0; arg && i < 512; i++)
+	for (int i = 0; arg && i < NOISE; i++)
 		bad += noise[i] != rnd(&seed);
 	CHECK_EQ(bad, 0);
 	return NULL;
@@ -86,7 +87,7 @@ CROWD(no_room, NR, 0, false, st->kept_full > 100 && !st->evictions)
 
 TEST(what_is_moved_is_counted_by_its_reason)
 {
-	run(over_budget, (struct gstk_config){ .evict_idle_ns = 20 * MS, .resident_budget = 1 });
+	run(over_budget, (struct gstk_config){ .evict_idle_ns = 1000 * MS, .resident_budget = 1 });
 	run(cold, (struct gstk_config){ .evict_idle_ns = 2 * MS, .resident_budget = 1 << 30 });
 	run(claimed, (struct gstk_config){ .windows = 1, .flags = GSTK_NO_SWEEP });
 	run(packed, (struct gstk_config){ .evict_idle_ns = 5 * MS, .pack_idle_ns = 20 * MS, .resident_budget = 1 });

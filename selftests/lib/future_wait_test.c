@@ -313,6 +313,12 @@ WAIT_TEST(a_cancel_ends_each_wait)
 			t = future(&waiter, &(struct waiter){ .way = &ways[i], .deadline = GSTK_NEVER });
 			CHECK_EQ(gstk_cancel(t), 0);
 			CHECK_EQ(finish(t), -ECANCELED);
+			/* And where it would not have had to wait: then nothing is taken. */
+			CHECK_EQ(gstk_sem_post(&world.sem, 1), 0);
+			t = future(&waiter, &(struct waiter){ .way = &ways[3], .deadline = GSTK_NEVER });
+			CHECK_EQ(gstk_cancel(t), 0);
+			CHECK_EQ(finish(t), -ECANCELED);
+			CHECK_EQ(gstk_sem_try_wait(&world.sem), 0);
 			end_world();
 		}
 	}
@@ -496,6 +502,10 @@ static _Atomic bool stop;
 
 FUTURE(selfish, int, NULL)
 {
+	int *polled = state_;
+
+	CHECK_EQ(gstk_await_result(f), *polled ? -ETIMEDOUT : 0); /* also after others have had their turn */
+	*polled = 1;
 	if (stop)
 		return gstk_future_done(f, NULL);
 	return gstk_await_sem(f, &world.sem, 0); /* over at once */

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * usage: cost instr|ipi|idle|touch [WAY] [K]
+ *        cost instr|ipi bench|deep
  *   instr  instructions per stack: one CPU, the emulator's clock counts them
  *   ipi    TLB shootdown interrupts per batch, a second thread spinning
  *   idle   the same on four CPUs, two more threads that have just gone to sleep
  *   touch  instructions of the first write to a page
+ *   bench  ways to exchange, up to 256 pages, alone and 64 at a time
+ *   deep   stacks of 256 pages of which two are touched when they come: as the runtime moves them with the
+ *          module, and copied whole; nothing is written in between, so that what did not come stays away
  * Prints "way.kK.nN[.best].what value unit" lines. vm-cost (part.mk) adds the
  * kernel's name. Data are checked in every round: a fast way that loses a page
  * is no way.
@@ -29,8 +33,9 @@
 static const struct way *const ways[] = {
 	&way_park, &way_memcpy, &way_mremap, &way_uffd_move, &way_reclaim, &way_madvise, &way_process_madvise,
 };
-static const int sizes[] = { 1, 2, 4, 8, 16, 64 };
-static const int batches[] = { 1, 8, 64 };
+static const int sizes[] = { 1, 2, 4, 8, 16, 64, 0 }, bench_sizes[] = { 1, 4, 16, 64, 256, 0 }, deep_sizes[] = { 256, 0 };
+static const int batches[] = { 1, 8, 64, 0 }, bench_batches[] = { 1, 64, 0 };
+#define DEEP_TOP 2
 
 static atomic_int stop, turn, asleep;
 static int nr_sleepers;
@@ -176,6 +181,9 @@ static void prepare_exchange(struct bench *b)
 {
 	int w;
 
+	if (b->top)
+		return;
+
 	for (w = 0; w < NR_WINDOWS; w++) {
 		check(b, w, b->in[w]);
 		fill(b, w, b->in[w], stack_low(b, w, b->in[w]));
@@ -209,7 +217,7 @@ static void one_batch(struct bench *b, const int *windows, int n)
 
 		b->in[w] = !b->in[w];
 		low = stack_low(b, w, b->in[w]);
-		for (p = 0; p < stack_pages(b, w, b->in[w]); p++)
+		for (p = 0; p < (b->top ? b->top : stack_pages(b, w, b->in[w])); p++)
 			((volatile uint64_t *)(low + p * PAGE))[1] = p;
 	}
 }
@@ -247,7 +255,7 @@ static void measure(struct bench *b, int n, bool count_ipis)
 	}
 	qsort(value, rounds, sizeof(value[0]), by_value);
 	/* Interrupts: the worst round. Instructions: the median; a timer tick hits some rounds. */
-	printf("%s.k%d.n%d%s.%s ", b->way->name, b->k, n, b->best ? ".best" : "",
+	printf("%s.k%d.n%d%s.%s ", b->way->name, b->k, n, b->best ? ".best" : b->top ? ".deep" : "",
 	       !count_ipis ? "instr" : nr_sleepers ? "ipi_idle" : "ipi");
 	if (count_ipis)
 		printf("%g per_batch\n", value[rounds - 1]);
@@ -256,31 +264,50 @@ static void measure(struct bench *b, int n, bool count_ipis)
 	fflush(stdout);
 }
 
+static bool one_size(const struct way *way, int k, bool best, int top, const int *n, bool count_ipis)
+{
+	struct bench b = { .k = k, .best = best, .top = top, .way = way };
+	int w;
+
+	/* Room for the stack, a scratch page and a guard. */
+	for (b.step = 4 * PAGE; best && b.step < (b.k + 3) * PAGE; b.step *= 2)
+		;
+	if (!best)
+		b.step = HUGE_STEP;
+	if (!way->open(&b)) {
+		printf("# %s: not on this kernel\n", way->name);
+		return false;
+	}
+	for (; *n; n++)
+		measure(&b, *n, count_ipis);
+	for (w = 0; top && w < NR_WINDOWS; w++)
+		check(&b, w, b.in[w]);
+	way->close(&b);
+	return true;
+}
+
 static void all_sizes(const struct way *way, int only_k, bool count_ipis)
 {
-	size_t k, n;
+	const int *k;
 	int best;
 
-	for (k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
-		if (only_k && sizes[k] != only_k)
-			continue;
-		for (best = 0; best < 2; best++) {
-			struct bench b = { .k = sizes[k], .best = best, .way = way };
-
-			/* Room for the stack, a scratch page and a guard. */
-			for (b.step = 4 * PAGE; best && b.step < (b.k + 3) * PAGE; b.step *= 2)
-				;
-			if (!best)
-				b.step = HUGE_STEP;
-			if (!way->open(&b)) {
-				printf("# %s: not on this kernel\n", way->name);
+	for (k = sizes; *k; k++)
+		for (best = 0; (!only_k || *k == only_k) && best < 2; best++)
+			if (!one_size(way, *k, best, 0, batches, count_ipis))
 				return;
-			}
-			for (n = 0; n < sizeof(batches) / sizeof(batches[0]); n++)
-				measure(&b, batches[n], count_ipis);
-			way->close(&b);
-		}
-	}
+}
+
+static void bench(int top, bool count_ipis)
+{
+	const int *k;
+	size_t i;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		for (k = top ? deep_sizes : bench_sizes; ways[i]->exchange && *k; k++)
+			if (top && ways[i] != &way_park && ways[i] != &way_memcpy)
+				continue;
+			else if (!one_size(ways[i], *k, false, top, bench_batches, count_ipis))
+				break;
 }
 
 static void first_touch(const struct way *way, const char *name)
@@ -323,6 +350,10 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "touch")) {
 		first_touch(&way_reclaim, "window");
 		first_touch(&way_madvise, "anon");
+		return 0;
+	}
+	if (!strcmp(only, "bench") || !strcmp(only, "deep")) {
+		bench(!strcmp(only, "deep") ? DEEP_TOP : 0, count_ipis);
 		return 0;
 	}
 	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)

@@ -22,6 +22,7 @@
 struct bench {
 	int k;		/* pages of a stack */
 	bool best;
+	int top;	/* pages that a stack which came touches, from its lowest on; 0: all. Deep stacks */
 	size_t step;	/* bytes from one window's base to the next one's */
 	char *windows;	/* lowest address of window 0's step */
 	char *parking;	/* for the ways that need addresses of their own */
@@ -46,10 +47,13 @@ struct way {
 extern const struct way way_park, way_memcpy, way_mremap, way_uffd_move;
 extern const struct way way_reclaim, way_madvise, way_process_madvise;
 
+/* Of a deep stack so many come at once where that can be chosen, as the runtime does it. */
+#define EAGER_PAGES 16
+
 /* Clashing windows have one stack of k and one of k + 1 pages, in either order. */
 static inline int stack_pages(const struct bench *b, int window, int which)
 {
-	if (b->best || window % 2)
+	if (b->best || b->top || window % 2)
 		return b->k;
 	return b->k + ((window / 2 + which) & 1);
 }

@@ -46,7 +46,7 @@ static void exchange(struct bench *b, const int *windows, int n, bool restore)
 		e[i] = (struct greenstk_switch){
 			.window = w * o->per_step + o->per_step - 1,
 			.out_bytes = stack_pages(b, w, b->in[w]) * PAGE,
-			.eager_pages = GREENSTK_EAGER_ALL,
+			.eager_pages = b->top ? EAGER_PAGES : GREENSTK_EAGER_ALL,
 			.handle_in = restore ? o->parked[w] : 0,
 		};
 	}
@@ -71,7 +71,7 @@ static bool module_open(struct bench *b)
 		free(o);
 		return false;
 	}
-	s.window_bytes = b->best ? b->step : HUGE_STEP / 4;
+	s.window_bytes = b->best ? b->step : b->k > 64 ? HUGE_STEP : HUGE_STEP / 4;
 	o->per_step = b->step / s.window_bytes;
 	s.nr_windows = NR_WINDOWS * o->per_step;
 	s.park_bytes = 4 * parking_bytes(b) + HUGE_STEP;

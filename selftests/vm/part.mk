@@ -117,3 +117,7 @@ $(VMO)/cost: $(COST_SRC) $(VM)/cost.h include/uapi/linux/greenstk.h
 
 vm-cost: vm-kernel-$(K) $(VM_KO) $(VMO)/init $(VMO)/cost ## what moving a stack costs on kernel K, by every way (WAY=park PAGES=16: some)
 	@KO=$(VM_KO) $(VM_ENV) $(QUIETLY) $(VM)/cost.sh $(K) $(VMO)/cost-$(K) $(VMO)/cost $(WAY) $(PAGES)
+
+.PHONY: vm-bench
+vm-bench: vm-kernel-$(K) $(VM_KO) $(VMO)/init $(VMO)/cost ## instructions and interrupts of every way up to 1 MiB on kernel K, and what was aimed at
+	@KO=$(VM_KO) $(VM_ENV) $(QUIETLY) $(VM)/bench.sh $(K) $(VMO)/bench-$(K) $(VMO)/cost

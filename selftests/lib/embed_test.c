@@ -118,7 +118,7 @@ TEST(its_thread_may_not_wait_outside_tasks)
 	cs = (struct gstk_case){ .chan = chan, .op = GSTK_CASE_RECV, .elem = &v };
 	EXPECT_EQ(-EDEADLK, gstk_sleep(MS));
 	EXPECT_EQ(-EDEADLK, gstk_chan_recv(chan, &v));
-	EXPECT_EQ(-EDEADLK, gstk_chan_recv_until(chan, &v, gstk_now() + MS));
+	EXPECT_EQ(-EDEADLK, gstk_chan_recv_until(chan, &v, gstk_now() + 10000 * MS));
 	EXPECT_EQ(-EDEADLK, gstk_select(&cs, 1, GSTK_NEVER));
 	EXPECT_EQ(-EDEADLK, gstk_join(t, NULL));
 	EXPECT_EQ(-EDEADLK, gstk_read(pipe_fd[0], &v, 1));
@@ -556,7 +556,7 @@ static void *begins_and_ends(void *arg)
 {
 	const struct gstk_config two = { .size = sizeof(two), .workers = 2 };
 
-	for (int i = 0; i < 50; i++) {
+	for (unsigned long i = 0; i < scaled(50); i++) {
 		int err = gstk_init(&two);
 
 		CHECK(!err || err == -EBUSY);

@@ -23,4 +23,4 @@ check: check-aarch64
 # The emulator is in the way of what starts or reads programs: gdb, servers of the same build, system
 # calls as /proc shows them; and its own thread might wake tasks, so that no deadlock is sure.
 unit-skip-aarch64 := ctx_gdb_test gdb_tasks_test trace_test echo_test pubsub_crowd_test pubsub_server_test pubsub_upstream_test crawler_test codec_test \
-	codec_tier_test deadlock_test
+	codec_tier_test deadlock_test stackprof_test

@@ -21,7 +21,8 @@ static unsigned int lines(void)
 
 	for (const char *p = report; (p = strchr(p, '\n')); p++)
 		n++;
-	return n;
+	/* Said once, where the kernel has no guards that split no mapping. */
+	return n - !!strstr(report, " windows instead of ");
 }
 
 static void wrong_spawns(void)
@@ -177,7 +178,7 @@ TEST(an_overflow_of_a_task_without_a_name_shows_its_handle)
 	at = strstr(report, "faller ");
 	ASSERT_NE(NULL, at);
 	ASSERT_EQ(1, sscanf(at, "faller %p", &handle));
-	snprintf(want, sizeof(want), ", gstk_task %p)\n", handle);
+	snprintf(want, sizeof(want), ", gstk_task 0x%012lx)\n", (unsigned long)handle);
 	EXPECT_TRUE(reported("stack overflow in task "));
 	EXPECT_TRUE(reported(" \"task\": "));
 	EXPECT_TRUE(reported(want));

@@ -112,6 +112,7 @@ static void teardown(void)
 	for (uint32_t i = 0; i < s->nr; i++)
 		gstk__timer_wheel_fini(&gstk__timer_wheels[i]);
 	gstk__foreign_life_ends();
+	gstk__locks_fini(); /* its thread looks at tasks */
 	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
 		worker_free(s->worker[i]);
 	memset(s, 0, sizeof(*s));
@@ -125,7 +126,6 @@ static void teardown(void)
 	gstk__arena_fini();
 	gstk__ext_pool_fini();
 	gstk__task_pool_fini();
-	gstk__locks_fini();
 	gstk__spawned_fini();
 	gstk__debugging = 0;
 }

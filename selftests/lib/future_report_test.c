@@ -144,6 +144,42 @@ static void all_wait(void)
 	gstk_join(t, NULL);
 }
 
+/* What is in a frame of the poll function would be gone when the wait is over. */
+FUTURE(points_at_its_stack, int, NULL)
+{
+	struct gstk_case one = { .chan = chan, .op = GSTK_CASE_RECV };
+	uint64_t v;
+
+	switch ((*(int *)state_)++) {
+	case 0:
+		return gstk_await_recv(f, chan, &v, GSTK_NEVER);
+	case 1:
+		CHECK_EQ(gstk_await_result(f), -EINVAL);
+		return gstk_await_select(f, &one, 1, GSTK_NEVER);
+	default:
+		CHECK_EQ(gstk_await_result(f), -EINVAL);
+		return gstk_future_done(f, ptr(7));
+	}
+}
+
+static void pointing(void)
+{
+	CHECK_EQ(gstk_chan_create(&chan, sizeof(uint64_t), 0), 0);
+	CHECK_EQ(finish(future(&points_at_its_stack, NULL)), 7);
+}
+
+static void pointing_1(void)
+{
+	with_workers(1, pointing);
+}
+
+TEST(what_lies_on_the_stack_of_a_poll_function_is_refused)
+{
+	ASSERT_EQ(0, in_child(pointing_1)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("gstk_await_recv: the element on the stack of the poll function"));
+	EXPECT_TRUE(reported("gstk_await_select: the cases on the stack of the poll function"));
+}
+
 static void all_wait_2(void)
 {
 	with_workers(2, all_wait);

@@ -401,6 +401,18 @@ static int draw(const char *path, size_t top)
 	return fclose(f) ? fail(path, strerror(errno)) : 0;
 }
 
+/* 0, with a message: no number. */
+static size_t rows_of(const char *text)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (v && !*end && *text >= '0' && *text <= '9')
+		return v;
+	fprintf(stderr, "gstk-stack: --top=%s: give a number of rows, 1 or more\n", text);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -414,8 +426,8 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 's')
 			svg = optarg;
-		else if (c == 't')
-			top = strtoul(optarg, NULL, 10);
+		else if (c == 't' && (top = rows_of(optarg)))
+			continue;
 		else
 			return usage(c == 'h' ? stdout : stderr);
 	}

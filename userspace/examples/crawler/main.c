@@ -257,7 +257,8 @@ static void *crawl_main(void *arg)
 
 		if (err) {
 			fprintf(stderr, CRAWLER_NAME ": %s: %s\n", *seed,
-				err == -EPROTONOSUPPORT ? "only http is spoken here" : strerror(-err));
+				err == -EPROTONOSUPPORT ? "only http is spoken here" :
+				err == -EINVAL ? "no address of the form http://host[:port]/path" : strerror(-err));
 			return (void *)2;
 		}
 	}

@@ -7,6 +7,7 @@
 #include "debug/running.h"
 #include "debug/spawned.h"
 #include "host/host.h"
+#include "sched/stackless.h"
 #include "sched/worker.h"
 
 #define FRAMES	16u
@@ -15,14 +16,18 @@
 
 bool gstk__lock_reports_go_on;
 
-void gstk__place_take(struct gstk__place *p, struct gstk_task *t, const void *site)
+static const char *name_of(struct gstk_task *t)
 {
 	const struct gstk__ext *x = t ? gstk__ext(t) : NULL;
 
+	return t && t->tier == GSTK__TIER_STACKLESS ? gstk__stackless_name(t) : x ? x->name : "";
+}
+
+void gstk__place_take(struct gstk__place *p, struct gstk_task *t, const void *site)
+{
 	p->task = t ? gstk__task_index(t) : 0;
 	p->name[0] = 0;
-	if (x)
-		memcpy(p->name, x->name, sizeof(p->name));
+	strncat(p->name, name_of(t), sizeof(p->name) - 1);
 	p->nr = gstk__look_here(site, p->pc, GSTK__LOCK_FRAMES);
 }
 
@@ -50,15 +55,15 @@ static void print_site(struct gstk__out *o, struct gstk__looker *l, const char *
 
 static void print_task(struct gstk__out *o, uint32_t index)
 {
-	const struct gstk_task *t = gstk__task(index);
-	const struct gstk__ext *x = gstk__ext((struct gstk_task *)t);
+	struct gstk_task *t = gstk__task(index);
+	const char *name = name_of(t);
 
 	if (!index)
 		gstk__outf(o, "a thread");
 	else if (t->flags & GSTK__T_FOREIGN)
 		gstk__outf(o, "thread (task %u)", (uint64_t)index);
 	else
-		gstk__outf(o, "task %u \"%s\"", (uint64_t)index, x && x->name[0] ? x->name : "task");
+		gstk__outf(o, "task %u \"%s\"", (uint64_t)index, name[0] ? name : "task");
 }
 
 static const char *kind_name(enum gstk__lock_kind kind)

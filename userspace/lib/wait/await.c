@@ -46,7 +46,7 @@ static const struct gstk__await await_time = { GSTK__WAIT_SLEEP, time_begin, tim
 
 enum gstk_progress gstk_await_join(gstk_future *f, gstk_task *task, void **result, uint64_t deadline_ns)
 {
-	if (!task || gstk__refuse_shared(result, "gstk_await_join: the result"))
+	if (!task || gstk__await_refuse(f, result, "gstk_await_join: the result"))
 		return gstk__await_over(f, -EINVAL);
 	f->s->arg = result;
 	return gstk__await(f, GSTK__AWAIT_JOIN, task, deadline_ns);

@@ -3,6 +3,7 @@
 #ifndef GSTK__WAIT_AWAIT_H
 #define GSTK__WAIT_AWAIT_H
 
+#include "host/refuse.h"
 #include "sched/stackless.h"
 #include "wait/waitq.h"
 
@@ -12,6 +13,20 @@ extern const struct gstk__await gstk__await_recv, gstk__await_send;
 extern const struct gstk__await gstk__await_select;
 extern const struct gstk__await gstk__await_ready, gstk__await_read, gstk__await_write, gstk__await_accept;
 extern const struct gstk__await gstk__await_mutex, gstk__await_sem, gstk__await_waitgroup;
+
+/*
+ * 0, or -EINVAL with a message when @p will not be there when the wait is over: in a shared window, or in a frame
+ * of the poll function, that is, below what it was called with. @what: "gstk_await_recv: the element".
+ */
+static inline int gstk__await_refuse(const struct gstk_future *f, const void *p, const char *what)
+{
+	uintptr_t at = (uintptr_t)p;
+
+	if (unlikely(at < (uintptr_t)f && at >= (uintptr_t)__builtin_frame_address(0)))
+		return gstk__refuse("%s on the stack of the poll function, which is gone when that returns; put it "
+				    "into the state", what);
+	return gstk__refuse_shared(p, what);
+}
 
 /* The wait is over before it begins. */
 static inline enum gstk_progress gstk__await_over(struct gstk_future *f, int64_t result)

@@ -5,7 +5,7 @@
 
 enum gstk_progress gstk_await_recv(gstk_future *f, gstk_chan *chan, void *elem, uint64_t deadline_ns)
 {
-	if (unlikely(gstk__refuse_shared(elem, "gstk_await_recv: the element")))
+	if (unlikely(gstk__await_refuse(f, elem, "gstk_await_recv: the element")))
 		return gstk__await_over(f, -EINVAL);
 	f->s->arg = elem;
 	f->s->len = chan->elem_size; /* when it is woken the channel may be gone */

@@ -14,7 +14,7 @@ static enum gstk_progress on_descriptor(struct gstk_future *f, enum gstk__await_
 	int err = gstk__may_go_on();
 
 	if (!err && arg && op != GSTK__AWAIT_READY)
-		err = gstk__refuse_shared(arg, "gstk_await_read, gstk_await_write: the buffer");
+		err = gstk__await_refuse(f, arg, "gstk_await_read, gstk_await_write: the buffer");
 	if (!err)
 		err = gstk__fd_get(fd, &record);
 	if (unlikely(err))

@@ -5,7 +5,7 @@
 
 enum gstk_progress gstk_await_mutex(gstk_future *f, gstk_mutex *mutex, uint64_t deadline_ns)
 {
-	if (unlikely(gstk__refuse_shared(mutex, "gstk_await_mutex: the mutex")))
+	if (unlikely(gstk__await_refuse(f, mutex, "gstk_await_mutex: the mutex")))
 		return gstk__await_over(f, -EINVAL);
 	return gstk__await(f, GSTK__AWAIT_MUTEX, mutex, deadline_ns);
 }
@@ -48,7 +48,7 @@ static int64_t waitq_end(struct gstk_future *f, enum gstk__code code)
 
 enum gstk_progress gstk_await_sem(gstk_future *f, gstk_sem *sem, uint64_t deadline_ns)
 {
-	if (unlikely(gstk__refuse_shared(sem, "gstk_await_sem: the semaphore")))
+	if (unlikely(gstk__await_refuse(f, sem, "gstk_await_sem: the semaphore")))
 		return gstk__await_over(f, -EINVAL);
 	return gstk__await(f, GSTK__AWAIT_SEM, sem, deadline_ns);
 }
@@ -69,7 +69,7 @@ const struct gstk__await gstk__await_sem = { GSTK__WAIT_SEM, sem_begin, waitq_en
 
 enum gstk_progress gstk_await_waitgroup(gstk_future *f, gstk_waitgroup *group, uint64_t deadline_ns)
 {
-	if (unlikely(gstk__refuse_shared(group, "gstk_await_waitgroup: the wait group")))
+	if (unlikely(gstk__await_refuse(f, group, "gstk_await_waitgroup: the wait group")))
 		return gstk__await_over(f, -EINVAL);
 	return gstk__await(f, GSTK__AWAIT_WAITGROUP, group, deadline_ns);
 }

@@ -283,11 +283,11 @@ int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 
 enum gstk_progress gstk_await_select(gstk_future *f, struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 {
-	if (unlikely(nr > GSTK__NODES_MAX || (nr && !cases) || gstk__refuse_shared(cases, "gstk_await_select: the cases")))
+	if (unlikely(nr > GSTK__NODES_MAX || (nr && !cases) || gstk__await_refuse(f, cases, "gstk_await_select: the cases")))
 		return gstk__await_over(f, -EINVAL);
 	for (unsigned int i = 0; i < nr; i++)
 		if (unlikely((cases[i].op != GSTK_CASE_RECV && cases[i].op != GSTK_CASE_SEND) ||
-			     gstk__refuse_shared(cases[i].elem, "gstk_await_select: an element")))
+			     gstk__await_refuse(f, cases[i].elem, "gstk_await_select: an element")))
 			return gstk__await_over(f, -EINVAL);
 	f->s->arg = cases;
 	f->s->len = nr;

@@ -136,9 +136,16 @@ static __attribute__((noinline)) char *request_text(const char *text)
 	return request;
 }
 
+/* What was received does not end in a zero. */
 static char *copy(const char *head, struct slice_of s)
 {
-	return s.len ? strndup(head + s.at, s.len) : NULL;
+	char *text = s.len ? malloc(s.len + 1) : NULL;
+
+	if (!text)
+		return NULL;
+	memcpy(text, head + s.at, s.len);
+	text[s.len] = 0;
+	return text;
 }
 
 /* The head is there, and it is no interim one. */

@@ -16,7 +16,7 @@ DESTDIR    ?=
 
 all:            ## build the library, tools, examples and benchmarks
 	@:
-quick: jobs-build-quick ## under a minute: build, most unit tests, claim checks
+quick: jobs-test-quick ## under a minute: build, most unit tests, claim checks
 check: quick jobs-build-check ## every test (FAST=1: user space only)
 install: all    ## install into DESTDIR/PREFIX
 
@@ -25,13 +25,15 @@ include $(sort $(wildcard */part.mk */*/part.mk))
 include mk/install.mk
 
 # Tests run one suite after another, but what they need is built with all cores, unless make was
-# started with -j and does so anyway.
+# started with -j and does so anyway; those of "quick" mostly wait, and run beside each other.
 JOBS ?= $(shell nproc)
 parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-.PHONY: build-quick build-check jobs-build-quick jobs-build-check
+.PHONY: build-quick build-check test-quick jobs-build-quick jobs-build-check jobs-test-quick
 build-quick build-check: all
 jobs-build-quick jobs-build-check: jobs-%:
 	+@$(if $(parallel),$(MAKE) --no-print-directory $(parallel) $*,:)
+jobs-test-quick: jobs-build-quick
+	+@$(MAKE) --no-print-directory $(parallel) test-quick
 
 help:           ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort | expand -t 24

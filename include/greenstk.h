@@ -21,6 +21,7 @@
 #include <greenstk/sync.h>
 #include <greenstk/time.h>
 #include <greenstk/net.h>
+#include <greenstk/file.h>
 #include <greenstk/event.h>
 #include <greenstk/call.h>
 #include <greenstk/stats.h>

@@ -163,7 +163,11 @@ private:
 	std::unique_ptr<job> job_;
 };
 
-/** A gstk_scope: the first exception of one of its tasks cancels the others, and end() throws it. */
+/**
+ * A gstk_scope: the first exception of one of its tasks cancels the others, and end() throws it. What gstk_scope_end()
+ * refuses (another task's, or one was begun later) end() throws and leaves as it was; in the destructor, behind which
+ * its tasks would go on with what is gone, it is std::terminate().
+ */
 class scope {
 public:
 	explicit scope(uint64_t deadline_ns = GSTK_NEVER) : state_(std::make_unique<state>())
@@ -178,7 +182,9 @@ public:
 			return;
 		gstk_scope_cancel(s_, -ECANCELED);
 		shield s;
-		gstk_scope_end(s_);
+		over();
+		if (s_)
+			std::terminate();
 	}
 	template <typename F> void spawn(F &&f, const gstk_spawn_opts *opts = nullptr)
 	{
@@ -191,9 +197,9 @@ public:
 	void cancel() { gstk_scope_cancel(s_, -ECANCELED); }
 	void end()
 	{
-		int r = gstk_scope_end(std::exchange(s_, nullptr));
+		int r = over();
 
-		if (state_->error)
+		if (!s_ && state_->error)
 			std::rethrow_exception(std::exchange(state_->error, nullptr));
 		check(r, "gstk_scope_end");
 	}
@@ -208,6 +214,15 @@ private:
 		F f;
 		state *s;
 	};
+	/* -EPERM, and it was not a task's failure: nothing happened. */
+	int over()
+	{
+		int failure = gstk_scope_error(s_), r = gstk_scope_end(s_);
+
+		if (r != -EPERM || failure == r)
+			s_ = nullptr;
+		return r;
+	}
 	template <typename J> static int run(void *arg)
 	{
 		std::unique_ptr<J> j(static_cast<J *>(arg));

@@ -116,3 +116,13 @@ void gsk_flush_all(struct gsk_buf *buf)
 	while (buf->nr_held)
 		put_page(buf->held[--buf->nr_held]);
 }
+
+/* Ends a bracket that took the dead only, and holds them. */
+void gsk_flush_dead(struct gsk_buf *buf)
+{
+	buf->nr_held = buf->nr_dead;
+	if (buf->nr_dead)
+		gsk_flush_all(buf);
+	else
+		gsk_flush_none(current->mm);
+}

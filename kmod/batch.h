@@ -25,6 +25,11 @@ struct gsk_move {
 	struct gsk_window *window;
 	struct gsk_slot *in, *out, *old;
 	u32 id_in, id_out, id_old;
+	u32 nr_old;			/* pages that are taken from ->old, from its lowest on */
+	bool kept;			/* ->out is the slot that the stack came from, ... */
+	u32 nr_grown;			/* ... with that many more pages below; */
+	u64 came;			/* only these pages of the window may be present */
+	u32 nr_cells;			/* of pages that leave */
 	u32 at_in, at_out, at_scratch, at_old;	/* cells */
 	u32 nr_below;			/* see struct gsk_exchange */
 	u32 reach;			/* of the window, afterwards */
@@ -54,6 +59,7 @@ struct gsk_buf {
 	unsigned long marks[GSK_SORT_SPAN / BITS_PER_LONG];
 	u8 marked[GSK_SORT_SPAN];	/* entry, where a mark is */
 	u32 flags;		/* of the batch */
+	bool insert;		/* PTEs may not be moved: insert.c */
 	u32 nr_cells;
 	u32 nr_dead;
 	u32 nr_held;
@@ -84,6 +90,7 @@ void gsk_buf_put(struct gsk_buf *buf);
 void gsk_bufs_fini(struct gsk_space *space);
 int gsk_grave_tables(struct gsk_buf *buf, u32 nr);
 void gsk_flush_all(struct gsk_buf *buf);
+void gsk_flush_dead(struct gsk_buf *buf);
 
 int gsk_switch_bracket(struct gsk_buf *buf, u32 n);
 int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n);

@@ -160,30 +160,50 @@ static void take_inbound(struct gsk_buf *buf, u32 n, gsk_walk_fn take)
 #endif
 	for_each_live(buf, n, i, m) {
 		if (m->old)
-			gsk_take(current->mm, slot_addr(space, m->old), m->old->nr,
+			gsk_take(current->mm, slot_addr(space, m->old), m->nr_old,
 				 buf->cells + m->at_old);
 	}
+}
+
+/* Those of the slot that the resident came from. */
+static noinline void sort_old(struct gsk_buf *buf, struct gsk_move *m)
+{
+	gsk_cell *out = buf->cells + m->at_out, *old = buf->cells + m->at_old;
+	u32 nr_out = m->plan.nr_out, k;
+
+	/* Pages that the resident never touched since it came back. */
+	for (k = 1; !m->kept && k <= m->nr_old && k <= nr_out; k++) {
+		gsk_cell *from = &old[m->nr_old - k], *to = &out[nr_out - k];
+
+		if (gsk_cell_full(*from) && !gsk_cell_full(*to)) {
+			*to = *from;
+			*from = __pte(0);
+		}
+	}
+	die(buf, old, m->nr_old);
 }
 
 /* What was in the window is in its cells: sort the living from the dead. */
 static void sort_cells(struct gsk_buf *buf, struct gsk_move *m)
 {
-	gsk_cell *out = buf->cells + m->at_out, *old = buf->cells + m->at_old;
-	u32 nr_out = m->plan.nr_out, k;
+	u32 nr_scratch = m->plan.nr_range - m->plan.nr_out;
 
-	if (m->old) {
-		/* Pages that the resident never touched since it came back. */
-		for (k = 1; k <= m->old->nr && k <= nr_out; k++) {
-			gsk_cell *from = &old[m->old->nr - k], *to = &out[nr_out - k];
+	if (unlikely(m->old))
+		sort_old(buf, m);
+	if (nr_scratch)
+		die(buf, buf->cells + m->at_scratch, nr_scratch);
+}
 
-			if (gsk_cell_full(*from) && !gsk_cell_full(*to)) {
-				*to = *from;
-				*from = __pte(0);
-			}
-		}
-		die(buf, old, m->old->nr);
-	}
-	die(buf, buf->cells + m->at_scratch, m->plan.nr_range - nr_out);
+/* What came goes back to where it was. */
+static noinline void put_back(struct gsk_buf *buf, struct run *run, struct gsk_move *m)
+{
+	const struct gsk_shape *shape = &buf->space->shape;
+	u32 end = shape->window_pages, low = end - m->plan.nr_out, page = low, nr;
+	gsk_cell *cells = buf->cells + m->at_out;
+
+	for (; (nr = gsk_came_run(shape, m->came, &page, end)); page += nr, cells += nr)
+		run_add(run, slot_addr(buf->space, m->out) +
+			((unsigned long)(m->nr_old + page - low) << PAGE_SHIFT), cells, nr);
 }
 
 static void put_outbound(struct gsk_buf *buf, u32 n)
@@ -193,11 +213,11 @@ static void put_outbound(struct gsk_buf *buf, u32 n)
 	u32 i;
 
 	for_each_live(buf, n, i, m) {
-		u32 nr_out = m->plan.nr_out;
-
-		if (nr_out)
-			run_add(&run, slot_addr(buf->space, m->out),
-				buf->cells + m->at_out, nr_out);
+		if (unlikely(m->kept))
+			put_back(buf, &run, m);
+		else if (m->nr_cells)
+			run_add(&run, slot_addr(buf->space, m->out), buf->cells + m->at_out,
+				m->nr_cells);
 	}
 	run_flush(&run);
 }
@@ -230,32 +250,59 @@ static struct gsk_move *alone(struct gsk_buf *buf, u32 n)
 	return only->old || !only->plan.nr_range ? NULL : only;
 }
 
+/* Of a window's pages [*low, *high): where those that may be present begin and end. */
+static void came_span(const struct gsk_shape *shape, u64 came, u32 *low, u32 *high)
+{
+	u32 page = *low, end = *high, nr;
+
+	if (!gsk_came_run(shape, came, &page, end))
+		return;
+	*low = page;
+	for (; (nr = gsk_came_run(shape, came, &page, end)); page += nr)
+		*high = page + nr;
+}
+
 /* The windows are empty now. */
 static void flush(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_move *m = alone(buf, n);
-	u32 window;
+	u32 end = buf->space->shape.window_pages, low, high;
+	unsigned long base;
 
 	if (!m) {
 		gsk_flush_all(buf);
 		return;
 	}
-	window = buf->sw[m - buf->moves].window;
-	gsk_flush_range_end(buf->space, gsk_window_base(buf->space, window) - m->plan.nr_range,
-			    m->plan.nr_range);
+	low = end - m->plan.nr_range;
+	high = end;
+	if (m->kept && m->plan.nr_range == m->plan.nr_out)
+		came_span(&buf->space->shape, m->came, &low, &high);
+	base = gsk_window_base(buf->space, buf->sw[m - buf->moves].window);
+	gsk_flush_range_end(buf->space, base - (end - low), high - low);
+}
+
+/* What of an exchange concerns the stack that leaves. */
+static void leaves(struct gsk_exchange *x, struct gsk_buf *buf, struct gsk_move *m)
+{
+	x->nr_range = m->plan.nr_range;
+	x->nr_out = m->plan.nr_out;
+	x->came = m->came;
+	x->scratch = buf->cells + m->at_scratch;
+	x->out = buf->cells + m->at_out;
 }
 
 static void move_generic(struct gsk_buf *buf, u32 n)
 {
-	struct mm_struct *mm = current->mm;
+	struct gsk_exchange x = { .mm = current->mm, .shape = &buf->space->shape };
+	struct mm_struct *mm = x.mm;
 	struct gsk_move *m;
 	u32 i;
 
 	gsk_flush_begin(mm);
 	take_inbound(buf, n, gsk_take);
 	for_each_live(buf, n, i, m) {
-		gsk_empty(mm, base_addr(buf->space, buf->sw[i].window), m->plan.nr_range,
-			  m->plan.nr_out, buf->cells + m->at_scratch, buf->cells + m->at_out);
+		leaves(&x, buf, m);
+		gsk_empty(&x, base_addr(buf->space, buf->sw[i].window));
 		sort_cells(buf, m);
 	}
 	flush(buf, n);
@@ -268,7 +315,7 @@ static void move_generic(struct gsk_buf *buf, u32 n)
 
 static void move_exchange(struct gsk_buf *buf, u32 n)
 {
-	struct gsk_exchange x = { .mm = current->mm };
+	struct gsk_exchange x = { .mm = current->mm, .shape = &buf->space->shape };
 	struct gsk_move *m;
 	u32 i;
 
@@ -279,14 +326,11 @@ static void move_exchange(struct gsk_buf *buf, u32 n)
 	take_inbound(buf, n, gsk_take);
 #endif
 	for_each_live(buf, n, i, m) {
+		leaves(&x, buf, m);
 		x.nr_below = m->nr_below;
-		x.nr_range = m->plan.nr_range;
-		x.nr_out = m->plan.nr_out;
 		x.nr_in = m->plan.nr_in;
 		x.nr_eager = m->plan.nr_eager;
 		x.in = buf->cells + m->at_in;
-		x.scratch = buf->cells + m->at_scratch;
-		x.out = buf->cells + m->at_out;
 		hold_accessed(buf, x.in, x.nr_eager);
 		x.held = buf->held + buf->nr_held;
 		x.nr_held = 0;

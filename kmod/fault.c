@@ -29,6 +29,15 @@
 
 uint gsk_fault_around = 8;
 
+/* Window locked: some page from @pgoff on may be present, @nr of them. */
+static void came(struct gsk_space *space, u32 window, unsigned long pgoff, u32 nr)
+{
+#ifndef GSK_MUTATE_CAME
+	space->windows[window].came |=
+		gsk_came_bits(&space->shape, pgoff % space->shape.window_pages, nr);
+#endif
+}
+
 static vm_fault_t bus(struct gsk_space *space)
 {
 	gsk_count(space, GSK_N_faults_bus, 1);
@@ -115,6 +124,7 @@ static vm_fault_t restore(struct gsk_space *space, struct vm_fault *vmf, u32 win
 				put_page(pages[i]);
 		return 0;
 	}
+	came(space, window, vmf->pgoff, nr);
 	for (done = 0; done < nr; done++) {
 		if (!pages[done])
 			continue;
@@ -169,6 +179,7 @@ static vm_fault_t take_paged(struct gsk_space *space, struct vm_fault *vmf, u32 
 	err = fatal_signal_pending(current) ? -EFAULT : -EBUSY;
 	from = gsk_pager_page(space, cold);
 	if (from) {
+		came(space, window, vmf->pgoff, 1);
 		copy_highpage(page, from);
 		put_page(from);
 		err = gsk_insert_page(vmf->vma, vmf->address, page);
@@ -226,6 +237,7 @@ static vm_fault_t window_fault(struct gsk_space *space, struct vm_fault *vmf)
 	    gsk_window_tables(space, window))
 		ret = VM_FAULT_OOM;
 	if (!ret) {
+		came(space, window, vmf->pgoff, 1);
 		ret = first_touch(space, vmf);
 		reach = gsk_window_base(space, window) - vmf->pgoff;
 		if (w->reach < reach)

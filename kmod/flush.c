@@ -17,6 +17,12 @@ void gsk_flush_begin(struct mm_struct *mm)
 	inc_tlb_flush_pending(mm);
 }
 
+/* Ends a bracket in which no PTE was changed: there is nothing to flush. */
+void gsk_flush_none(struct mm_struct *mm)
+{
+	dec_tlb_flush_pending(mm);
+}
+
 /**
  * gsk_flush_end() - flush the TLB of the mm everywhere
  * @space: whose lock is held

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages looked at one by one, without a bracket: which there are, what a marker hides, that they moved.
+ * Pages looked at one by one, without a bracket: which there are, what a marker hides, that
+ * they moved.
  */
 #include "compat/compat.h"
 #include "move.h"

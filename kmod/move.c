@@ -4,6 +4,7 @@
 
 #include "compat/compat.h"
 #include "move.h"
+#include "plan.h"
 #include "slot.h"
 #include "space.h"
 
@@ -246,6 +247,16 @@ static void shift_scratch(struct gsk_exchange *x, unsigned long addr, pte_t *pte
 	}
 }
 
+/* @ptep: of the lowest of the nr_out pages. Rare, and not in the way of what is not. */
+static noinline void take_came(struct gsk_exchange *x, unsigned long addr, pte_t *ptep)
+{
+	u32 end = x->shape->window_pages, low = end - x->nr_out, page = low, nr;
+	gsk_cell *out = x->out;
+
+	for (; (nr = gsk_came_run(x->shape, x->came, &page, end)); page += nr, out += nr)
+		take_all(x->mm, addr + (page - low) * PAGE_SIZE, ptep + page - low, nr, out);
+}
+
 /* All of the window's part lies in this table. */
 static int exchange_run(pte_t *ptep, unsigned long addr, void *data)
 {
@@ -255,7 +266,10 @@ static int exchange_run(pte_t *ptep, unsigned long addr, void *data)
 	if (nr_scratch)
 		take_all(x->mm, addr + at * PAGE_SIZE, ptep + at, nr_scratch, x->scratch);
 	at += nr_scratch;
-	take_all(x->mm, addr + at * PAGE_SIZE, ptep + at, x->nr_out, x->out);
+	if (likely(x->came == GSK_CAME_ALL))
+		take_all(x->mm, addr + at * PAGE_SIZE, ptep + at, x->nr_out, x->out);
+	else
+		take_came(x, addr + at * PAGE_SIZE, ptep + at);
 	at = x->nr_below + x->nr_range - x->nr_in;
 	put_all(x->mm, addr + at * PAGE_SIZE, ptep + at, x->nr_eager, x->in);
 	if (x->nr_below)
@@ -280,16 +294,28 @@ void gsk_exchange(struct gsk_exchange *x, unsigned long addr)
 	}
 	/* A window across two tables: no scratch is kept. */
 	addr += nr << PAGE_SHIFT;
-	gsk_empty(x->mm, addr, x->nr_range, x->nr_out, x->scratch, x->out);
+	gsk_empty(x, addr);
 	gsk_put(x->mm, addr - ((unsigned long)x->nr_in << PAGE_SHIFT), x->nr_eager, x->in);
 }
 
-/* Takes what is in a window, @nr_range pages up to @base: the top @nr_out go to @out. */
-void gsk_empty(struct mm_struct *mm, unsigned long base, u32 nr_range, u32 nr_out,
-	       gsk_cell *scratch, gsk_cell *out)
+static noinline void empty_came(struct gsk_exchange *x, unsigned long base)
 {
-	gsk_take(mm, base - ((unsigned long)nr_range << PAGE_SHIFT), nr_range - nr_out, scratch);
-	gsk_take(mm, base - ((unsigned long)nr_out << PAGE_SHIFT), nr_out, out);
+	u32 end = x->shape->window_pages, page = end - x->nr_out, nr;
+	gsk_cell *out = x->out;
+
+	for (; (nr = gsk_came_run(x->shape, x->came, &page, end)); page += nr, out += nr)
+		gsk_take(x->mm, base - ((unsigned long)(end - page) << PAGE_SHIFT), nr, out);
+}
+
+/* Takes what is in a window, nr_range pages up to @base. */
+void gsk_empty(struct gsk_exchange *x, unsigned long base)
+{
+	gsk_take(x->mm, base - ((unsigned long)x->nr_range << PAGE_SHIFT),
+		 x->nr_range - x->nr_out, x->scratch);
+	if (likely(x->came == GSK_CAME_ALL))
+		gsk_take(x->mm, base - ((unsigned long)x->nr_out << PAGE_SHIFT), x->nr_out, x->out);
+	else
+		empty_came(x, base);
 }
 
 struct reap {

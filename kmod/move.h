@@ -19,6 +19,7 @@
 
 #include <linux/mm.h>
 
+struct gsk_shape;
 struct gsk_space;
 
 /* A cell holds a taken PTE, or 0. */
@@ -48,9 +49,11 @@ struct gsk_exchange {
 	struct mm_struct *mm;
 	u32 nr_below, nr_range, nr_out, nr_in;
 	u32 nr_eager;		/* lowest pages of the incoming stack */
+	const struct gsk_shape *shape;
+	u64 came;		/* of the nr_out pages, only these may be present */
 	const gsk_cell *in;	/* nr_eager cells */
 	gsk_cell *scratch;	/* set: nr_range - nr_out cells that were there */
-	gsk_cell *out;		/* set: the nr_out cells that leave */
+	gsk_cell *out;		/* set: cells of the pages that leave and may be present */
 	struct page **held;	/* set: scratch that moved, referenced */
 	u32 nr_held;
 	bool deeper;		/* set: there is scratch in nr_below now */
@@ -64,8 +67,7 @@ void gsk_take(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_ce
 void gsk_put(struct mm_struct *mm, unsigned long addr, unsigned long nr, const gsk_cell *cells);
 void gsk_park(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
 void gsk_bury(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells);
-void gsk_empty(struct mm_struct *mm, unsigned long base, u32 nr_range, u32 nr_out,
-	       gsk_cell *scratch, gsk_cell *out);
+void gsk_empty(struct gsk_exchange *x, unsigned long base);
 void gsk_exchange(struct gsk_exchange *x, unsigned long addr);
 u32 gsk_reap(struct mm_struct *mm, unsigned long addr, unsigned long nr, gsk_cell *cells,
 	     struct page **held);
@@ -79,6 +81,7 @@ static inline void gsk_mark_moved(struct mm_struct *mm, unsigned long addr, unsi
 #endif
 
 void gsk_flush_begin(struct mm_struct *mm);
+void gsk_flush_none(struct mm_struct *mm);
 void gsk_flush_range_end(struct gsk_space *space, unsigned long pgoff, unsigned long nr);
 void gsk_flush_end(struct gsk_space *space, struct vm_area_struct *vma, unsigned long grave,
 		   unsigned long nr_buried);

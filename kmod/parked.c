@@ -91,8 +91,7 @@ static void drop_together(struct gsk_buf *buf, u32 n)
 				    buf->dead + nr_dead, buf->held + nr_dead);
 	}
 	buf->nr_dead = nr_dead;
-	buf->nr_held = nr_dead;
-	gsk_flush_all(buf);
+	gsk_flush_dead(buf);
 	gsk_uncharge_pages(space, nr_dead);
 }
 
@@ -216,9 +215,26 @@ int gsk_cold_bracket(struct gsk_buf *buf, u32 n)
 	return i;
 }
 
-/* Makes holes of a claimed slot present and zero. On error the rest stay holes. */
-static int fill(struct gsk_space *space, struct gsk_slot *slot, u32 first, u32 nr)
+/* Some page could not be made: what is cold must not be there, for it would be zeroes. */
+static void unfill(struct gsk_buf *buf, struct gsk_slot *slot, u32 first, u32 nr)
 {
+	struct gsk_space *space = buf->space;
+	u32 i, zapped = 0;
+
+	for (i = first; i < first + nr; i++)
+		if (test_bit(slot->first + i, space->cold))
+			zapped += zap_slot(buf, slot_addr(space, slot) +
+					   ((unsigned long)i << PAGE_SHIFT), 1);
+	gsk_uncharge_pages(space, zapped);
+}
+
+/*
+ * Makes holes of a claimed slot present and zero. On error the rest stay holes, and
+ * what is cold stays so.
+ */
+static int fill(struct gsk_buf *buf, struct gsk_slot *slot, u32 first, u32 nr)
+{
+	struct gsk_space *space = buf->space;
 	unsigned long addr = slot_addr(space, slot) + ((unsigned long)first << PAGE_SHIFT);
 	struct page *page;
 	int err = 0;
@@ -241,9 +257,11 @@ static int fill(struct gsk_space *space, struct gsk_slot *slot, u32 first, u32 n
 			put_page(page);
 		gsk_charge_end(space, 1, !err);
 	}
-	if (slot->cold) {
+	if (slot->cold && err) {
+		unfill(buf, slot, first, i);
+	} else if (slot->cold) {
 		spin_lock(&space->slot_lock);
-		bitmap_clear(space->cold, slot->first + first, err ? i - !!i : i);
+		bitmap_clear(space->cold, slot->first + first, nr);
 		slot->cold = find_next_bit(space->cold, slot->first + slot->nr, slot->first) <
 			     slot->first + slot->nr;
 		spin_unlock(&space->slot_lock);
@@ -275,7 +293,7 @@ static int populate_new(struct gsk_buf *buf, struct greenstk_populate *e)
 	slot = gsk_slot_by_id(space, id);
 	err = gsk_slot_tables(space, slot);
 	if (!err)
-		err = fill(space, slot, 0, nr);
+		err = fill(buf, slot, 0, nr);
 	if (err) {
 		gsk_uncharge_pages(space, zap_slot(buf, slot_addr(space, slot), nr));
 		free_slot(space, id);
@@ -300,7 +318,7 @@ static int populate_old(struct gsk_buf *buf, struct greenstk_populate *e)
 	slot = gsk_slot_by_id(space, id);
 	err = slot_range(e->offset, e->bytes, slot->nr, &first, &nr);
 	if (!err)
-		err = fill(space, slot, first, nr);
+		err = fill(buf, slot, first, nr);
 	e->slot_offset = (u64)(space->park_pgoff + slot->first) << PAGE_SHIFT;
 	unclaim(space, id);
 	return err;

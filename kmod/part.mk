@@ -11,14 +11,16 @@ module: ## greenstk.ko for the running kernel (KDIR=another)
 kmod-abi: | $(O)
 	scripts/kmod-abi.sh $(O)/kmod-abi
 	scripts/kmod-example.sh $(O)/kmod-abi
-quick: kmod-abi
+test-quick: kmod-abi
 $(O):
 	@mkdir -p $@
 
 kmod-static: kmod-abi kmod ## sparse, checkpatch, undefined symbols of the module
-	scripts/kmod-symbols.sh $(KERNELS:%=$(O)/kmod-%/greenstk.ko)
-	@$(VM_ENV) scripts/kmod-sparse.sh $(O) $(KERNELS)
-	scripts/kmod-checkpatch.sh
+	@$(VM_ENV) $(RUN_TESTS) -s kmod-static -t 900 "scripts/kmod-symbols.sh $(KERNELS:%=$(O)/kmod-%/greenstk.ko)" \
+		"scripts/kmod-sparse.sh $(O) $(KERNELS)" scripts/kmod-checkpatch.sh
+ifeq ($(FAST),)
+check: kmod-static
+endif
 
 install-kmod:    ## the module for DKMS, its udev rule and modules-load file: outside of PREFIX, so not in "install"
 	install -d $(DESTDIR)$(DKMSDIR)/greenstk-$(VERSION)/kmod/compat \

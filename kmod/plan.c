@@ -60,5 +60,49 @@ int gsk_plan_setup(u64 window_bytes, u64 guard_bytes, u64 park_bytes, u32 nr_win
 	shape->window_pages = window_bytes >> page_shift;
 	shape->guard_pages = guard_bytes >> page_shift;
 	shape->page_shift = page_shift;
+	for (shape->came_shift = 0; shape->window_pages >> shape->came_shift > GSK_CAME_BITS;)
+		shape->came_shift++;
 	return 0;
+}
+
+/**
+ * gsk_came_bits() - the bits of ->came that stand for pages
+ * @shape: of the object
+ * @first: page, counted from the lowest of the window
+ * @nr: pages, may be 0
+ */
+u64 gsk_came_bits(const struct gsk_shape *shape, u32 first, u32 nr)
+{
+	u32 low = first >> shape->came_shift;
+
+	if (!nr)
+		return 0;
+	return (~0ULL << low) &
+	       (~0ULL >> (GSK_CAME_BITS - 1 - ((first + nr - 1) >> shape->came_shift)));
+}
+
+/**
+ * gsk_came_run() - pages in a row that may be present
+ * @shape: of the object
+ * @came: bits
+ * @first: from which page on; set to the first of the run
+ * @end: pages from there on do not matter
+ *
+ * Return: how many, 0 when there is no other run.
+ */
+u32 gsk_came_run(const struct gsk_shape *shape, u64 came, u32 *first, u32 end)
+{
+	u32 bit = *first >> shape->came_shift, to;
+
+	if (*first >= end || !(came >> bit))
+		return 0;
+	if (!(came >> bit & 1)) {
+		bit += __builtin_ctzll(came >> bit);
+		*first = bit << shape->came_shift;
+		if (*first >= end)
+			return 0;
+	}
+	came = ~(came >> bit);
+	to = (came ? bit + __builtin_ctzll(came) : GSK_CAME_BITS) << shape->came_shift;
+	return (to < end ? to : end) - *first;
 }

@@ -19,6 +19,8 @@ typedef __u64 u64;
 #endif
 
 #define GSK_MAX_WINDOW_PAGES	512U	/* a slot lies under one page table */
+#define GSK_CAME_BITS		64U
+#define GSK_CAME_ALL		(~0ULL)
 
 /* Pages of a window, all seen from its base downwards. */
 struct gsk_plan {
@@ -32,6 +34,7 @@ struct gsk_shape {
 	u32 window_pages;
 	u32 guard_pages;
 	u32 page_shift;
+	u32 came_shift;	/* log2 of the pages that one bit of a window's ->came stands for */
 };
 
 int gsk_plan_switch(const struct gsk_shape *shape, u32 out_bytes, u32 in_pages,
@@ -39,5 +42,7 @@ int gsk_plan_switch(const struct gsk_shape *shape, u32 out_bytes, u32 in_pages,
 int gsk_plan_setup(u64 window_bytes, u64 guard_bytes, u64 park_bytes, u32 nr_windows,
 		   u32 page_shift, u32 max_windows, u64 max_park_bytes,
 		   struct gsk_shape *shape);
+u64 gsk_came_bits(const struct gsk_shape *shape, u32 first, u32 nr);
+u32 gsk_came_run(const struct gsk_shape *shape, u64 came, u32 *first, u32 end);
 
 #endif

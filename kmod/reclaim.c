@@ -165,10 +165,8 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 		if (!buf->rc[i].result)
 			m->window->reach -= m->plan.nr_range;
 	}
-	if (buf->nr_cells && !insert) {
-		buf->nr_held = buf->nr_dead;
-		gsk_flush_all(buf);
-	}
+	if (buf->nr_cells && !insert)
+		gsk_flush_dead(buf);
 	gsk_uncharge_pages(space, buf->nr_dead);
 	gsk_count(space, GSK_N_reclaimed_now, buf->nr_dead);
 	trace_greenstk_reclaim(space, false, n, buf->nr_dead);

@@ -266,6 +266,42 @@ void gsk_slot_free_locked(struct gsk_space *space, u32 id)
 	push_free_locked(space, id);
 }
 
+/**
+ * gsk_slot_grow_locked() - more pages below those of a slot, empty ones
+ * @space: its space, slot_lock held
+ * @slot: owned
+ * @nr: how many
+ *
+ * Return: whether they were free.
+ */
+bool gsk_slot_grow_locked(struct gsk_space *space, struct gsk_slot *slot, u32 nr)
+{
+	struct gsk_chunk *chunk = &space->chunks[slot->first / GSK_CHUNK_PAGES];
+	u32 end = slot->first % GSK_CHUNK_PAGES;
+
+	if (nr > end || find_next_bit(chunk->map, end, end - nr) < end)
+		return false;
+	bitmap_set(chunk->map, end - nr, nr);
+	chunk->nr_free -= nr;
+	space->park_free -= nr;
+	slot->first -= nr;
+	slot->nr += nr;
+	return true;
+}
+
+/* Without its lowest @nr pages, which are gone from the page tables, and flushed. */
+void gsk_slot_shrink_locked(struct gsk_space *space, struct gsk_slot *slot, u32 nr)
+{
+	if (slot->cold)
+		bitmap_clear(space->cold, slot->first, nr);
+	pages_free_locked(space, slot->first, nr);
+	slot->first += nr;
+	slot->nr -= nr;
+	if (slot->cold)
+		slot->cold = find_next_bit(space->cold, slot->first + slot->nr, slot->first) <
+			     slot->first + slot->nr;
+}
+
 /* Page tables for a slot. mmap_lock or the VMA lock is held. Return: 0 or -ENOMEM. */
 int gsk_slot_tables(struct gsk_space *space, const struct gsk_slot *slot)
 {

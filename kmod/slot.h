@@ -65,5 +65,7 @@ int gsk_slot_alloc_locked(struct gsk_space *space, struct gsk_run *run, u32 nr_p
 void gsk_run_end_locked(struct gsk_space *space, struct gsk_run *run);
 int gsk_slot_tables(struct gsk_space *space, const struct gsk_slot *slot);
 void gsk_slot_free_locked(struct gsk_space *space, u32 id);
+bool gsk_slot_grow_locked(struct gsk_space *space, struct gsk_slot *slot, u32 nr);
+void gsk_slot_shrink_locked(struct gsk_space *space, struct gsk_slot *slot, u32 nr);
 
 #endif

@@ -51,16 +51,24 @@ static void settle(struct gsk_buf *buf, u32 n)
 	for_each_live(buf, n, i, m) {
 		struct greenstk_switch *e = &buf->sw[i];
 
-		if (m->old && m->old->cold && m->out)
-			cold_follows_locked(space, m);
-		if (m->old)
+		if (m->kept) {
+			m->out->gen++;	/* its last handle is used up */
+			if (m->nr_old)
+				gsk_slot_shrink_locked(space, m->out, m->nr_old);
+		} else if (m->old) {
+			if (m->old->cold && m->out)
+				cold_follows_locked(space, m);
 			gsk_slot_free_locked(space, m->id_old);
+		}
 		m->window->slot = 0;
 		gsk_lazy_claimed(space, e->window);
 		m->window->reach = max_t(u32, m->window->reach, m->reach);
 		if (m->in && (m->plan.nr_eager < m->plan.nr_in || m->in->cold)) {
 			m->in->state = GSK_SLOT_ATTACHED;
 			m->window->slot = m->id_in + 1;
+			m->window->came = gsk_came_bits(&space->shape,
+							space->shape.window_pages - m->plan.nr_in,
+							m->plan.nr_eager);
 		} else if (m->in) {
 			gsk_slot_free_locked(space, m->id_in);
 		}
@@ -174,6 +182,7 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	if (err < 0)
 		goto unlock;
 	locked = err;
+	buf->insert = gsk_must_insert(space);
 	n = gsk_claim_all(buf, locked, nr_out_pages);
 	/* An entry that lost its reserved slot to another thread comes again. */
 	for (i = 0; i < n && buf->sw[i].result != -EAGAIN; i++)
@@ -193,7 +202,7 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	buf->nr_dead = 0;
 	buf->nr_held = 0;
 	if (nr_live) {
-		if (gsk_must_insert(space))
+		if (buf->insert)
 			gsk_switch_insert(buf, n);
 		else
 			gsk_carry(buf, n, nr_live);

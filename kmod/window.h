@@ -18,6 +18,7 @@ struct gsk_window {
 	u32 slot;		/* id + 1 of the slot that still has pages of the resident */
 	u16 reach;		/* pages from the base that may be present */
 	bool tables;		/* its page tables are there, and stay */
+	u64 came;		/* with a slot: which of its pages may be present (plan.h) */
 	struct gsk_lazy *lazy;	/* on the shrinker's list */
 };
 

@@ -32,7 +32,7 @@ for o in "${asm[@]}"; do
 done
 
 # Linked together, only what all declare is left.
-echo 'int user(void) { return 0; }' >"$dir/user.c"
+echo 'int user(void) { return 0; } __attribute__((visibility("hidden"))) void *gstk__then_back;' >"$dir/user.c"
 $CC $flags -fPIC -c -o "$dir/user.o" "$dir/user.c" && $CC -shared -nostdlib -o "$dir/alone.so" "$dir/user.o" &&
 	$CC -shared -nostdlib -o "$dir/with.so" "$dir/user.o" "${asm[@]}" || exit 2
 [ "$(features "$dir/alone.so")" = "$both" ] || complain "this check sees nothing: '$both' expected of $flags, not '$(features "$dir/alone.so")'"

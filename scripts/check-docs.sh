@@ -32,7 +32,7 @@ for my $d (@docs) {
 }
 # gstk_ names in documents are declared in a public header.
 my $public = join '', map { slurp($_) } ('include/greenstk.h', glob('include/greenstk/*.h'));
-my $internal = `cat \$(find userspace/lib selftests kmod include -name '*.[ch]' 2>/dev/null) /dev/null`;
+my $internal = `cat \$(find userspace/lib selftests kmod include -name '*.[chS]' 2>/dev/null) /dev/null`;
 for my $d (@docs, glob('Documentation/man/*.[1-9]')) {
 	my %seen;
 	my $t = slurp($d);

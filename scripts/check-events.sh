@@ -15,7 +15,7 @@ sub slurp { my ($f) = @_; open my $h, '<', $f or return ''; local $/; return <$h
 for my $f (glob('selftests/{uapi,vm,lib,preload}/*_test.c')) {
 	my ($suite) = $f =~ m{(\w+)_test\.c$};
 	my $t = slurp($f);
-	$tests{$suite}{$1} = $f while $t =~ /^(?:WAIT_|NOMEM_)?TEST(?:_F|_F_TIMEOUT|_F_SIGNAL)?\((?:\w+,\s*)?(\w+)/mg;
+	$tests{$suite}{$1} = $f while $t =~ /^(?:WAIT_|NOMEM_|FILE_)?TEST(?:_F|_F_TIMEOUT|_F_SIGNAL)?\((?:\w+,\s*)?(\w+)/mg;
 }
 my %skipped = map { (split)[1] => 1 } grep { /^[^#\s]/ } split /\n/, slurp('selftests/vm/skips.list');
 

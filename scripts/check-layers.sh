@@ -69,13 +69,12 @@ for my $f (grep { layer_of($_) eq 'wait' } @files) {
 # Symbols: who defines, who uses.
 if (-d $objdir) {
 	my (%home, @uses);
-	for my $o (split /\n/, `find $objdir -name '*.o' ! -name '*.pic.o'`) {
-		(my $src = $o) =~ s{^\Q$objdir\E/(.*)\.o$}{$lib/$1};
+	for (split /\n/, `find $objdir -name '*.o' ! -name '*.pic.o' -exec nm -A {} +`) {
+		my ($src, $rest) = m{^\Q$objdir\E/(.*)\.o:(.*)$} or next;
+		$src = "$lib/$src";
 		next unless -e $src;
-		for (split /\n/, `nm $o`) {
-			if (/^[0-9a-f]+ [TDBRVWC] (\w+)$/) { $home{$1} = $src }
-			elsif (/^\s+[Uw] (\w+)$/) { push @uses, [$src, $1] }
-		}
+		if ($rest =~ /^[0-9a-f]+ [TDBRVWC] (\w+)$/) { $home{$1} = $src }
+		elsif ($rest =~ /^\s+[Uw] (\w+)$/) { push @uses, [$src, $1] }
 	}
 	for (@uses) {
 		my ($src, $sym) = @$_;

@@ -33,6 +33,10 @@ for t in userspace/tools/*.c userspace/tools/gstk-*; do
 	t=$(basename "$t" .c)
 	case $t in gstk-*|gstk_*) [ -e "Documentation/man/${t//_/-}.1" ] || report "no man page" "${t//_/-}(1)" ;; esac
 done
+# A variable that is misspelt is told by the list of those there are.
+report "variables that greenstk(7) and api/misspelt.c do not both have" "$(diff \
+	<(grep -o 'GREENSTK_[A-Z_]*' Documentation/man/greenstk.7 | sort -u) \
+	<(sed -n '/^static const char \*const known/,/^};/p' userspace/lib/api/misspelt.c | grep -o '"[A-Z_]*"' | sed 's/"\(.*\)"/GREENSTK_\1/' | sort -u))"
 if command -v mandoc >/dev/null; then
 	shopt -s nullglob
 	out=$(mandoc -Tlint -Wwarning "${pages[@]}" Documentation/man/*.[1-9] 2>&1 | grep -v 'referenced manual not found') && report "mandoc" "$out"

@@ -50,6 +50,8 @@ peers       golang-go        peer
 peers       libst-dev        peer
 peers       libuv1-dev       peer
 peers       redis-server     peer
+peers       cargo            builds the next one
+peers       librust-tokio-dev   peer
 demo        redis-server     runs beside the example server
 demo        redis-tools      redis-benchmark, redis-cli
 demo        nginx-light|nginx   serves what the example crawler crawls

@@ -31,7 +31,49 @@ if command -v pahole >/dev/null; then
 fi
 cat >"$1/plan_model.c" <<'X'
 #include <stdio.h>
+#include <string.h>
 #include "kmod/plan.c"
+/* Windows of 2..512 pages: runs are what the bits say, in order, and a page that came is in one. */
+static int came(void)
+{
+	struct gsk_shape s = { .guard_pages = 1, .page_shift = 12 };
+	u64 x = 88172645463325252ULL;
+
+	for (u32 pages = 2; pages <= 512; pages *= 2)
+	for (int i = 0; i < 20000; i++) {
+		u64 bits = 0;
+		u32 low, first, nr, end, at;
+		char want[512] = "";
+
+		if (gsk_plan_setup((u64)pages << 12, 4096, 4096, 1, 12, 1, 4096, &s) || pages >> s.came_shift > 64)
+			return printf("shape of %u\n", pages);
+		for (int k = i % 5; k-- > 0;) {
+			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+			first = (x >> 20) % pages, nr = (x >> 40) % (pages - first + 1);
+			bits |= gsk_came_bits(&s, first, nr);
+			if (nr)
+				for (at = first >> s.came_shift << s.came_shift;
+				     at < (((first + nr - 1) >> s.came_shift) + 1) << s.came_shift && at < pages; at++)
+					want[at] = 1;
+		}
+		if (!(i % 1000))
+			bits = ~0ULL, memset(want, 1, pages);
+		low = (x >> 30) % pages, end = low + (x >> 50) % (pages - low + 1);
+		for (at = low, first = low; (nr = gsk_came_run(&s, bits, &first, end)); first += nr) {
+			for (; at < first; at++)
+				if (want[at])
+					return printf("%u pages: %u is left out\n", pages, at);
+			for (; at < first + nr; at++)
+				if (!want[at] || at >= end)
+					return printf("%u pages: %u is in no run\n", pages, at);
+		}
+		for (; at < end; at++)
+			if (want[at])
+				return printf("%u pages: %u is left out at the end\n", pages, at);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	struct gsk_shape shape = { .page_shift = 12 };
@@ -53,7 +95,7 @@ int main(void)
 			      p.nr_range < in || (p.nr_range != out && p.nr_range != in)))
 			return printf("plan of bytes %u in %u eager %u\n", bytes, in, eager), 1;
 	}
-	return !n;
+	return !n + came();
 }
 X
 gcc -std=gnu11 -Wall -Wextra -Werror -Wno-sign-compare -Ikmod -I. -o "$1/plan" "$1/plan_model.c"

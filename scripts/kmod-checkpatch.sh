@@ -3,7 +3,8 @@
 # usage: scripts/kmod-checkpatch.sh
 # checkpatch --strict of a kernel source (CHECKPATCH=, else the newest in the cache).
 set -eu
-: "${CHECKPATCH:=$(ls -d "${GREENSTK_CACHE:-build/cache}"/root-*/src/linux-*/scripts/checkpatch.pl 2>/dev/null | sort -V | tail -1)}"
+cache=${CACHE:-${GREENSTK_CACHE:-build/cache}}
+: "${CHECKPATCH:=$(ls -d "$cache"/{kselftest,root-*/src/linux-*/scripts}/checkpatch.pl 2>/dev/null | sort -V | tail -1)}"
 [ -e "$CHECKPATCH" ] || { echo "kmod-checkpatch: no kernel source with checkpatch.pl in the cache"; exit 4; }
 # Ignored: what would need a newer kernel than 6.1, X-macros, and version tests, which
 # are what compat/ is for; the fall-back list of kernel types in plan.h is for user space.

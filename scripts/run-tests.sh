@@ -9,19 +9,24 @@
 # without a failed case, counts as one failure more. One that prints none is one case: exit 0
 # passed, 4 skipped. The counts go to $RESULTS/SUITE.VARIANT (name passed failed skipped), the
 # output to $LOGS/SUITE.VARIANT/name.log.
+# AGAIN=n: a program in which a check failed, and nothing worse (a crash, a time limit, a sanitizer, a
+# broken plan), runs n times more at the end, with no other of its suite beside it. If it passes each time it counts as
+# passed and is marked "flaky"; the first output stays in name.first.log.
 set -u -o pipefail
 suite=tests variant=plain limit=120 jobs=2 wrapper=
 while getopts s:v:t:j:w: o; do
 	case $o in
 	s) suite=$OPTARG ;; v) variant=$OPTARG ;; t) limit=$OPTARG ;; j) jobs=$OPTARG ;; w) wrapper=$OPTARG ;;
-	*) sed -n '3,13s/^# //p' "$0" >&2; exit 2 ;;
+	*) sed -n '3,16s/^# //p' "$0" >&2; exit 2 ;;
 	esac
 done
 shift $((OPTIND - 1))
-RESULTS=${RESULTS:-build/results} LOGS=${LOGS:-build/logs}/$suite.$variant
-mkdir -p "$RESULTS" "$LOGS" || exit 2
+AGAIN=${AGAIN:-0} RESULTS=${RESULTS:-build/results} LOGS=${LOGS:-build/logs}/$suite.$variant
+mkdir -p "$RESULTS" "$LOGS" && rm -f "$LOGS"/.again.* || exit 2
 # Planted aborts must not write gigabytes of windows; a test that wants a core raises the limit.
 ulimit -S -c 0
+# The harness's 30 seconds a case are few for an emulator on a busy machine (selftests/patience.h).
+export GREENSTK_PATIENCE=${GREENSTK_PATIENCE:-4}
 # Nobody may take the counts of an earlier run for this one's.
 results=$RESULTS/$suite.$variant
 : >"$results" || exit 2
@@ -41,34 +46,71 @@ count() { # log exit-code
 		}' "$1"
 }
 
-# One program, in the background: leaves its report in a file whose name comes out when it is done.
-one() { # index command...
-	local i=$1 cmd=$2 name log rc t0 t1 p f s
-	name=$(basename "${cmd%% *}"); [ "$cmd" = "${cmd%% *}" ] || name+=$(tr -c 'A-Za-z0-9\n' - <<<"_${cmd#* }")
-	log=$LOGS/$name.log
+# One program, once: sets rc, p, f, s and what.
+run() { # command
+	local t0 t1
 	t0=${EPOCHREALTIME/./}
 	# shellcheck disable=SC2086
-	timeout -k 5 "$limit" $wrapper $cmd >"$log" 2>&1 </dev/null
+	timeout -k 5 "$limit" $wrapper $1 >"$log" 2>&1 </dev/null
 	rc=$?
 	t1=${EPOCHREALTIME/./}
 	read -r p f s < <(count "$log" $rc)
-	{
-		# A line is written whole, so parallel programs do not mix.
-		echo "$name $p $f $s" >>"$results"
-		local what
-		what="$p passed, $s skipped, $(((t1 - t0) / 1000)) ms"
-		if [ "$f" = 0 ] && [ "$p" = 0 ]; then
-			echo "ok $i $name # SKIP $(grep -m1 -oP '(?<=SKIP).*' "$log" | sed 's/^ *//' || true)"
-		elif [ "$f" = 0 ]; then
-			echo "ok $i $name # $what"
-		else
-			[ $rc != 124 ] && [ $rc != 137 ] || echo "# $name: no end after $limit s"
-			sed 's/^/#   /' "$log" | grep -v '^#   \(ok\|#  *\(OK\|RUN\) \)' | tail -n 40
-			echo "# $name: exit $rc, log $log"
-			echo "not ok $i $name # $f failed, $what"
-		fi
-	} >"$LOGS/.report.$i"
-	cat "$LOGS/.report.$i"; rm -f "$LOGS/.report.$i"
+	what="$p passed, $s skipped, $(((t1 - t0) / 1000)) ms"
+}
+
+# Of the program that has just run, and failed: did each failed case say which check it was, and none worse?
+only_checks() {
+	[ "$rc" = 1 ] && [ "$f" = "$(grep -c '^not ok [0-9]' "$log")" ] &&
+		[ "$f" -le "$(grep -cE '^# [^ ]+:[0-9]+:( not true| .* is |[A-Za-z0-9_]+:Expected)' "$log")" ] &&
+		! grep -qE 'by signal|by timeout|Sanitizer|runtime error:|^==[0-9]+==' "$log"
+}
+
+report() { # index
+	# A line is written whole, so parallel programs do not mix.
+	echo "$name $p $f $s${flaky:+ flaky}" >>"$results"
+	if [ "$f" = 0 ] && [ "$p" = 0 ]; then
+		echo "ok $1 $name # SKIP $(grep -m1 -oP '(?<=SKIP).*' "$log" | sed 's/^ *//' || true)"
+	elif [ "$f" = 0 ]; then
+		echo "ok $1 $name # ${flaky:+flaky, }$what"
+	else
+		[ $rc != 124 ] && [ $rc != 137 ] || echo "# $name: no end after $limit s"
+		failures "$log"
+		echo "# $name: exit $rc, log $log"
+		echo "not ok $1 $name # $f failed, $what"
+	fi
+}
+
+failures() { sed 's/^/#   /' "$1" | grep -v '^#   \(ok\|#  *\(OK\|RUN\) \)' | tail -n 40; }
+
+# Sets name and log.
+name_of() { # command
+	name=$(basename "${1%% *}"); [ "$1" = "${1%% *}" ] || name+=$(tr -c 'A-Za-z0-9\n' - <<<"_${1#* }")
+	log=$LOGS/$name.log
+}
+
+# In the background: its report comes out when it is done, or is left to again().
+one() { # index command
+	local flaky='' name log rc p f s what
+	name_of "$2"; run "$2"
+	if [ "$f" != 0 ] && [ "$AGAIN" -gt 0 ] && only_checks; then
+		mv "$log" "${log%.log}.first.log"; : >"$LOGS/.again.$1"
+		return
+	fi
+	report "$1" >"$LOGS/.report.$1"
+	cat "$LOGS/.report.$1"; rm -f "$LOGS/.report.$1"
+}
+
+again() { # index command
+	local flaky=1 name log rc p f s what k
+	rm "$LOGS/.again.$1"
+	name_of "$2"
+	echo "# $name: a check failed (${log%.log}.first.log); $AGAIN times more, alone"
+	failures "${log%.log}.first.log"
+	for ((k = 0; k < AGAIN; k++)); do
+		run "$2"
+		[ "$f" = 0 ] || { flaky=; break; }
+	done
+	report "$1"
 }
 
 echo "KTAP version 1"
@@ -81,10 +123,16 @@ for cmd; do
 	one $i "$cmd" &
 done
 wait
+i=0
+for cmd; do
+	i=$((i + 1))
+	[ ! -e "$LOGS/.again.$i" ] || again $i "$cmd"
+done
 
 awk -v n=$# -v name="$suite ($variant)" '
-	{ p += $2; f += $3; s += $4 }
+	{ p += $2; f += $3; s += $4; if ($5) flaky++ }
 	END {
+		if (flaky) print "# " flaky " flaky: failed a check, then passed alone"
 		if (NR != n) { f++; print "# " n - NR " programs left no result" }
 		printf "# %s: %d passed, %d failed, %d skipped\n", name, p, f, s
 		exit f > 0

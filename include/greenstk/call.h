@@ -27,7 +27,7 @@ GSTK_BEGIN_DECLS
  * was not begun, and never will be. Once it has begun, the call waits for its end whatever comes, and
  * succeeds; a cancel or deadline that came meanwhile is seen by the next call that waits. -EAGAIN when the
  * pool has no thread and none can be had, -EINVAL without @fn. On a thread that runs no task @fn is simply
- * called, and 0 returned.
+ * called, and 0 returned; also where there is no runtime.
  */
 GSTK_API int gstk_blocking(void *(*fn)(void *), void *arg, void **result);
 GSTK_API int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, uint64_t deadline_ns);
@@ -36,7 +36,7 @@ GSTK_API int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, 
  * The same for arguments on the caller's stack: @fn gets a copy of @block, @bytes long, and when it has
  * returned the copy is copied back, results included. What @block points to must not lie on that stack,
  * nor may @result point into the copy. A @block that cannot be moved away (of a private task, on the heap)
- * is not copied, but passed as it is. Returns -ENOMEM, or as gstk_blocking().
+ * is not copied, but passed as it is. Returns -ENOMEM, -EINVAL for bytes at NULL, or as gstk_blocking().
  */
 GSTK_API int gstk_blocking_copy(void *(*fn)(void *), void *block, size_t bytes, void **result);
 GSTK_API int gstk_blocking_copy_until(void *(*fn)(void *), void *block, size_t bytes, void **result,
@@ -54,8 +54,8 @@ GSTK_API int gstk_blocking_copy_until(void *(*fn)(void *), void *block, size_t b
  * pointers into it. Stacks come from the private windows (see GSTK_PRIVATE: 65,536 of both at a time), and
  * are kept for further calls; their pages are given back in time.
  *
- * Returns 0, -ENOMEM when there is no stack, -EINVAL without @fn, for more than 16 GiB, or in a signal
- * handler on a stack of its own. On a thread that runs no task @fn is simply called.
+ * Returns 0, -ENOMEM when there is no stack, -EINVAL without @fn, for more than 16 GiB, in a signal
+ * handler on a stack of its own, or in a poll function. On a thread that runs no task @fn is simply called.
  */
 GSTK_API int gstk_call_on_stack(size_t bytes, void *(*fn)(void *), void *arg, void **result);
 

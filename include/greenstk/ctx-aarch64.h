@@ -50,11 +50,10 @@ struct gstk__frame {
 	"ldp x16, x17, [x2]\n\t"					\
 	"ldr x19, [x2, #16]\n\t"					\
 	"add sp, x2, #32\n\t"						\
-	"mov x29, x17\n\t"						\
 	GSTK__CFI(".cfi_remember_state")				\
 	GSTK__CFI(".cfi_def_cfa sp, 0")					\
 	GSTK__CFI(".cfi_register x30, x16")				\
-	GSTK__CFI(".cfi_same_value x29")				\
+	GSTK__CFI(".cfi_register x29, x17")				\
 	GSTK__CFI(".cfi_same_value x19")				\
 	GSTK__CFI(".cfi_undefined x20")					\
 	GSTK__CFI(".cfi_undefined x21")					\
@@ -65,6 +64,7 @@ struct gstk__frame {
 	GSTK__CFI(".cfi_undefined x26")					\
 	GSTK__CFI(".cfi_undefined x27")					\
 	GSTK__CFI(".cfi_undefined x28")					\
+	"mov x29, x17\n\t"						\
 	"br x16\n\t"							\
 	GSTK__CFI(".cfi_restore_state")
 

@@ -26,7 +26,8 @@
  * - Pushing in a function whose CFA hangs on rsp would break backtraces from signal handlers and
  *   debuggers in there, so the frame pointer is forced (by asking for its value).
  * - When the frame is popped all of it is in registers. (The 128 bytes below rsp are safe from
- *   signals, so this is tidiness here.) CFI of the one instruction left describes the target.
+ *   signals, so this is tidiness here.) CFI of the two instructions left describes the target, whose stack rsp is on
+ *   by then; rdx keeps what rbp gets.
  * - The int3 gives the resume address a predecessor with the ordinary CFI: unwinders look up
  *   pc - 1. It also stops straight-line speculation.
  */
@@ -60,16 +61,16 @@ struct gstk__frame {
 	"movq 8(%%rsi), %%rdx\n\t"					\
 	"movq 16(%%rsi), %%rbx\n\t"					\
 	"leaq 24(%%rsi), %%rsp\n\t"					\
-	"movq %%rdx, %%rbp\n\t"						\
 	GSTK__CFI(".cfi_remember_state")				\
 	GSTK__CFI(".cfi_def_cfa %%rsp, 0")				\
 	GSTK__CFI(".cfi_register %%rip, %%rcx")				\
-	GSTK__CFI(".cfi_same_value %%rbp")				\
+	GSTK__CFI(".cfi_register %%rbp, %%rdx")				\
 	GSTK__CFI(".cfi_same_value %%rbx")				\
 	GSTK__CFI(".cfi_undefined %%r12")				\
 	GSTK__CFI(".cfi_undefined %%r13")				\
 	GSTK__CFI(".cfi_undefined %%r14")				\
 	GSTK__CFI(".cfi_undefined %%r15")				\
+	"movq %%rdx, %%rbp\n\t"						\
 	"jmpq *%%rcx\n\t"						\
 	GSTK__CFI(".cfi_restore_state")
 

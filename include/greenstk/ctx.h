@@ -37,7 +37,7 @@ typedef uintptr_t (*gstk_ctx_fn)(uintptr_t word);
  * is to stop using it. The first switch to it calls @entry with the word, with the FP control
  * modes of the caller of this function.
  *
- * -EINVAL: no stack, no entry, or less than GSTK_CTX_STACK_MIN bytes. -ENOTSUP: this thread runs
+ * -EINVAL: no context, no stack, no entry, or less than GSTK_CTX_STACK_MIN bytes. -ENOTSUP: this thread runs
  * on a hardware shadow stack, see gstk_ctx_check(). From any thread.
  */
 GSTK_API int gstk_ctx_create(struct gstk_ctx *ctx, void *stack, size_t size,

@@ -19,8 +19,8 @@ GSTK_API int gstk_event_destroy(gstk_event *event);
  * async-signal-safe: others print an error and return -ECANCELED in a handler on the signal stack of
  * a worker, and must not be made in one that runs on a task's stack. Never parks, keeps errno.
  */
-GSTK_API void gstk_event_raise(gstk_event *event);
-/** Park until it is raised. How often it was (1 or more), -ECANCELED, -ETIMEDOUT. Any thread. */
+GSTK_API void gstk_event_raise(gstk_event *event) GSTK_NONNULL(1);
+/** Park until it is raised. How often it was (1 or more), -ECANCELED, -ETIMEDOUT, -EINVAL for NULL. Any thread. */
 GSTK_API int64_t gstk_event_wait(gstk_event *event);
 GSTK_API int64_t gstk_event_wait_until(gstk_event *event, uint64_t deadline_ns);
 

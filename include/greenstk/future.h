@@ -37,6 +37,7 @@
 #define GREENSTK_FUTURE_H
 
 #include <greenstk/chan.h>
+#include <greenstk/net.h>
 #include <greenstk/sync.h>
 #include <greenstk/task.h>
 
@@ -55,7 +56,7 @@ enum gstk_progress {
 struct gstk_future_type {
 	size_t size;	   /**< sizeof(struct gstk_future_type) */
 	const char *name;  /**< in reports and for gstk_task_name(); NULL: "future" */
-	size_t state_size; /**< bytes of state of each task */
+	size_t state_size; /**< bytes of state of each task, at most 1 GiB */
 	enum gstk_progress (*poll)(gstk_future *f, void *state);
 	/** Called once at the end, however it came about, by the task's last worker; or NULL. Must not park. */
 	void (*drop)(void *state);
@@ -103,6 +104,11 @@ GSTK_API enum gstk_progress gstk_await_join(gstk_future *f, gstk_task *task, voi
 GSTK_API enum gstk_progress gstk_await_mutex(gstk_future *f, gstk_mutex *mutex, uint64_t deadline_ns);
 /** As gstk_sem_wait(). */
 GSTK_API enum gstk_progress gstk_await_sem(gstk_future *f, gstk_sem *sem, uint64_t deadline_ns);
+/**
+ * As gstk_cond_wait(): @mutex, which the task holds, is released meanwhile, and its again when the wait is over, however
+ * that ended. -EPERM when it does not hold it.
+ */
+GSTK_API enum gstk_progress gstk_await_cond(gstk_future *f, gstk_cond *cond, gstk_mutex *mutex, uint64_t deadline_ns);
 /** As gstk_waitgroup_wait(). */
 GSTK_API enum gstk_progress gstk_await_waitgroup(gstk_future *f, gstk_waitgroup *group, uint64_t deadline_ns);
 
@@ -123,8 +129,22 @@ GSTK_API enum gstk_progress gstk_await_write(gstk_future *f, int fd, const void 
 GSTK_API enum gstk_progress gstk_await_accept(gstk_future *f, int fd, uint64_t deadline_ns);
 
 /**
+ * As gstk_connect(). But where a Unix listener's backlog is full it is -EAGAIN; wait a while then, and try again.
+ * @addr is read at once.
+ */
+GSTK_API enum gstk_progress gstk_await_connect(gstk_future *f, int fd, const struct sockaddr *addr, socklen_t len,
+					       uint64_t deadline_ns);
+/**
+ * As gstk_blocking(): @fn(@arg) runs on a thread of the pool, and what it returned is in *@result (unless @result is NULL)
+ * when the wait is over with 0. Not begun, it is -ECANCELED, -ETIMEDOUT or -EAGAIN. errno is not carried along.
+ */
+GSTK_API enum gstk_progress gstk_await_blocking(gstk_future *f, void *(*fn)(void *), void *arg, void **result,
+						uint64_t deadline_ns);
+
+/**
  * A poll function written from top to bottom: @line is an int of the state, zero at first. GSTK_AWAIT() returns
- * what an await returned, and goes on after it at the next call; not inside a switch of the function's own.
+ * what an await returned, and goes on after it at the next call; not inside a switch of the function's own, and
+ * not twice in one line of source. In C++ locals with a value go into braces between two of them.
  */
 #define GSTK_FUTURE_BEGIN(line) \
 	switch (line) {         \

@@ -2,7 +2,7 @@
 /*
  * Blocking-style calls on file descriptors (sockets, pipes, eventfds): they park the task until the
  * descriptor is ready. They return what the system call of that name returns, with -errno for
- * errors, also -ECANCELED and -ETIMEDOUT. No socket raises SIGPIPE; a pipe does, as with write(2).
+ * errors, also -ECANCELED and -ETIMEDOUT, and -ESRCH without a runtime. No socket raises SIGPIPE; a pipe does, as with write(2).
  * A cancelled task is refused at once, also where it would not have to wait. Descriptors are made non-blocking when first used here.
  * Buffers may lie on the caller's stack: nobody touches them while the task is parked.
  */

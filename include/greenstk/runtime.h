@@ -40,6 +40,13 @@ enum gstk_backend {
 			      *   touched (userfaultfd); one line on stderr when that is forbidden */
 };
 
+/** What does operations on files that have to wait (greenstk/file.h): gstk_config.files. */
+enum gstk_files {
+	GSTK_FILES_AUTO,  /**< io_uring where it is permitted and pays, else threads of the pool */
+	GSTK_FILES_URING, /**< io_uring wherever it is permitted; one line on stderr says so when it is not */
+	GSTK_FILES_POOL,  /**< threads only */
+};
+
 /**
  * Configuration. A zero field means the default; each has an environment variable of the same
  * name (GREENSTK_WORKERS, GREENSTK_WINDOWS, GREENSTK_WINDOW_SIZE, ...) that wins over the field.
@@ -51,7 +58,7 @@ struct gstk_config {
 	size_t windows;		 /**< shared windows; default 65,536 */
 	size_t window_size;	 /**< bytes a window, guard included; power of two; default 256 KiB */
 	size_t max_tasks;	 /**< upper bound on live tasks; default 2^26; lowered with a message where address space is limited */
-	size_t image_bytes;	 /**< address space for saved stacks; default 64 GiB */
+	size_t image_bytes;	 /**< address space for saved stacks; default 64 GiB; each worker keeps a window's size of it */
 	size_t resident_budget;	 /**< bytes of idle resident stacks before the sweep evicts; default 64 MiB */
 	uint64_t evict_idle_ns;	 /**< a stack idle for so long is evicted; default 1 s */
 	uint64_t pack_idle_ns;	 /**< an image idle for so long is packed; default 30 s */
@@ -60,13 +67,14 @@ struct gstk_config {
 	uint64_t stuck_report_ns;/**< print a worker that gets back from no task for so long; 0: do not */
 	uint32_t backend;	 /**< enum gstk_backend; environment: GREENSTK_BACKEND=auto, module, copy or uffd */
 	uint32_t blocking_threads; /**< gstk_blocking() calls that run at a time; default 512 */
+	uint32_t files;		 /**< enum gstk_files; environment: GREENSTK_FILES=auto, uring or pool */
 };
 
 /**
  * Initialise the runtime with @config (NULL: defaults) and start its workers.
  *
  * Returns 0, -EBUSY when a runtime is there already or is being stopped, -EINVAL for an absurd configuration (a line
- * on stderr says which), -ENOMEM, -EAGAIN when threads cannot be had, -ENOTSUP when the CPU or
+ * on stderr says which), -ENOMEM (a line says for what), -EAGAIN when threads cannot be had, -ENOTSUP when the CPU or
  * kernel enforces something the switch cannot honour, or in a child of fork() of a process that had a
  * runtime: there is none any more, calls that need one return -ESRCH, and exec is the way to another.
  * Call from an ordinary thread.
@@ -87,7 +95,7 @@ enum gstk_shutdown_mode {
  * lock say, get -ECANCELED when no task is left, and are waited for.
  *
  * Returns 0, -ETIMEDOUT when tasks or such threads were left at @deadline_ns (the runtime goes on), -EINVAL
- * without a runtime, -EBUSY while another thread is in gstk_init() or gstk_shutdown(), -EDEADLK from inside a
+ * without a runtime or for another mode, -EBUSY while another thread is in gstk_init() or gstk_shutdown(), -EDEADLK from inside a
  * task or a function of gstk_blocking(), -EPERM for a runtime that runs on another thread: embedded, or gstk_main().
  */
 GSTK_API int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns);
@@ -95,7 +103,7 @@ GSTK_API int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns);
 /**
  * The whole life in one call: gstk_init(@config), run @fn(@arg) as the main task (private, so its
  * locals may be shared), cancel what is left when it returns, gstk_shutdown(). @result, when not
- * NULL, receives what @fn returned.
+ * NULL, receives what @fn returned. Errors are those of gstk_init() and gstk_spawn(); -EINVAL without @fn.
  */
 GSTK_API int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_config *config);
 

@@ -29,13 +29,13 @@ typedef int (*gstk_scope_fn)(void *arg);
  *
  * @deadline_ns, absolute, is until the end of the scope that of every blocking call of the owner and of
  * the scope's tasks, if theirs is not earlier: these return -ETIMEDOUT. 0, -ENOMEM, -ESRCH outside a task,
- * -EINVAL in a poll function.
+ * -EINVAL in a poll function or without @scope.
  */
 GSTK_API int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns);
 
 /**
  * Create a task of @scope that runs @fn(@arg). By the owner, or by a task of the scope. @opts as for
- * gstk_spawn(); it is detached, the scope waits for it. gstk_exit() in it counts as success.
+ * gstk_spawn(), but for GSTK_NATIVE (-EINVAL); it is detached, the scope waits for it. gstk_exit() in it counts as success.
  *
  * -ECANCELED when the scope has failed or was cancelled, else as gstk_spawn(). Never parks.
  */
@@ -48,7 +48,7 @@ GSTK_API int gstk_scope_spawn(gstk_scope *scope, gstk_scope_fn fn, void *arg, co
  */
 GSTK_API int gstk_scope_cancel(gstk_scope *scope, int err);
 
-/** The first failure so far; 0: none. For an owner that works on while its tasks run. */
+/** The first failure so far; 0: none; -EINVAL for NULL. For an owner that works on while its tasks run. */
 GSTK_API int gstk_scope_error(gstk_scope *scope);
 
 /**

@@ -34,7 +34,7 @@ struct gstk_stats {
 	uint64_t evictions;	    /**< stacks that left a window */
 	uint64_t restores;
 	uint64_t bytes_evicted;	    /**< used bytes saved */
-	uint64_t bytes_copied;	    /**< gauge: bytes in images, exact */
+	uint64_t bytes_copied;	    /**< gauge: bytes in images, exact; of deep ones all that is used */
 	uint64_t bytes_packed;	    /**< gauge: bytes in packed images */
 	uint64_t bytes_unpacked;    /**< gauge: what these would take unpacked */
 	uint64_t packs;
@@ -105,17 +105,22 @@ struct gstk_stats {
 	uint64_t tasks_stackless;   /**< gauge: stackless tasks that have begun */
 	uint64_t future_polls;	    /**< calls of their poll functions */
 	uint64_t lazy_foreseen;	    /**< pages that came with the top, since they were touched in the stay before */
+	uint64_t file_ring_calls;   /**< operations on files that io_uring did */
+	uint64_t file_pool_calls;   /**< the same, on threads of gstk_blocking() */
+	uint64_t file_ring_full;    /**< of these, as too many were under way for io_uring */
+	uint64_t starved;	    /**< times that a task or a window had to wait for memory, or for a private window */
 };
 
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */
 GSTK_API int gstk_stats(struct gstk_stats *stats);
 
-/** Print configuration, calibration and counters as `name value` lines to @fd. Any thread. */
+/** Print configuration, calibration and counters as `name value` lines to @fd. -EINVAL without a runtime, or what
+ * writing failed with. Any thread. */
 GSTK_API int gstk_info(int fd);
 
 /**
  * Print every task to @fd: name, state, tier, wait reason, age, bytes and, with @backtraces, its
- * frames, evicted and packed ones included. The process goes on meanwhile. Any thread.
+ * frames, evicted and packed ones included. The process goes on meanwhile. -ENOMEM, or as gstk_info(). Any thread.
  */
 GSTK_API int gstk_dump(int fd, bool backtraces);
 

@@ -66,14 +66,15 @@ static inline int gstk_go(gstk_fn fn, void *arg)
 
 /**
  * Wait until @task has ended, take its result, free it. Parks. -ETIMEDOUT, -ECANCELED leave it joinable.
- * -EINVAL when it is detached, or was joined and its place not taken by another task yet; -EBUSY when
- * somebody else waits for it; -EDEADLK for the caller itself.
+ * -EINVAL when it is NULL, is detached, or was joined and its place not taken by another task yet; -EBUSY when
+ * somebody else waits for it; -EDEADLK for the caller itself; -ESRCH without a runtime. What is no handle at all is
+ * undefined here; gstk_detach(), gstk_cancel() and those that ask for name and number refuse it (-EINVAL).
  */
 GSTK_API int gstk_join(gstk_task *task, void **result);
 GSTK_API int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns);
 
-/** Give up the right to join: the task frees itself at its end. -EINVAL when detached already, -EBUSY while
- * somebody waits for it. */
+/** Give up the right to join: the task frees itself at its end. -EINVAL when detached already or no handle, -EBUSY while
+ * somebody waits for it, -ESRCH without a runtime. */
 GSTK_API int gstk_detach(gstk_task *task);
 
 /** The calling task, or NULL on a thread that runs none. */
@@ -100,7 +101,7 @@ GSTK_API void gstk_exit(void *result) __attribute__((noreturn));
  * Ask @task to stop: its current blocking call, or its next one, returns -ECANCELED, and so does
  * every later one until it calls gstk_cancel_clear(). A message that was already handed to it is
  * not lost: then the call succeeds and the next one is cancelled. -ESRCH without a runtime, in a child of fork()
- * say. Any thread; never parks.
+ * say; -EINVAL for what is no handle. Any thread; never parks.
  */
 GSTK_API int gstk_cancel(gstk_task *task);
 
@@ -118,12 +119,13 @@ GSTK_API int gstk_deadline_set(uint64_t deadline_ns);
 /** The calling task's deadline; GSTK_NEVER when there is none. */
 GSTK_API uint64_t gstk_deadline_get(void);
 
-/** Run @fn(@arg) when the task ends, by return, gstk_exit() or cancellation. -ENOMEM. Task only. */
+/** Run @fn(@arg) when the task ends, by return, gstk_exit() or cancellation. -ENOMEM, -EINVAL without @fn or outside a task. */
 GSTK_API int gstk_cleanup_push(void (*fn)(void *), void *arg);
-/** Remove the last cleanup, running it when @run. -ENOENT when there is none. */
+/** Remove the last cleanup, running it when @run; scopes that were begun since stay. -ENOENT when there is none. */
 GSTK_API int gstk_cleanup_pop(bool run);
 
-/** Heap memory that belongs to the calling task (any thread may use it) and is freed at its end. */
+/** Heap memory that belongs to the calling task (any thread may use it) and is freed at its end. NULL when
+ * there is none, or outside a task. */
 GSTK_API void *gstk_alloc(size_t bytes);
 /** Free it earlier: by the task that it belongs to only. NULL is fine. */
 GSTK_API void gstk_free(void *ptr);
@@ -134,9 +136,9 @@ GSTK_API void gstk_free(void *ptr);
  */
 GSTK_API bool gstk_movable(const void *ptr);
 
-/** Name given at spawn, "main", or "task". Valid as long as the handle. */
+/** Name given at spawn, "main", or "task", also for what is no handle. Valid as long as the handle. */
 GSTK_API const char *gstk_task_name(const gstk_task *task);
-/** A number that no other live task has. */
+/** A number that no other live task has; 0 for what is no handle. */
 GSTK_API uint64_t gstk_task_id(const gstk_task *task);
 
 /** Index of the worker that runs the caller, or -1. It may change at every call that parks. */

@@ -21,11 +21,12 @@ GSTK_API int gstk_sleep_until(uint64_t deadline_ns);
  */
 typedef struct gstk_timer gstk_timer;
 GSTK_API int gstk_timer_create(gstk_timer **timer) GSTK_MUST_CHECK;
-/** First expiry at @deadline_ns, then every @period_ns (0: once). Replaces an earlier setting. */
+/** First expiry at @deadline_ns, then every @period_ns (0: once). Replaces an earlier setting. -ESRCH without a runtime,
+ * -EINVAL for NULL, here and below. */
 GSTK_API int gstk_timer_set(gstk_timer *timer, uint64_t deadline_ns, uint64_t period_ns);
 /** Stop it; an expiry already sent stays in the channel. */
 GSTK_API int gstk_timer_stop(gstk_timer *timer);
-/** The channel to receive from (uint64_t elements). */
+/** The channel to receive from (uint64_t elements); NULL for NULL. */
 GSTK_API gstk_chan *gstk_timer_chan(gstk_timer *timer);
 /** Stop it and free it with its channel; NULL is fine. -EBUSY while tasks wait in the channel: stopped then. */
 GSTK_API int gstk_timer_destroy(gstk_timer *timer);

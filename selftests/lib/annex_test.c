@@ -445,7 +445,7 @@ static void dumped_running(void)
 	while (now_().annex_calls < 1)
 		gstk_yield();
 	settle();
-	for (int i = 0; i < 10; i++) { /* it is asked by a signal, and may be late with its answer */
+	while (!was_told()) { /* it is asked by a signal, and may be late with its answer */
 		CHECK_EQ(gstk_dump(2, true), 0);
 		gstk_sleep(5 * MS);
 	}
@@ -457,7 +457,9 @@ static void dump_2(void) { with_workers(2, dumped_running); }
 
 TEST(a_dump_shows_the_frames_of_one_that_runs_there)
 {
-	ASSERT_EQ(0, in_child(dump_2)) TH_LOG("%s", report);
+	if (UNDER_TSAN)
+		SKIP(return, "it delivers signals late, when other frames are there");
+	ASSERT_EQ(0, in_child_until((const char *const[]){ " computes+0x", NULL }, dump_2)) TH_LOG("%s", report);
 	EXPECT_TRUE(reported(" computes+0x"));
 }
 

@@ -181,6 +181,8 @@ static void in_order(void)
 	for (long i = 0; i < 20; i++) {
 		t[i] = start(notes_in_turn, (void *)i);
 		settle();
+		while (now_().blocking_queued_max < (uint64_t)i + 1)
+			gstk_sleep(MS);
 	}
 	let_go(h);
 	for (int i = 0; i < 20; i++)

@@ -4,7 +4,9 @@
  * task, by a system call, by a dump or a fork, is as it was, however often they leave and return. In QEMU:
  * make check-lib-kernels.
  */
-#include "deep_stack.h"
+#define ROUNDS 5
+#define CROWD  12
+#include "deep_crowd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <greenstk/net.h>
@@ -14,8 +16,6 @@
 #include "host/module.h"
 #include "host/uffd.h"
 #include "task/task.h"
-
-#define ROUNDS 5
 
 static int parameter(const char *value)
 {
@@ -64,54 +64,6 @@ static void run(void (*fn)(void))
 
 /* ---- a crowd that is packed, and woken a few times ---- */
 
-#define CROWD 12
-static gstk_sem turn[CROWD] = { [0 ... CROWD - 1] = GSTK_SEM_INIT(0) };
-
-static _Atomic int woke; /* how many did, in all */
-
-static void wait_turn(const struct deep *d)
-{
-	CHECK_EQ(gstk_sem_wait(&turn[d->tag - 1]), 0);
-	woke++;
-}
-
-static __attribute__((noinline)) void deeper(const struct deep *d, unsigned int pages)
-{
-	volatile char more[4096];
-
-	more[0] = (char)pages;
-	more[4095] = 1;
-	if (pages)
-		deeper(d, pages - 1);
-	else
-		wait_turn(d);
-	CHECK_EQ(more[0], (char)pages);
-}
-
-/* A few pages, some of them rewritten; each round a little deeper or shallower than the last one. */
-static void touch_some(struct deep *d)
-{
-	uint64_t seed = d->tag;
-
-	for (int round = 0; round < ROUNDS; round++) {
-		deeper(d, (unsigned int)(round * 5 + (int)d->tag) % 13);
-		for (int i = round % 4; i > 0; i--) {
-			unsigned int k = random_page(&seed);
-
-			CHECK_EQ(wrong(d, k), 0);
-			if (i & 1)
-				rewrite(d, k);
-		}
-		if (round == ROUNDS / 2) /* an edge: the last page, beyond which the window ends */
-			rewrite(d, PAGES - 1);
-	}
-}
-
-static void *toucher(void *arg)
-{
-	return (void *)on_deep_stack((uintptr_t)arg, touch_some);
-}
-
 /* A look without owning them: once a task is COLD it stays so until it is woken. */
 static void until_cold(gstk_task **t, int nr)
 {
@@ -158,10 +110,7 @@ static void crowd(void)
 		t[i] = start(toucher, (void *)(i + 1));
 	for (int round = 0; round < ROUNDS; round++) {
 		until_cold(t, CROWD);
-		for (int i = 0; i < CROWD; i++)
-			gstk_sem_post(&turn[i], 1);
-		while (woke < (round + 1) * CROWD) /* else who has not run yet would still be cold */
-			gstk_sleep(1 * MS);
+		wake_all(round);
 	}
 	for (int i = 0; i < CROWD; i++)
 		CHECK_EQ(finish(t[i]), 0);

@@ -44,6 +44,7 @@ TEST(absurd_values_are_refused_by_name)
 	REFUSED(blocking_threads, 1u << 20, "blocking_threads");
 	REFUSED(dump_signal, SIGKILL, "dump_signal");
 	REFUSED(dump_signal, SIGSEGV, "dump_signal");
+	REFUSED(dump_signal, 32, "dump_signal"); /* libc has that one itself */
 	REFUSED(dump_signal, 1000, "dump_signal");
 }
 
@@ -53,6 +54,24 @@ TEST(the_version_has_three_numbers)
 	char more;
 
 	EXPECT_EQ(3, sscanf(gstk_version(), "%u.%u.%u%c", &v[0], &v[1], &v[2], &more));
+}
+
+TEST(a_variable_that_is_misspelt_is_told_and_what_is_none_of_ours_is_not)
+{
+	setenv("GREENSTK_WORKER", "3", 1);
+	setenv("GREENSTK_IMAGEBYTES", "1m", 1);
+	setenv("GREENSTK_BACK_ENT", "copy", 1);
+	setenv("GREENSTK_", "", 1);
+	setenv("GREENSTK_MY_OWN", "x", 1);
+	setenv("GREENSTK_A_NAME_THAT_IS_LONGER_THAN_ANY_OF_THEM_IS", "x", 1);
+	EXPECT_EQ(0, try_init());
+	EXPECT_TRUE(reported("there is no variable GREENSTK_WORKER; is GREENSTK_WORKERS meant?"));
+	EXPECT_TRUE(reported("no variable GREENSTK_IMAGEBYTES; is GREENSTK_IMAGE_BYTES meant?"));
+	EXPECT_TRUE(reported("no variable GREENSTK_BACK_ENT; is GREENSTK_BACKEND meant?"));
+	EXPECT_TRUE(silent_about("GREENSTK_; "));
+	EXPECT_TRUE(silent_about("MY_OWN"));
+	EXPECT_TRUE(silent_about("A_NAME"));
+	EXPECT_TRUE(silent_about("GREENSTK_TEST_VARIANT"));
 }
 
 TEST(the_environment_wins_and_is_checked_too)

@@ -56,6 +56,11 @@ static inline uintptr_t ctx_pc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.pc;
 }
 
+static inline uintptr_t ctx_sp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.sp;
+}
+
 static inline void ctx_step_on(void)
 {
 }

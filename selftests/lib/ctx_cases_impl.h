@@ -437,13 +437,15 @@ int ctx_case_backtrace_ends_at_every_instruction(void)
 		{ 'c', (uintptr_t)step_site_co }, { 'C', (uintptr_t)step_entry },
 		{ STEP_START, (uintptr_t)gstk__stack_start - CTX_NOP },
 	};
-	/* The last three: the one instruction where pc is still here and all else there. */
+	/* The last three: the instructions where pc is still here and all else there. */
 	static const char *const rows[] = { "mM", "M", "cCS", "CS", "S", "mcCS", "mS", "cmM" };
 
 	if (!step_possible())
 		return CTX_SKIP;
 	memcpy(stepping.fns, fns, sizeof(fns));
 	memcpy(stepping.rows, rows, sizeof(rows));
+	stepping.base = (uintptr_t)(stack_a + sizeof(stack_a));
+	stepping.bytes = sizeof(stack_a);
 	step_prepare(&stepping);
 	fresh(step_entry);
 	step_caller();

@@ -2,7 +2,8 @@
 /*
  * Single-steps through switches and unwinds from the trap at each instruction. A backtrace is
  * right if, of the functions that a test names, it shows one of the rows that the test lists and
- * nothing else, and if a stack of ours ends with its start.
+ * nothing else, if a stack of ours ends with its start, and if it is of the stack that the stack
+ * pointer is on: who copies that one to unwind it later finds all frames there.
  */
 #ifndef CTX_STEP_H
 #define CTX_STEP_H
@@ -28,6 +29,7 @@ struct step_fn {
 struct step_test {
 	struct step_fn fns[8];
 	const char *rows[12];   /* letters, innermost first */
+	uintptr_t base, bytes;  /* the stack of ours */
 	unsigned int met[12];   /* how often each row was right */
 	volatile int stop;
 	int steps, wrong;
@@ -61,7 +63,7 @@ static _Unwind_Reason_Code step_frame(struct _Unwind_Context *context, void *arg
 static void step_trap(int sig, siginfo_t *info, void *ucontext)
 {
 	ucontext_t *uc = (ucontext_t *)ucontext;
-	int i, ends;
+	int i, ends, ours = step_now->base - ctx_sp(uc) <= step_now->bytes;
 
 	if (step_now->stop)
 		ctx_stepping(uc, 0);
@@ -71,13 +73,13 @@ static void step_trap(int sig, siginfo_t *info, void *ucontext)
 	ends = step_seen.nr && step_seen.row[step_seen.nr - 1] == STEP_START;
 	for (i = 0; i < 12 && step_now->rows[i]; i++)
 		if (!strcmp(step_now->rows[i], step_seen.row) && step_seen.frames <= 50 &&
-		    ends == (step_seen.last == STEP_START)) {
+		    ends == (step_seen.last == STEP_START) && ends == ours) {
 			step_now->met[i]++;
 			return;
 		}
 	step_now->wrong++;
-	fprintf(stderr, "# at pc %p: \"%s\", %u frames\n",
-		(void *)ctx_pc(uc), step_seen.row, step_seen.frames);
+	fprintf(stderr, "# at pc %p: \"%s\", %u frames, sp is on %s stack\n",
+		(void *)ctx_pc(uc), step_seen.row, step_seen.frames, ours ? "our" : "another");
 }
 
 /* Other processors and valgrind have no trap flag; what sanitizers call would be stepped through. */

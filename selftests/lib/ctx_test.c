@@ -495,6 +495,8 @@ TEST(backtrace_ends_at_every_instruction)
 		SKIP(return, "no single-stepping in this variant");
 	memcpy(stepping.fns, fns, sizeof(fns));
 	memcpy(stepping.rows, rows, sizeof(rows));
+	stepping.base = (uintptr_t)(stack_a + sizeof(stack_a));
+	stepping.bytes = sizeof(stack_a);
 	ASSERT_EQ(0, gstk_ctx_create(&a, stack_a, sizeof(stack_a), step_entry));
 	step_prepare(&stepping);
 	step_caller();

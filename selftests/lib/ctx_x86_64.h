@@ -65,6 +65,11 @@ static inline uintptr_t ctx_pc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 }
 
+static inline uintptr_t ctx_sp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
 /* A trap after each instruction, from the next one on. */
 static inline __attribute__((always_inline)) void ctx_step_on(void)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* greenstk.hpp: objects clean up, errors and exceptions arrive. */
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -117,4 +118,58 @@ void cxx_case_the_first_exception_ends_a_scope(void)
 	greenstk::scope left; /* and its destructor */
 
 	left.spawn(sleep_for_ever);
+}
+
+void cxx_case_scopes_end_in_turn_or_stay_as_they_are(void)
+{
+	auto outer = std::make_unique<greenstk::scope>(), inner = std::make_unique<greenstk::scope>();
+	auto ended = std::make_unique<bool>(false);
+
+	outer->spawn([&ended = *ended] {
+		gstk_sleep(2 * MS);
+		ended = true;
+	});
+	CHECK(throws<std::system_error>([&] { outer->end(); }, "gstk_scope_end"));
+	inner->end();
+	outer->end();
+	CHECK(*ended);
+}
+
+void cxx_case_a_scope_that_goes_before_a_later_one_terminates(void)
+{
+	auto outer = std::make_unique<greenstk::scope>(), inner = std::make_unique<greenstk::scope>();
+
+	std::set_terminate([] { std::_Exit(0); });
+	outer->spawn(sleep_for_ever);
+	outer.reset();
+	CHECK(!"it went while its tasks ran");
+}
+
+void cxx_case_a_once_that_throws_did_not_run(void)
+{
+	static gstk_once once;
+	static int runs;
+	static std::atomic<bool> begun;
+	auto run = [] {
+		gstk_once_run(&once, [](void *) {
+			begun = true;
+			gstk_sleep(2 * MS);
+			if (!runs++)
+				throw std::runtime_error("not yet");
+		}, nullptr);
+	};
+
+	once = GSTK_ONCE_INIT;
+	runs = 0;
+	begun = false;
+	greenstk::task second([run] {
+		while (!begun)
+			gstk_yield();
+		run();
+	});
+	CHECK(throws<std::runtime_error>(run, "not yet"));
+	CHECK(gstk_cleanup_pop(false) == -ENOENT);
+	second.join();
+	run();
+	CHECK(runs == 2);
 }

@@ -11,7 +11,10 @@ extern "C" {
 	X(tasks_give_their_exception_to_who_joins_them)			\
 	X(a_task_that_goes_out_of_scope_is_cancelled_and_joined)	\
 	X(channels_and_locks)						\
-	X(the_first_exception_ends_a_scope)
+	X(the_first_exception_ends_a_scope)				\
+	X(scopes_end_in_turn_or_stay_as_they_are)			\
+	X(a_scope_that_goes_before_a_later_one_terminates)		\
+	X(a_once_that_throws_did_not_run)
 
 #define CXX_DECLARE(name) void cxx_case_##name(void);
 CXX_CASES(CXX_DECLARE)

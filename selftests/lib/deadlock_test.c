@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The report of a program in which all tasks wait for ever; and programs that only look like it. */
 #include "report_test.h"
+#include <fcntl.h>
 
 static gstk_mutex a, b;
 static gstk_chan *chan;
@@ -73,6 +74,23 @@ static void cross_by(unsigned int workers)
 	with_workers(workers, cross);
 }
 
+/* The threads of the kernel that did something for the ring stay for seconds. */
+static void open_and_cross(void)
+{
+	int fd = gstk_file_open(AT_FDCWD, "/dev/null", O_RDONLY, 0);
+
+	CHECK(fd >= 0);
+	close(fd);
+	cross();
+}
+
+static void cross_with_kernels(void)
+{
+	unsetenv("GREENSTK_DEBUG");
+	setenv("GREENSTK_FILES", "uring", 1);
+	with_workers(2, open_and_cross);
+}
+
 static void cross_1(void) { cross_by(1); }
 static void cross_4(void) { cross_by(4); }
 static void crowd_2(void) { with_workers(2, crowd); }
@@ -137,6 +155,12 @@ TEST(crossed_locks_are_reported_with_four_workers)
 	expect_cross(_metadata, cross_4);
 }
 
+TEST(threads_of_the_kernel_hide_no_deadlock)
+{
+	NOT_UNDER_TSAN();
+	expect_cross(_metadata, cross_with_kernels);
+}
+
 TEST(many_tasks_are_grouped)
 {
 	NOT_UNDER_TSAN();
@@ -154,22 +178,27 @@ static void *send_later(void *arg)
 {
 	int v = 1;
 
+	if (arg)
+		CHECK_EQ(pthread_setname_np(pthread_self(), arg), 0);
 	usleep(100000);
 	CHECK_EQ(gstk_chan_send(chan, &v), 0);
 	return NULL;
 }
 
-static void thread_will_send(void)
+static void thread_will_send(char *name)
 {
 	pthread_t other;
 
 	CHECK_EQ(gstk_chan_create(&chan, sizeof(int), 0), 0);
-	pthread_create(&other, NULL, send_later, NULL);
+	pthread_create(&other, NULL, send_later, name);
 	CHECK_EQ(finish(named("listener", receive)), 0);
 	pthread_join(other, NULL);
 }
 
-static void fine(void) { with_workers(2, thread_will_send); }
+static void some_thread_will_send(void) { thread_will_send(NULL); }
+static void namesake_will_send(void) { thread_will_send("iou-wrk-1) S 1"); }
+static void fine(void) { with_workers(2, some_thread_will_send); }
+static void namesake(void) { with_workers(2, namesake_will_send); }
 
 static void a_timer_will_fire(void)
 {
@@ -181,6 +210,12 @@ static void timers(void) { with_workers(2, a_timer_will_fire); }
 TEST(a_thread_of_the_application_may_still_send)
 {
 	EXPECT_EQ(0, in_child(fine)) TH_LOG("%s", report);
+	EXPECT_TRUE(silent_about("deadlock"));
+}
+
+TEST(a_thread_with_the_name_of_the_kernels_may_send_too)
+{
+	EXPECT_EQ(0, in_child(namesake)) TH_LOG("%s", report);
 	EXPECT_TRUE(silent_about("deadlock"));
 }
 

@@ -8,7 +8,8 @@
 
 static gstk_sem wake = GSTK_SEM_INIT(0);
 static _Atomic bool over;
-static uint64_t period_ns;
+static uint64_t period_ns, slower;
+static bool settled;
 
 static struct gstk_stats stats(void)
 {
@@ -126,18 +127,17 @@ static void regulars(void)
 	gstk_task *t[NR];
 	struct gstk_stats before, now = { 0 };
 
-	period_ns = 150 * MS;
+	period_ns = 150 * MS * slower;
+	over = false;
 	for (int i = 0; i < NR; i++)
 		t[i] = start(regular, NULL);
-	for (int i = 0; i < 40; i++) { /* until a second goes by in which hardly any is moved */
+	for (int i = 0; i < 15 && !settled; i++) { /* until a second goes by in which hardly any is moved */
 		before = now;
-		gstk_sleep(1000 * MS);
+		gstk_sleep(1000 * MS * slower);
 		now = stats();
-		if (now.kept_bouncing && now.evictions - before.evictions <= NR)
-			break;
+		settled = now.kept_bouncing && now.evictions - before.evictions <= NR;
 	}
-	CHECK(now.kept_bouncing && now.evictions - before.evictions <= NR);
-	CHECK(now.bounces >= NR / 4);
+	CHECK(!settled || now.bounces >= NR / 4);
 	over = true;
 	for (int i = 0; i < NR; i++)
 		CHECK_EQ(finish(t[i]), 0);
@@ -145,7 +145,11 @@ static void regulars(void)
 
 TEST(a_stack_that_came_back_soon_is_moved_later)
 {
-	run(regulars, (struct gstk_config){ .evict_idle_ns = 100 * MS, .resident_budget = NR * 4096 * 3 / 4 });
+	/* Where they often come later than that by themselves, with longer times. */
+	for (slower = 1; slower <= 4 && !settled; slower *= 2)
+		run(regulars, (struct gstk_config){ .evict_idle_ns = 100 * MS * slower,
+						    .resident_budget = NR * 4096 * 3 / 4 });
+	ASSERT_TRUE(settled);
 }
 
 /* ---- calibration ---- */

@@ -106,6 +106,7 @@ WAIT_TEST(handlers_raise_events_in_whatever_they_interrupt)
 static gstk_chan *chan;
 static gstk_sem sem;
 static gstk_scope *scope;
+static _Atomic bool handled;
 
 static void on_signal(int sig)
 {
@@ -120,9 +121,10 @@ static void on_signal(int sig)
 
 static int takes_its_time(void *arg)
 {
-	gstk_sleep(MS);
-	gstk_cancel_clear();
-	gstk_sleep(MS);
+	while (!atomic_load(&handled)) { /* or the handler would end the scope */
+		gstk_sleep(MS);
+		gstk_cancel_clear();
+	}
 	return 0;
 }
 
@@ -137,6 +139,7 @@ static void *waits_in_handler(void *arg)
 	CHECK_EQ(gstk_scope_spawn(scope, takes_its_time, NULL, NULL), 0);
 	CHECK_EQ(sigaction(SIGUSR2, &sa, NULL), 0);
 	raise(SIGUSR2);
+	atomic_store(&handled, true);
 	/* Nothing was left behind: all can be used. */
 	CHECK_EQ(gstk_chan_send(chan, &v), 0);
 	CHECK_EQ(gstk_chan_recv(chan, &v), 0);

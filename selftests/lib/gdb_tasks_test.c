@@ -143,7 +143,7 @@ static bool shows(const char *name, const char *what)
 /* Innermost first, and the outermost is the first frame of a task. */
 static bool has_frames(const char *name, const char *body)
 {
-	const char *frames[] = { "gdb_wait_inner", "gdb_wait_outer", body, "gstk__stack_start", NULL };
+	const char *frames[] = { "gdb_wait_inner", "gdb_wait_outer", body, "gstk__task_start", NULL };
 	const char *part = part_of(name), *at = part;
 
 	for (int i = 0; frames[i]; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Tasks that never block, and their window mates: the quantum, and what is counted of it. */
-#include "sched/waits.h"
+#include "sched/worker.h"
 #include "wait_test.h"
 
 static _Atomic bool stop;
@@ -24,6 +24,9 @@ static unsigned int nr_late;
 
 static void *hog(void *arg)
 {
+	volatile char deep[2 * GSTK__SHALLOW]; /* so a whole quantum is its */
+
+	deep[0] = 0;
 	while (!atomic_load(&stop)) {
 		uint64_t now;
 
@@ -35,7 +38,7 @@ static void *hog(void *arg)
 				runs_when_due[i] = atomic_load(&hog_runs);
 		gstk_yield();
 	}
-	return NULL;
+	return deep[0] ? &stop : NULL;
 }
 
 static void *sleeper(void *arg)
@@ -103,6 +106,90 @@ TEST(mates_of_a_hog_wait_for_a_quantum_and_are_counted)
 	alarm(120);
 	unsetenv("GREENSTK_WINDOWS"); /* all must be mates */
 	ASSERT_EQ(gstk_main(mates_main, NULL, NULL, &config), 0);
+}
+
+static gstk_sem go = GSTK_SEM_INIT(0);
+static _Atomic unsigned long comes;
+
+static void *comer(void *arg)
+{
+	while (!gstk_sem_wait(&go) && !atomic_load(&stop))
+		atomic_fetch_add(&comes, 1);
+	return NULL;
+}
+
+enum way { KEPT_IT, GAVE_WAY, TOO_LATE };
+
+/* Does who has the window for 0.6 ms, or a little more, keep it when it yields and a mate is ready? */
+static enum way yield_after_600_us(void)
+{
+	unsigned long before = atomic_load(&comes);
+	uint64_t from = gstk_now(), took;
+	bool came;
+
+	CHECK_EQ(gstk_sem_post(&go, 1), 0);
+	compute(600000);
+	took = gstk_now() - from;
+	gstk_yield();
+	came = atomic_load(&comes) != before;
+	while (atomic_load(&comes) == before)
+		gstk_yield();
+	return took > 800000 ? TOO_LATE : came ? GAVE_WAY : KEPT_IT;
+}
+
+static void *shallow_one(void *arg)
+{
+	for (int i = 0; i < 20; i++)
+		CHECK(yield_after_600_us() != KEPT_IT);
+	return NULL;
+}
+
+/* On a loaded machine the worker may lose its CPU before the clock is looked at: seen a few times is enough. */
+static void *deep_one(void *arg)
+{
+	volatile char deep[2 * GSTK__SHALLOW];
+	int seen = 0;
+
+	deep[0] = 0;
+	for (int i = 0; i < 10000 && seen < 5; i++)
+		seen += yield_after_600_us() == KEPT_IT;
+	CHECK_EQ(seen, 5);
+	return deep[0] ? &stop : NULL;
+}
+
+static void *give_way_main(void *one)
+{
+	gstk_task *c = start(comer, NULL);
+
+	finish(start(*(gstk_fn *)one, NULL));
+	atomic_store(&stop, true);
+	CHECK_EQ(gstk_sem_post(&go, 1), 0);
+	finish(c);
+	return NULL;
+}
+
+static int give_way(gstk_fn one)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .windows = 1 };
+
+	alarm(120);
+	unsetenv("GREENSTK_WINDOWS");
+	unsetenv("GREENSTK_WORKERS");
+	return gstk_main(give_way_main, &one, NULL, &config);
+}
+
+#define NEEDS_RESIDENTS() if (getenv("GREENSTK_FORCE_EVICT")) SKIP(return, "what yields is evicted, and its turn over")
+
+TEST(a_shallow_stack_gives_way_after_half_a_quantum)
+{
+	NEEDS_RESIDENTS();
+	ASSERT_EQ(give_way(shallow_one), 0);
+}
+
+TEST(a_deep_stack_only_after_a_whole_one)
+{
+	NEEDS_RESIDENTS();
+	ASSERT_EQ(give_way(deep_one), 0);
 }
 
 enum { MATES = 8, OTHERS = 8 };

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "sched/worker.h"
+#include "seccomp_test.h"
 #include "wait_test.h"
 
 static uint64_t cpu_ns(void)
@@ -237,6 +238,44 @@ TEST(workers_that_share_a_cpu_do_not_spin)
 			CPU_SET(i, &one);
 	ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
 	with_workers(2, on_one_cpu);
+}
+
+static uint64_t polls(void)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+
+	CHECK_EQ(gstk_stats(&st), 0);
+	return st.polls;
+}
+
+static void sleeps_a_while(void)
+{
+	uint64_t before = polls();
+
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(gstk_sleep(20 * MS), 0);
+	CHECK(polls() - before < 500);
+}
+
+/* Filters of containers that are older than the call say EPERM. */
+static void without_epoll_pwait2(int err)
+{
+	refuse(SYS_epoll_pwait2, err);
+	with_workers(1, sleeps_a_while);
+}
+
+TEST(where_epoll_pwait2_is_refused_nobody_spins)
+{
+	if (EMULATED())
+		SKIP(return, "the emulator has no system call filters");
+	without_epoll_pwait2(EPERM);
+}
+
+TEST(where_there_is_no_epoll_pwait2_nobody_spins)
+{
+	if (EMULATED())
+		SKIP(return, "the emulator has no system call filters");
+	without_epoll_pwait2(ENOSYS);
 }
 
 TEST_HARNESS_MAIN

@@ -178,4 +178,21 @@ TEST(a_stack_is_not_moved_sooner_than_a_thousand_times_the_cost)
 	EXPECT_EQ(50, gstk__policy_next(&c, &f));
 }
 
+static void nowhere_to_write(void)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	CHECK(full >= 0);
+	CHECK_EQ(gstk_info(-1), -EBADF);
+	CHECK_EQ(gstk_info(full), -ENOSPC);
+	CHECK_EQ(gstk_dump(-1, true), -EBADF);
+	CHECK_EQ(gstk_dump(full, true), -ENOSPC);
+	close(full);
+}
+
+TEST(what_cannot_be_written_is_an_error)
+{
+	with_workers(1, nowhere_to_write);
+}
+
 TEST_HARNESS_MAIN

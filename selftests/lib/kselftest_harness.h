@@ -6,6 +6,7 @@
  * EMULATED(): under QEMU's user mode, where /proc and limits are the emulator's own.
  */
 #include_next <kselftest_harness.h>
+#include "../skip_setup.h"
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 150
 #define EMULATED() (getenv("GREENSTK_TEST_VARIANT") && !strcmp(getenv("GREENSTK_TEST_VARIANT"), "aarch64"))

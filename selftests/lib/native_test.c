@@ -124,4 +124,36 @@ TEST(a_cancel_before_it_has_begun_is_seen)
 	with_workers(1, cancel_early);
 }
 
+static void *leaves_by_exit(void *arg)
+{
+	CHECK_EQ(*(long *)arg, 99);
+	if (gstk_self())
+		gstk_exit((void *)2);
+	return (void *)1;
+}
+
+/* Its place is given back, so the next one is native; and so is its block, which the sanitizers see. */
+static void exits(void)
+{
+	long block = 99;
+	gstk_task *t;
+	int green = 0;
+
+	for (int i = 0; i < 20; i++) {
+		CHECK_EQ(gstk_spawn(&t, leaves_by_exit, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_NATIVE, .native = 1,
+			.block = &block, .block_size = sizeof(block))), 0);
+		gstk_cancel(t);
+		green += finish(t) == 2;
+	}
+	CHECK(green);
+	CHECK_EQ(gstk_spawn(&t, leaves_by_exit, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_NATIVE, .native = 1,
+		.block = &block, .block_size = sizeof(block))), 0);
+	CHECK_EQ(finish(t), 1);
+}
+
+TEST(one_that_turned_green_may_leave_by_gstk_exit)
+{
+	with_workers(1, exits);
+}
+
 TEST_HARNESS_MAIN

@@ -198,11 +198,30 @@ static void *big_sender(void *arg)
 	return NULL;
 }
 
+/* What @nr senders have memory to send; then they end. */
+static void receive_all(gstk_task *const *t, int nr)
+{
+	char big[BIG];
+
+	while (no_memory + got < nr) {
+		int err = gstk_chan_recv_until(chan, big, gstk_now() + 2 * MS);
+
+		CHECK(err == 0 || err == -ENOMEM || err == -ETIMEDOUT);
+		if (err)
+			continue;
+		got++;
+		for (int i = 1; i < BIG; i++)
+			CHECK_EQ(big[i], big[0]);
+	}
+	for (int i = 0; i < nr; i++)
+		CHECK_EQ(gstk_join(t[i], NULL), 0);
+	CHECK_EQ(sent, got); /* nothing is lost, nothing comes twice */
+}
+
 /* Big messages wait in blocks of memory. */
 static void big_messages(void)
 {
 	gstk_task *t[4];
-	char big[BIG];
 	int err, nr = 0;
 
 	err = gstk_chan_create(&chan, BIG, 0);
@@ -215,18 +234,7 @@ static void big_messages(void)
 		CHECK(memory_or_fine(err));
 		nr += !err;
 	}
-	while (no_memory + got < nr) {
-		err = gstk_chan_recv_until(chan, big, gstk_now() + 2 * MS);
-		CHECK(err == 0 || err == -ENOMEM || err == -ETIMEDOUT);
-		if (err)
-			continue;
-		got++;
-		for (int i = 1; i < BIG; i++)
-			CHECK_EQ(big[i], big[0]);
-	}
-	for (int i = 0; i < nr; i++)
-		CHECK_EQ(gstk_join(t[i], NULL), 0);
-	CHECK_EQ(sent, got); /* nothing is lost, nothing comes twice */
+	receive_all(t, nr);
 	gstk_chan_destroy(chan);
 }
 
@@ -355,27 +363,114 @@ static void timers(void)
 	CHECK(memory_or_fine(err));
 }
 
+static struct gstk__timer *taken;
+
+static void take_all_timers(void)
+{
+	struct gstk__timer *timer;
+
+	fail_at(0, true);
+	while ((timer = gstk__timer_get())) {
+		timer->next = taken;
+		taken = timer;
+	}
+}
+
+static void give_timers_back(void)
+{
+	struct gstk__timer *timer;
+
+	stop_failing();
+	while ((timer = taken)) {
+		taken = timer->next;
+		gstk__timer_put(timer);
+	}
+}
+
 /* A worker that waited for memory would keep its tasks from giving some back. */
 static void deadlines_without_memory(void)
 {
-	struct gstk__timer *all = NULL, *timer;
 	gstk_chan *c;
 
 	CHECK_EQ(gstk_chan_create(&c, 0, 0), 0);
-	fail_at(0, true);
-	while ((timer = gstk__timer_get())) {
-		timer->next = all;
-		all = timer;
-	}
-	CHECK_EQ(gstk_sleep(MS), -ENOMEM);
-	CHECK_EQ(gstk_chan_recv_until(c, NULL, gstk_now() + MS), -ENOMEM);
-	stop_failing();
+	take_all_timers();
+	CHECK_EQ(gstk_sleep(20000 * MS), -ENOMEM);
+	CHECK_EQ(gstk_chan_recv_until(c, NULL, gstk_now() + 20000 * MS), -ENOMEM);
+	give_timers_back();
 	CHECK_EQ(gstk_chan_destroy(c), 0);
-	while ((timer = all)) {
-		all = timer->next;
-		gstk__timer_put(timer);
-	}
 	CHECK_EQ(gstk_sleep(MS), 0);
+}
+
+struct waits {
+	int line;
+	gstk_chan *c;
+	gstk_mutex *m;
+	gstk_task *other;
+	uint64_t until;
+	struct gstk_case cases[2];
+	int64_t result[5];
+};
+
+/* All of them, with a deadline; what they were linked to they are not any more. */
+static enum gstk_progress waits_without_memory(gstk_future *f, void *state)
+{
+	struct waits *s = *(struct waits **)state;
+
+	GSTK_FUTURE_BEGIN(s->line);
+	GSTK_AWAIT(s->line, gstk_await_time(f, s->until));
+	s->result[0] = gstk_await_result(f);
+	GSTK_AWAIT(s->line, gstk_await_recv(f, s->c, NULL, s->until));
+	s->result[1] = gstk_await_result(f);
+	GSTK_AWAIT(s->line, gstk_await_mutex(f, s->m, s->until));
+	s->result[2] = gstk_await_result(f);
+	GSTK_AWAIT(s->line, gstk_await_select(f, s->cases, 2, s->until));
+	s->result[3] = gstk_await_result(f);
+	GSTK_AWAIT(s->line, gstk_await_join(f, s->other, NULL, s->until));
+	s->result[4] = gstk_await_result(f);
+	return gstk_future_done(f, NULL);
+	GSTK_FUTURE_END;
+}
+
+static void *receives(void *c)
+{
+	CHECK_EQ(gstk_chan_recv(c, NULL), -EPIPE);
+	return NULL;
+}
+
+static void stackless_without_memory(void)
+{
+	static const struct gstk_future_type type = { sizeof(type), "waits", sizeof(struct waits *), waits_without_memory, NULL };
+	static gstk_mutex m = GSTK_MUTEX_INIT;
+	static struct waits w;
+	struct waits *p = &w;
+	gstk_chan *c;
+	gstk_task *t, *other;
+
+	CHECK_EQ(gstk_chan_create(&c, 0, 0), 0);
+	other = start(receives, c);
+	CHECK_EQ(gstk_mutex_lock(&m), 0);
+	w = (struct waits){ .c = c, .m = &m, .other = other, .until = gstk_now() + 20000 * MS,
+		.cases = { { .chan = c, .op = GSTK_CASE_RECV }, { .op = GSTK_CASE_RECV } } };
+	CHECK_EQ(gstk_select(w.cases, 2, gstk_now() + MS), -ETIMEDOUT); /* it has nodes; its next timer is what there is not */
+	take_all_timers();
+	CHECK_EQ(gstk_future_spawn(&t, &type, &p), -ENOMEM);
+	stop_failing();
+	CHECK_EQ(gstk_future_spawn(&t, &type, &p), 0);
+	fail_at(0, true);
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	give_timers_back();
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(w.result[i], -ENOMEM);
+	CHECK_EQ(gstk_mutex_unlock(&m), 0);
+	CHECK_EQ(gstk_mutex_destroy(&m), 0);
+	CHECK_EQ(gstk_chan_close(c), 0);
+	CHECK_EQ(gstk_join(other, NULL), 0);
+	CHECK_EQ(gstk_chan_destroy(c), 0); /* nobody is in it */
+}
+
+TEST(a_stackless_task_without_memory_for_a_deadline_is_told_and_spins_not)
+{
+	with_workers(1, stackless_without_memory);
 }
 
 TEST(a_deadline_without_memory_is_refused_and_nobody_spins)
@@ -571,7 +666,6 @@ static void futures(void)
 	static const struct gstk_future_type type = { sizeof(type), "big", sizeof(struct stackless), big_future, drop };
 	struct stackless s = { 0 };
 	gstk_task *t[4];
-	char big[BIG];
 	int err, nr = 0;
 
 	err = gstk_chan_create(&chan, BIG, 0);
@@ -585,18 +679,7 @@ static void futures(void)
 		CHECK(memory_or_fine(err));
 		nr += !err;
 	}
-	while (no_memory + got < nr) {
-		err = gstk_chan_recv_until(chan, big, gstk_now() + 2 * MS);
-		CHECK(err == 0 || err == -ENOMEM || err == -ETIMEDOUT);
-		if (err)
-			continue;
-		got++;
-		for (int i = 1; i < BIG; i++)
-			CHECK_EQ(big[i], big[0]);
-	}
-	for (int i = 0; i < nr; i++)
-		CHECK_EQ(gstk_join(t[i], NULL), 0);
-	CHECK_EQ(sent, got);
+	receive_all(t, nr);
 	CHECK(dropped >= nr); /* each state, and each cleanup for which there was memory */
 	gstk_chan_destroy(chan);
 }

@@ -257,7 +257,7 @@ TEST(a_slow_subscriber_loses_its_connection_and_others_nothing)
 		char *got;
 
 		memcpy(payload, "00000000", 8);
-		snprintf(payload, 9, "%08d", i);
+		snprintf(payload, 9, "%08u", (unsigned int)i % 100000000u);
 		payload[8] = 'x';
 		ASSERT_TRUE(wire_ask(pub, 3, "PUBLISH", "c", payload));
 		ASSERT_EQ(':', wire_line(pub)[0]);

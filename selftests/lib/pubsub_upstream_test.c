@@ -98,7 +98,7 @@ FIXTURE_SETUP(upstream)
 	signal(SIGPIPE, SIG_IGN);
 	self->redis.port = free_port();
 	if (!redis_start(&self->redis))
-		SKIP(return, "redis-server is not installed");
+		SKIP_SETUP("redis-server is not installed");
 	snprintf(option, sizeof(option), "--upstream=127.0.0.1:%d", self->redis.port);
 	ASSERT_EQ(0, wire_start(&self->a, 0, more));
 	ASSERT_EQ(0, wire_start(&self->b, 0, more));

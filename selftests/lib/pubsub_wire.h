@@ -87,13 +87,24 @@ static int wire_connect(const struct wire_server *s)
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	if (connect(fd, (struct sockaddr *)&in, sizeof(in))) {
 		close(fd);
 		return -1;
 	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	return fd;
+}
+
+/* With a time limit it is not begun anew after a process was stopped and goes on. */
+static ssize_t wire_recv(int fd, void *p, size_t len, int flags)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, p, len, flags);
+	while (n < 0 && errno == EINTR);
+	return n;
 }
 
 static bool wire_send_bytes(int fd, const void *p, size_t len)
@@ -103,6 +114,8 @@ static bool wire_send_bytes(int fd, const void *p, size_t len)
 	while (len) {
 		ssize_t n = send(fd, s, len, MSG_NOSIGNAL);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return false;
 		s += n;
@@ -142,7 +155,7 @@ static bool wire_read(int fd, void *p, size_t len)
 	char *s = p;
 
 	while (len) {
-		ssize_t n = recv(fd, s, len, 0);
+		ssize_t n = wire_recv(fd, s, len, 0);
 
 		if (n <= 0)
 			return false;
@@ -158,7 +171,7 @@ static char wire_got[4096];
 /* What is there, at most @len bytes of it, left there; 0 at the end of the stream or after the time limit. */
 static size_t wire_peek(int fd, char *p, size_t len)
 {
-	ssize_t n = recv(fd, p, len, MSG_PEEK);
+	ssize_t n = wire_recv(fd, p, len, MSG_PEEK);
 
 	return n > 0 ? (size_t)n : 0;
 }
@@ -214,7 +227,7 @@ static char *wire_line(int fd)
 static bool wire_ended(int fd)
 {
 	char c;
-	ssize_t n = recv(fd, &c, 1, 0);
+	ssize_t n = wire_recv(fd, &c, 1, 0);
 
 	return n == 0 || (n < 0 && errno == ECONNRESET);
 }

@@ -3,6 +3,7 @@
 #ifndef REPORT_TEST_H
 #define REPORT_TEST_H
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -21,15 +22,29 @@
 
 static char report[1 << 20]; /* what the last child wrote to stderr */
 
-/* The wait status of a child that runs fn(). */
-static inline int in_child(void (*fn)(void))
+static int go_on_fd = -1;     /* in the child: at its end once all is told */
+
+static inline bool all_in_report(const char *const *words)
+{
+	while (*words && strstr(report, *words))
+		words++;
+	return !*words;
+}
+
+/*
+ * The wait status of a child that runs fn() and stays where it is to be seen, in until_told() or while it is not
+ * was_told(), until its report has @words (the last one NULL) or, with @words NULL, until it ends. Not for a set time:
+ * whoever writes the report may not get a CPU in that.
+ */
+static inline int in_child_until(const char *const *words, void (*fn)(void))
 {
 	size_t used = 0;
 	ssize_t n;
-	int fds[2], status;
+	int fds[2], go_on[2], status;
 	pid_t pid;
 
 	CHECK_EQ(pipe(fds), 0);
+	CHECK_EQ(pipe(go_on), 0);
 	fflush(NULL);
 	pid = fork();
 	CHECK(pid >= 0);
@@ -41,16 +56,46 @@ static inline int in_child(void (*fn)(void))
 		dup2(fds[1], 2);
 		close(fds[0]);
 		close(fds[1]);
+		close(go_on[1]);
+		go_on_fd = go_on[0];
 		fn();
 		_exit(0);
 	}
 	close(fds[1]);
-	while (used < sizeof(report) - 1 && (n = read(fds[0], report + used, sizeof(report) - 1 - used)) > 0)
-		used += (size_t)n;
-	report[used] = 0;
+	close(go_on[0]);
+	report[0] = 0;
+	do {
+		if (go_on[1] >= 0 && words && all_in_report(words)) {
+			close(go_on[1]);
+			go_on[1] = -1;
+		}
+		n = used < sizeof(report) - 1 ? read(fds[0], report + used, sizeof(report) - 1 - used) : 0;
+		used += n > 0 ? (size_t)n : 0;
+		report[used] = 0;
+	} while (n > 0);
 	close(fds[0]);
+	if (go_on[1] >= 0)
+		close(go_on[1]);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	return status;
+}
+
+static inline int in_child(void (*fn)(void))
+{
+	return in_child_until((const char *const[]){ NULL }, fn);
+}
+
+static inline bool was_told(void)
+{
+	return poll(&(struct pollfd){ .fd = go_on_fd, .events = POLLIN }, 1, 0) == 1;
+}
+
+/* A system call, with the worker. */
+static inline void until_told(void)
+{
+	char c;
+
+	CHECK_EQ(read(go_on_fd, &c, 1), 0);
 }
 
 static inline bool reported(const char *what)

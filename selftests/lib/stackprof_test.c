@@ -3,7 +3,7 @@
 #include "report_test.h"
 
 #define SHALLOW (UNDER_ASAN || UNDER_TSAN ? HELD : 2048) /* their own calls are on the same stack */
-enum { ROUNDS = 5, HELD = 8192, WRITTEN = 512, BRANCH = 40960 };
+enum { ROUNDS = 5, HELD = 8192, WRITTEN = 512, BRANCH = 40960, STEP = 256 };
 
 static gstk_chan *gate;
 static char path[64];
@@ -93,6 +93,43 @@ static void profiled_with_mates(void)
 	setenv("GREENSTK_STACKPROF", path, 1);
 	setenv("GREENSTK_WINDOWS", "1", 1);
 	with_workers(1, main_both);
+}
+
+/* Small frames, and below them a function of libc that nobody called before: it is bound there. */
+static __attribute__((noipa)) long binds_late(int more)
+{
+	char bytes[STEP];
+	long v;
+
+	use(bytes, sizeof(bytes));
+	v = more ? binds_late(more - 1) : a64l("greenstk");
+	use(bytes, 1);
+	return v;
+}
+
+static void *binder(void *arg)
+{
+	CHECK(binds_late(BRANCH / STEP) != 1);
+	light_wait();
+	return NULL;
+}
+
+static void main_binder(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_chan_create(&gate, sizeof(long), 0), 0);
+	t = start(binder, NULL);
+	CHECK_EQ(gstk_chan_send(gate, &(long){ 1 }), 0);
+	finish(t);
+	gstk_chan_destroy(gate);
+}
+
+static void profiled_binding(void)
+{
+	setenv("GREENSTK_STACKPROF", path, 1);
+	unsetenv("GREENSTK_WINDOWS");
+	with_workers(1, main_binder);
 }
 
 static void read_all(const char *name, char *to, size_t room)
@@ -206,6 +243,24 @@ TEST_F(profile, the_file_has_the_spawn_site)
 	read_all(path, file, sizeof(file));
 	EXPECT_EQ(0, strncmp(file, "greenstk-stack-profile\t1\t", 25));
 	EXPECT_TRUE(strstr(file, "site\tholder+0x0\tstart+0x") || strstr(file, "site\tholder+0x0\tmain_both+0x"));
+}
+
+/* The linker is told not to bind before (part.mk). What it did is no function's of the application. */
+TEST(lazy_binding_is_named_with_who_called)
+{
+	if (UNDER_ASAN || UNDER_TSAN)
+		SKIP(return, "the sanitizer's frames are larger than the dynamic linker's");
+	if (getenv("LD_BIND_NOW"))
+		SKIP(return, "LD_BIND_NOW is set, so all was bound before");
+	snprintf(path, sizeof(path), "/tmp/stackprof.%d", getpid());
+	ASSERT_EQ(0, in_child(profiled_binding)) TH_LOG("%s", report);
+	ASSERT_EQ(0, in_child(run_tool)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("of them for the lazy binding of what binds_late+0x"));
+	EXPECT_TRUE(reported("-z now"));
+	EXPECT_FALSE(strstr(report, "in ld-linux") || strstr(report, "in _dl_"));
+	unlink(path);
+	strcat(path, ".svg");
+	unlink(path);
 }
 
 TEST(with_mates_in_the_window_depths_are_unknown_and_the_rest_is_there)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Condition, semaphore, wait group, once. */
+/* Condition, semaphore, wait group. */
 #include "wait_test.h"
 
 static gstk_mutex m = GSTK_MUTEX_INIT;
 static gstk_cond co = GSTK_COND_INIT;
 static gstk_sem se = GSTK_SEM_INIT(0);
 static gstk_waitgroup wg = GSTK_WAITGROUP_INIT;
-static gstk_once on = GSTK_ONCE_INIT;
 static _Atomic int n, stop;
 static int value;
 
@@ -68,11 +67,17 @@ WAIT_TEST(a_signal_wakes_one)
 	gstk_task *t[3];
 
 	atomic_store(&n, 0);
+	nr_waits = 0;
 	for (int i = 0; i < 3; i++)
 		t[i] = start(wait_once, NULL);
-	settle();
+	while (nr_waits < 3)
+		gstk_sleep(MS);
 	for (int i = 1; i <= 3; i++) {
+		CHECK_EQ(gstk_mutex_lock(&m), 0); /* they have let go of it: they wait */
 		CHECK_EQ(gstk_cond_signal(&co), 0);
+		CHECK_EQ(gstk_mutex_unlock(&m), 0);
+		while (n < i)
+			gstk_sleep(MS);
 		settle();
 		CHECK_EQ(n, i);
 	}
@@ -377,35 +382,6 @@ WAIT_TEST(a_wait_group_waits_for_all)
 	CHECK_EQ(gstk_waitgroup_add(&wg, INT64_MAX), 0);
 	CHECK_EQ(gstk_waitgroup_add(&wg, 1), -EINVAL);
 	CHECK_EQ(gstk_waitgroup_add(&wg, -INT64_MAX), 0);
-}
-
-/* ---- once ---- */
-
-static void slow_start(void *arg)
-{
-	CHECK_EQ(gstk_once_run(&on, slow_start, NULL), -EDEADLK);
-	gstk_sleep(5 * MS);
-	atomic_fetch_add(&n, 1);
-}
-
-static void *run_once(void *arg)
-{
-	CHECK_EQ(gstk_once_run(&on, slow_start, NULL), 0);
-	return (void *)(long)atomic_load(&n);
-}
-
-WAIT_TEST(once_is_once_and_the_others_wait_for_it)
-{
-	gstk_task *t[20];
-
-	atomic_store(&n, 0);
-	on = (gstk_once)GSTK_ONCE_INIT;
-	for (int i = 0; i < 20; i++)
-		t[i] = start(run_once, NULL);
-	for (int i = 0; i < 20; i++)
-		CHECK_EQ(finish(t[i]), 1);
-	CHECK_EQ(gstk_once_run(&on, slow_start, NULL), 0);
-	CHECK_EQ(n, 1);
 }
 
 TEST_HARNESS_MAIN

@@ -16,13 +16,18 @@ WAIT_TEST(sleepers_wake_in_time_and_never_early)
 {
 	enum { N = 200 };
 	static gstk_task *t[N];
-	uint64_t t0 = gstk_now();
+	uint64_t t0, took = GSTK_NEVER;
 
-	for (uintptr_t i = 0; i < N; i++)
-		t[i] = start(sleep_ms, (void *)(i % 40));
-	for (int i = 0; i < N; i++)
-		CHECK_EQ(finish(t[i]), 0);
-	CHECK(gstk_now() - t0 < 2000 * MS);
+	/* The machine may be busy, but not each time when nothing is wrong here. */
+	for (int round = 0; round < 20 && took >= 1000 * MS; round++) {
+		t0 = gstk_now();
+		for (uintptr_t i = 0; i < N; i++)
+			t[i] = start(sleep_ms, (void *)(i % 40));
+		for (int i = 0; i < N; i++)
+			CHECK_EQ(finish(t[i]), 0);
+		took = gstk_now() - t0;
+	}
+	CHECK(took < 1000 * MS);
 	CHECK_EQ(gstk_sleep(0), 0);
 	CHECK_EQ(gstk_sleep_until(0), 0);
 }
@@ -39,6 +44,25 @@ WAIT_TEST(a_sleep_is_cancelled_and_ends_at_the_tasks_deadline)
 	CHECK_EQ(gstk_sleep(100000 * MS), -ETIMEDOUT);
 	gstk_deadline_set(GSTK_NEVER);
 	CHECK(gstk_now() - t0 < 5000 * MS);
+}
+
+/* Each over sooner than the task gets back from it. */
+WAIT_TEST(many_sleeps_of_nothing_end_at_the_tasks_deadline)
+{
+	static const uint64_t ns[] = { 0, 1, 100, 1000 };
+
+	for (unsigned int i = 0; i < sizeof(ns) / sizeof(*ns); i++) {
+		uint64_t t0 = gstk_now();
+		int err;
+
+		gstk_deadline_set(t0 + MS);
+		while (!(err = gstk_sleep(ns[i])))
+			CHECK(gstk_now() - t0 < 5000 * MS);
+		CHECK_EQ(err, -ETIMEDOUT);
+		CHECK(gstk_now() - t0 >= MS - ns[i]);
+		gstk_deadline_set(GSTK_NEVER);
+		CHECK_EQ(gstk_sleep(ns[i]), 0);
+	}
 }
 
 WAIT_TEST(a_timer_sends_once)
@@ -70,11 +94,14 @@ WAIT_TEST(a_period_is_kept_and_missed_expiries_are_counted)
 		sum += n;
 		CHECK(gstk_now() >= t0 + sum * 2 * MS);
 	}
-	gstk_sleep(20 * MS); /* nobody receives meanwhile */
-	CHECK_EQ(gstk_chan_len(gstk_timer_chan(tm)), 1);
-	CHECK_EQ(gstk_chan_recv(gstk_timer_chan(tm), &n), 0);
-	CHECK(n >= 9);
-	sum += n;
+	n = 0;
+	for (int round = 0; n < 9; round++) { /* whose worker has no CPU is not looked at for a while */
+		CHECK(round < 100);
+		gstk_sleep(20 * MS); /* nobody receives meanwhile */
+		CHECK(gstk_chan_len(gstk_timer_chan(tm)) <= 1);
+		CHECK_EQ(gstk_chan_recv(gstk_timer_chan(tm), &n), 0);
+		sum += n;
+	}
 	CHECK(sum <= (gstk_now() - t0) / (2 * MS));
 	CHECK_EQ(gstk_timer_stop(tm), 0);
 	gstk_chan_try_recv(gstk_timer_chan(tm), &n);
@@ -125,6 +152,8 @@ WAIT_TEST(expiries_and_timed_waits_on_one_channel_do_not_lock_each_other_up)
 	for (int i = 0; i < 8; i++)
 		t[i] = start(tick_receiver, NULL);
 	gstk_sleep(scaled(300) * MS);
+	while (ticks <= 100)
+		gstk_sleep(MS);
 	CHECK_EQ(gstk_timer_stop(shared), 0);
 	uint64_t t1 = gstk_now();
 	atomic_store(&stop, 1);
@@ -133,7 +162,6 @@ WAIT_TEST(expiries_and_timed_waits_on_one_channel_do_not_lock_each_other_up)
 	while (!gstk_chan_try_recv(gstk_timer_chan(shared), &n))
 		atomic_fetch_add(&ticks, n);
 	CHECK(ticks <= (t1 - t0) / 20000 + 1);
-	CHECK(ticks > 100);
 	CHECK_EQ(gstk_timer_destroy(shared), 0);
 }
 
@@ -146,14 +174,26 @@ static void *timer_receiver(void *arg)
 
 WAIT_TEST(a_timer_that_somebody_waits_for_is_stopped_but_not_freed)
 {
+	uint64_t patience = 20 * MS, due;
 	gstk_task *t;
+	int err;
 
-	CHECK_EQ(gstk_timer_create(&shared), 0);
-	t = start(timer_receiver, NULL);
-	settle();
-	CHECK_EQ(gstk_timer_set(shared, gstk_now() + 20 * MS, 0), 0);
-	CHECK_EQ(gstk_timer_destroy(shared), -EBUSY);
-	gstk_sleep(40 * MS);
+	for (;; patience *= 2) { /* until it was not due before */
+		CHECK_EQ(gstk_timer_create(&shared), 0);
+		t = start(timer_receiver, NULL);
+		settle();
+		due = gstk_now() + patience;
+		CHECK_EQ(gstk_timer_set(shared, due, 0), 0);
+		err = gstk_timer_destroy(shared);
+		if (gstk_now() < due)
+			break;
+		gstk_cancel(t);
+		finish(t);
+		if (err)
+			CHECK_EQ(gstk_timer_destroy(shared), 0);
+	}
+	CHECK_EQ(err, -EBUSY);
+	gstk_sleep_until(due + 20 * MS);
 	CHECK_EQ(gstk_cancel(t), 0);
 	CHECK_EQ(finish(t), -ECANCELED); /* so it was stopped */
 	CHECK_EQ(gstk_timer_destroy(shared), 0);

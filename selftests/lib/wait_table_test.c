@@ -219,8 +219,11 @@ static void join_free(void)
 	CHECK_EQ(finish(other), 42);
 }
 
+static _Atomic bool once_held;
+
 static void hold_once(void *arg)
 {
+	once_held = true;
 	CHECK_EQ(gstk_sem_wait(&hold), 0);
 }
 
@@ -233,8 +236,10 @@ static void *run_once(void *arg)
 static void once_new(void)
 {
 	once = (gstk_once)GSTK_ONCE_INIT;
+	once_held = false;
 	other = start(run_once, NULL);
-	settle();
+	while (!once_held)
+		gstk_yield();
 }
 
 static long once_wait(uint64_t d)

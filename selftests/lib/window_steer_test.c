@@ -116,7 +116,7 @@ static void hogs_get_their_own(void)
 	for (; n < 6; n++)
 		t[n] = start(sleeper, NULL);
 	CHECK_EQ(private_hogs, 0);
-	for (int ms = 0; !gstk__sites.hogs; ms++) {
+	for (int ms = 0; !(gstk__sites.hogs & gstk__site_bit(t[0])); ms++) {
 		CHECK(ms < 20000);
 		gstk_sleep(MS);
 	}
@@ -242,7 +242,7 @@ static void found_out(void)
 	CHECK_EQ(gstk_chan_create(&pong[0], 4, 0), 0);
 	t[0] = start(left, (void *)0L);
 	t[1] = start(right, (void *)0L);
-	for (int ms = 0; gstk__sites.talkers != (gstk__site_bit(t[0]) | gstk__site_bit(t[1])); ms++) {
+	for (int ms = 0; !(gstk__sites.talkers & gstk__site_bit(t[0])) || !(gstk__sites.talkers & gstk__site_bit(t[1])); ms++) {
 		CHECK(ms < 20000);
 		gstk_sleep(MS);
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Stacks that move many at a time (sched/together.c, park/sweep.c with park/tier.h). Task 1 has window A
+ * Stacks that move many at a time (sched/together.c, park/sweep_windows.c with park/tier.h). Task 1 has window A
  * alone; tasks 2 and 3 share window B. A worker that pops a task whose pages are in a slot takes more of
  * them, owning each, moves all in one step, and queues all but the first again. The sweep owns what is
  * idle in both windows, moves it out in one step, and gives it back.

@@ -2,8 +2,8 @@
 /*
  * A packed stack comes back from its slot page by page: the module asks for a cold page at the page of the
  * pager's range that stands for the slot's, the pager gives it from the record of whoever came from that slot,
- * and the stack leaves again, with what is still cold, for another slot (park/cold.c, kmod/fault.c,
- * kmod/switch.c). The slot that it left is then a mate's, which has other bytes. Two pages. Somebody with a
+ * and the stack leaves again, with what is still cold, for that slot or another one (park/cold.c, kmod/fault.c,
+ * kmod/switch.c). The slot that is free then is a mate's, which has other bytes. Two pages. Somebody with a
  * stale pointer reads the window at any time.
  */
 #include "transitions.h"
@@ -117,6 +117,15 @@ inline leave(s, k) {
 	cold[2 * attached + k] = 0
 }
 
+/* To the slot that it came from: what did not come stays where it is. */
+inline back(s, k) {
+#ifndef PLANT_FORGETS_WHAT_CAME
+	if :: win[k] != MISSING -> slot[2 * s + k] = win[k] :: else fi
+#else
+	skip
+#endif
+}
+
 inline read_own(k) {
 	touch(k);
 	atomic { PROP(what_was_written_comes_back, win[k] == now[k]) }
@@ -142,9 +151,22 @@ proctype worker() {
 		od;
 		close(me);
 		other = 1 - me;	/* what is given to an inline is text */
+#ifdef KEEPS
+		if	/* the first time it goes back to its slot */
+		:: i == 1 ->
+			atomic { back(me, 0); back(me, 1); attached = NO_SLOT; win[0] = MISSING; win[1] = MISSING };
+			set_lazy(NONE, NO_SLOT);
+			me = other
+		:: else ->
+			atomic { leave(other, 0); leave(other, 1); attached = NO_SLOT; win[0] = MISSING; win[1] = MISSING };
+			set_lazy(NONE, NO_SLOT);
+			mine = other
+		fi;
+#else
 		atomic { leave(other, 0); leave(other, 1); attached = NO_SLOT; win[0] = MISSING; win[1] = MISSING };
 		set_lazy(NONE, NO_SLOT);
 		mine = other;
+#endif
 		/* A mate, packed in the slot that is free now; it ends, perhaps with pages that never came. */
 		atomic { image[2 * me] = MATE; image[2 * me + 1] = MATE + 1; cold[2 * me] = 1; cold[2 * me + 1] = 1 };
 		come(me);

@@ -3,7 +3,8 @@
 model-dir := selftests/model
 model-test := $(O)/test/model/transitions_test
 model-full := wait window,NO_SWEEP,NO_YIELD window,NO_SWEEP window,NO_YIELD join cancel watch \
-	batch,NO_SWEEP batch,ONE_WORKER lazy cold
+	batch,NO_SWEEP batch,ONE_WORKER lazy lazy,HANDS_OVER lazy,PACKS lazy,PACKS,HANDS_OVER cold cold,KEEPS \
+	files files,FEW starved
 model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RELEASE_WITHOUT_ENQUEUE \
 	window,NO_SWEEP,PLANT_RELEASE_IGNORES_INBOX window,NO_SWEEP,PLANT_OWN_ALWAYS window,NO_YIELD,PLANT_SWEEP_DROPS \
 	window,NO_SWEEP,PLANT_CLAIM_WITHOUT_EVICTING window,NO_SWEEP,PLANT_SOLO_WITH_MATES \
@@ -15,8 +16,17 @@ model-plants := wait,PLANT_UNLOCK_FIRST wait,PLANT_CANCEL_ANY_WAIT wait,PLANT_RE
 	batch,NO_SWEEP,PLANT_MATE_WITHOUT_ITS_WINDOW batch,NO_SWEEP,PLANT_NOT_QUEUED_AGAIN \
 	batch,NO_SWEEP,PLANT_QUANTUM_BEFORE_IT_RAN batch,ONE_WORKER,PLANT_LETS_GO_TOO_EARLY \
 	lazy,PLANT_NO_LOCK lazy,PLANT_REGISTERS_LATE lazy,PLANT_FORGETS_UNLOCKED lazy,PLANT_MARK_AFTER \
-	lazy,PLANT_COPIES_ALL lazy,PLANT_MERGES_LOCKED \
-	cold,PLANT_NO_LOCK cold,PLANT_ANSWERS_CLOSED cold,PLANT_ZEROES cold,PLANT_NO_DISCARD cold,PLANT_NO_DETACH
+	lazy,PLANT_COPIES_ALL lazy,PLANT_MERGES_LOCKED lazy,HANDS_OVER,PLANT_HANDS_OVER_CLOSED \
+	lazy,PACKS,PLANT_READS_THE_IMAGE lazy,PACKS,PLANT_STAYS_COLD lazy,PACKS,PLANT_PACKS_AGAIN \
+	lazy,PACKS,PLANT_PACKS_WHAT_IS_THERE \
+	cold,PLANT_NO_LOCK cold,PLANT_ANSWERS_CLOSED cold,PLANT_ZEROES cold,PLANT_NO_DISCARD cold,PLANT_NO_DETACH \
+	cold,KEEPS,PLANT_FORGETS_WHAT_CAME \
+	files,PLANT_ASKS_NOBODY_TO_STOP files,PLANT_COUNTS_LATE files,PLANT_DOES_NOT_LOOK_AGAIN \
+	files,PLANT_LEAVES_IT_TO_OTHERS files,PLANT_LEAVES_WHEN_CANCELED files,PLANT_POLLS_ONE_BATCH \
+	files,PLANT_UNLOCKS_FIRST files,PLANT_WAITS_FOR_WHAT_IS_DONE files,PLANT_WAKES_FIRST \
+	files,FEW,PLANT_FILLS_THE_RING \
+	starved,PLANT_IS_FED_ONLY starved,PLANT_FEEDS_UNLOCKED starved,PLANT_GIVES_UP \
+	starved,PLANT_QUEUES_BEFORE_IT_UNLINKS starved,PLANT_STAYS_ARMED starved,PLANT_FORGETS_THE_REST
 model-run = "$(model-dir)/check-model.sh $(model-test) $(O)/model $(1)"
 
 $(model-test): $(model-dir)/transitions_test.c
@@ -32,7 +42,7 @@ check-model: $(model-test)  ## search every state of the protocol's models
 	@$(RUN_TESTS) -s model -t 600 $(foreach m,$(model-full),$(call model-run,$(m)))
 check-model-plants: $(model-test)  ## each bug planted in a model is caught
 	@$(RUN_TESTS) -s model -v plants -t 600 $(foreach m,$(model-plants),$(call model-run,$(m)))
-quick: check-transitions
+test-quick: check-transitions
 check: check-model check-model-plants
 
 .PHONY: check-mutations-lib

@@ -3,7 +3,7 @@
  * One window, two tasks. Task 1 has it alone; task 2 is new and binds to it, which makes it shared:
  * by owning task 1 while it waits (sched/bind.c: own_window) or by asking it to share when it parks or
  * yields (sched/shared.c: gstk__window_share). Workers pop tasks and windows, claim, evict, restore
- * (sched/loop.c), wakers wake, the sweep owns, evicts and gives back (park/sweep.c). When one of the two
+ * (sched/loop.c), wakers wake, the sweep owns, evicts and gives back (park/sweep_windows.c). When one of the two
  * has ended, the other gets the window for itself when it runs again; when both have, it is free.
  */
 #include "transitions.h"

@@ -237,4 +237,18 @@ WAIT_TEST(cancel_ends_a_poll)
 	pairs_close();
 }
 
+/* In nanoseconds these are a tenth of a second less than 2^64: added to the time, long ago. */
+WAIT_TEST(a_read_with_a_timeout_of_centuries_waits)
+{
+	struct timeval tv = { 18446744073, 600000 };
+	gstk_task *t;
+
+	pairs_open();
+	CHECK_EQ(setsockopt(a[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	t = start(write_soon, (void *)(long)a[1]);
+	take(a[0]);
+	finish(t);
+	pairs_close();
+}
+
 TEST_HARNESS_MAIN

@@ -38,8 +38,8 @@ check: stress
 
 # Stacks through all tiers at random, with failures: a case for each backend and 1, 2, 8 workers. Other
 # programs that are linked so: TORTURE_SRC, TORTURE_WRAP.
-TORTURE_SRC  := $(addprefix selftests/stress/,torture.c torture_life.c torture_stack.c torture_walk.c torture_fault.c)
-TORTURE_WRAP := $(foreach f,ioctl gstk__uffd_read,-Wl,--wrap=$f)
+TORTURE_SRC  := $(addprefix selftests/stress/,torture.c torture_life.c torture_stack.c torture_walk.c torture_fault.c torture_module.c)
+TORTURE_WRAP := $(foreach f,ioctl madvise gstk__uffd_read,-Wl,--wrap=$f)
 TORTURE_MS   ?= 1500
 $(O)/stress/torture: $(TORTURE_SRC) selftests/stress/torture.h $(stress-lib) | $(KSELFTEST)
 	@mkdir -p $(@D)
@@ -47,8 +47,9 @@ $(O)/stress/torture: $(TORTURE_SRC) selftests/stress/torture.h $(stress-lib) | $
 	$(Q)$(CC) $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -DGSTK__INJECTION $(CFLAGS_COMMON) -Wno-missing-prototypes \
 		-o $@ $(TORTURE_SRC) $(TORTURE_WRAP) $(stress-lib) $(LIB_LIBS)
 .PHONY: torture
+# PATIENCE: more of it is taken for a guest, where less is asked.
 torture: $(O)/stress/torture  ## stacks through all tiers at random, with failures: SEED=, TORTURE_MS= for each case
-	@GREENSTK_SEED=$(SEED) GREENSTK_TORTURE_MS=$(TORTURE_MS) $(RUN_TESTS) -s torture -t $$(($(TORTURE_MS) / 10 + 300)) $<
+	@GREENSTK_PATIENCE=1 GREENSTK_SEED=$(SEED) GREENSTK_TORTURE_MS=$(TORTURE_MS) $(RUN_TESTS) -s torture -t $$(($(TORTURE_MS) / 10 + 300)) $<
 check: torture
 soak: TORTURE_MS := 60000
 soak: torture

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between torture.c (the cases), torture_life.c (a runtime), torture_stack.c (a task and its stack),
- * torture_walk.c (moves) and torture_fault.c (failures).
+ * torture_walk.c (moves), torture_fault.c (failures) and torture_module.c (the module, loaded or not).
  */
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -41,9 +41,10 @@ struct faults {
 };
 extern struct faults faults;
 struct failed {
-	_Atomic uint64_t allocs, again, shorter, nomem, registers, moves;
+	_Atomic uint64_t allocs, again, shorter, nomem, registers;
+	_Atomic uint64_t moves; /* stacks that the module did not take out of their windows, for want of memory */
 };
-extern struct failed failed;
+extern struct failed failed, failures; /* in this life; in all */
 void faults_begin(uint64_t seed);
 void faults_end(void);
 
@@ -74,5 +75,12 @@ void met(int err);
 
 /* A runtime of a shape at random, until then; torture_life.c. */
 void one_life(struct rng *r, uint32_t workers, uint32_t backend, uint64_t until_ns, bool failing);
+
+/* Objects that the module still has, after a moment; 0 where that cannot be seen. */
+int module_objects_left(void);
+/* As rmmod and insmod do: 0 or -errno. The second only where GREENSTK_KO says what to load. */
+int module_unload(void);
+int module_again(void);
+bool module_pager(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "host/module.h"
 #include "park/arena.h"
 #include "park/tier_pack.h"
 #include "sched/worker.h"
@@ -34,6 +35,32 @@ static void *mover(void *arg)
 	return NULL;
 }
 
+/* Windows that still have the slot of a stack that had come in part when it ended, until the sweep sees it. */
+static uint64_t attached(void)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 1; i <= gstk__windows.nr && gstk__windows.module; i++)
+		n += (gstk__win(i)->flags & GSTK__WIN_LAZY) != 0;
+	return n;
+}
+
+/* Stacks that the module has and nobody knows of. The sweep may be about to let go of a slot that it has unmarked. */
+static uint64_t forgotten(void)
+{
+	struct greenstk_stat module;
+	uint64_t slots;
+
+	for (int tries = 0; tries < 2000; tries++) {
+		slots = attached();
+		gstk__module_stat(&module);
+		if (module.handles <= slots)
+			return 0;
+		gstk_sleep(MS);
+	}
+	return module.handles - slots;
+}
+
 /* All stacks have ended: what does any tier still have? */
 static void nothing_is_left(void)
 {
@@ -49,22 +76,31 @@ static void nothing_is_left(void)
 		spare += gstk__sched.worker[i]->park.emergency != 0;
 #define NONE(what) \
 	do { \
-		if (what) { \
-			fprintf(stderr, "# " #what " is %llu at the end\n", (unsigned long long)(what)); \
+		uint64_t left_ = what; \
+		if (left_) { \
+			fprintf(stderr, "# " #what " is %llu at the end\n", (unsigned long long)left_); \
 			seen->wrong++; \
 		} \
 	} while (0)
 	NONE(st.tasks_copied); NONE(st.tasks_packed); NONE(st.tasks_remapped); NONE(st.tasks_resident - 1);
 	NONE(st.bytes_copied); NONE(st.bytes_packed); NONE(st.bytes_unpacked); NONE(st.bytes_remapped); NONE(st.bytes_lazy);
 	NONE(pack.nr_live); NONE(pack.source_bytes); NONE(pack.packed_bytes); NONE(pack.ref_uses);
-	NONE(arena.nr_live - pack.nr_refs - spare);
+	NONE(arena.nr_live - pack.nr_refs - spare); NONE(forgotten());
 #undef NONE
 	seen->evictions += st.evictions;
 	seen->lazy_restores += st.lazy_restores;
 	seen->injected += failed.registers;
 	seen->reported += st.lazy_refused;
-	if (arena.failed < failed.allocs || (failed.moves && !st.remap_nomem && gstk__windows.module))
+	if (arena.failed < failed.allocs || st.remap_nomem < failed.moves) {
+		fprintf(stderr, "# failures that were not reported: %llu of %llu for want of memory, %llu of %llu by the module\n",
+			(unsigned long long)arena.failed, (unsigned long long)failed.allocs,
+			(unsigned long long)st.remap_nomem, (unsigned long long)failed.moves);
 		seen->wrong++;
+	}
+	failures.again += failed.again;
+	failures.shorter += failed.shorter;
+	failures.nomem += failed.nomem;
+	failures.moves += failed.moves;
 }
 
 static void spawn(gstk_task **t, gstk_fn fn, void *arg, uint32_t flags)

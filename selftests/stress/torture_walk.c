@@ -87,6 +87,8 @@ static void look(struct gstk_task *t)
 		gstk__lazy_look(t->window, buf, t->sp, 64);
 	else if (t->tier == GSTK__TIER_REMAPPED)
 		gstk__remap_look(t, buf, n);
+	else if (gstk__is_deep(t->tier))
+		gstk__lazy_look_away(t, buf, n);
 	walked.looks++;
 }
 
@@ -106,7 +108,7 @@ void walk(struct rng *r, gstk_task *t)
 		look(t);
 	if (from == GSTK__TIER_RESIDENT)
 		leave(p, r, t, shared);
-	else if (from != GSTK__TIER_PACKED && rnd(r) % 2)
+	else if (from != GSTK__TIER_PACKED && from != GSTK__TIER_DEEP_PACKED && rnd(r) % 2)
 		walked.refused += gstk__pack(p, t) != 0;
 	else
 		walked.refused += gstk__claim(p, t) != 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "../skip_setup.h"
 #include "object.h"
 
 static volatile bool stop;
@@ -47,7 +48,7 @@ FIXTURE_SETUP(flush)
 	read_param("move_path", path, sizeof(path));
 	self->limit = strcmp(path, "3") ? 1 : 1000;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP(return, "one CPU");
+		SKIP_SETUP("one CPU");
 	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ .nr_windows = 512 }));
 	stop = false;
 	pin(0);
@@ -184,6 +185,37 @@ TEST_F(flush, a_reclaim_of_64_windows_is_one_round)
 	}
 	EXPECT_GE(best, 1);
 	EXPECT_LE(best, self->limit);
+}
+
+/* A window's reach says what may be there; it may have left, and a slot may be all holes. */
+TEST_F(flush, where_nothing_is_freed_nothing_is_flushed)
+{
+	struct greenstk_reclaim e[2] = { { .window = 0 }, { .window = 8 } };
+	struct greenstk_drop d[4] = { 0 };
+	uint64_t flushes;
+	long best = 0, before, n;
+	uint32_t i, done, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 2; i++) {
+			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
+			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &d[i].handle));
+			/* Nothing is in it any more. */
+			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &d[2 + i].handle));
+		}
+		flushes = stat_of(&self->o).flushes;
+		before = shootdowns();
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_RECLAIM, e, 2, sizeof(*e), 0, &done));
+		EXPECT_EQ(2, done);
+		EXPECT_EQ(0, e[0].freed_pages + e[1].freed_pages);
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_DROP, d + 2, 2, sizeof(*d), 0, &done));
+		EXPECT_EQ(2, done);
+		n = shootdowns() - before;
+		best = round && best < n ? best : n;
+		EXPECT_EQ(flushes, stat_of(&self->o).flushes);
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_DROP, d, 2, sizeof(*d), 0, &done));
+	}
+	EXPECT_EQ(0, best);
 }
 
 /* The stale translation itself: a thread that keeps reading must see the change. */

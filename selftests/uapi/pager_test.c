@@ -173,6 +173,22 @@ TEST_F(pager, warm_and_cold_pages_mix)
 	EXPECT_EQ(6, self->p->asked);
 }
 
+/* What was made before the cap was met would else be zeroes that nobody fills. */
+TEST_F(pager, what_cannot_be_populated_whole_stays_cold)
+{
+	char old[32], cap[32];
+
+	ASSERT_TRUE(read_param("max_object_pages", old, sizeof(old)));
+	snprintf(cap, sizeof(cap), "%llu", (unsigned long long)stat_of(&self->o).table_pages + 2);
+	ASSERT_TRUE(write_param("max_object_pages", cap));
+	EXPECT_EQ(-EDQUOT, populate(&self->o, &self->handle, 2 * PAGE, 4 * PAGE, NULL));
+	ASSERT_TRUE(write_param("max_object_pages", old));
+	EXPECT_EQ(0, stat_of(&self->o).pages);
+	ASSERT_EQ(0, resume(&self->o, 3, self->handle, EAGER));
+	EXPECT_EQ(0, painted(self->base, 8 * PAGE, 33));
+	EXPECT_EQ(8, self->p->asked);
+}
+
 /* Leaves, @pages of it; the pager finds the bytes of what was 8 pages at its new slot, too. */
 static uint64_t leave(struct object *o, struct pager *p, char *bytes, unsigned int pages)
 {

@@ -114,10 +114,10 @@ static long exchange(struct object *o, uint64_t *handle)
  * its turn. How few depends on how unfair the lock is; one around all is found for
  * sure by a_window_that_is_held_is_waited_for: nobody comes as far as the window's.
  */
-TEST_F_TIMEOUT(parallel, switches_of_different_windows_run_at_the_same_time, 120)
+TEST_F_TIMEOUT(parallel, switches_of_different_windows_run_at_the_same_time, 180)
 {
 	unsigned long before, inside = 0, good = 0, seen = 0;
-	double end = now() + 60;
+	double end = now() + 150;
 	pthread_t thread;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)

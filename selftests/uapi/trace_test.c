@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "../skip_setup.h"
 #include "object.h"
 
 #define EVENTS "/sys/kernel/tracing/events/greenstk"
@@ -55,7 +56,7 @@ FIXTURE_SETUP(trace)
 	self->o.fd = -1;
 	self->o.map = self->o.grave = MAP_FAILED;
 	if (access("/sys/kernel/tracing/trace", F_OK))
-		SKIP(return, "no tracefs");
+		SKIP_SETUP("no tracefs");
 	ASSERT_TRUE(write_file(EVENTS "/enable", "1"));
 	ASSERT_TRUE(write_file("/sys/kernel/tracing/trace", ""));
 	ASSERT_EQ(0, object_open(&self->o, (struct object_opts){ 0 }));

@@ -8,7 +8,7 @@
 k=$1 dir=$2
 rm -rf "$dir/kselftest" && mkdir -p "$dir" && dir=$(cd "$dir" && pwd)
 make -s --no-print-directory -C "$TOP/selftests" TARGETS=uapi INSTALL_PATH="$dir/kselftest" CACHE="$CACHE" \
-	OUTPUT="$dir/obj" USERLDFLAGS=-static USERCFLAGS="-include $VM_DIR/patience.h" install >"$dir/install.log" 2>&1 ||
+	OUTPUT="$dir/obj" USERLDFLAGS=-static USERCFLAGS="-include $TOP/selftests/patience.h" install >"$dir/install.log" 2>&1 ||
 	{ tail "$dir/install.log" >&2; die "make -C selftests install"; }
 n=$(wc -l <"$dir/kselftest/kselftest-list.txt")
 [ "$n" = "$(ls "$TOP"/selftests/uapi/*_test.c | wc -l)" ] || die "kselftest-list.txt has $n tests"

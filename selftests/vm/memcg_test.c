@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "../skip_setup.h"
 #include "object.h"
 
 #define MIB (1UL << 20)
@@ -67,7 +68,7 @@ FIXTURE_SETUP(memcg)
 {
 	mkdir(DIR, 0755);
 	if (get("memory.current", NULL) < 0)
-		SKIP(return, "no memory controller");
+		SKIP_SETUP("no memory controller");
 	ASSERT_TRUE(put("memory.max", "max"));
 }
 

@@ -22,6 +22,7 @@
 
 #include "inject.h"
 #include "kselftest_harness.h"
+#include "../skip_setup.h"
 #include "object.h"
 
 #define MAX_SITES 2000
@@ -62,7 +63,7 @@ FIXTURE_SETUP(nomem)
 	leave_rseq();
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (self->nth < 0)
-		SKIP(return, "no fault injection in this kernel");
+		SKIP_SETUP("no fault injection in this kernel");
 	inject_everything();
 	read_param("move_path", self->path, sizeof(self->path));
 	ASSERT_TRUE(write_param("move_path", variant->move_path));

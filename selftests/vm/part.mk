@@ -27,9 +27,9 @@ $(VMO)/init: $(VM)/init.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CSTD) -O2 $(WARN) -D_GNU_SOURCE -static -o $@ $<
 
-UAPI_HEADERS := $(wildcard selftests/uapi/*.h include/uapi/linux/*.h) $(VM)/patience.h $(VM)/inject.h
+UAPI_HEADERS := $(wildcard selftests/uapi/*.h include/uapi/linux/*.h) selftests/patience.h $(VM)/inject.h selftests/skip_setup.h
 VM_CC = $(CC) $(CSTD) -O2 -g $(WARN) -Wno-unused-result -Wno-missing-prototypes -D_GNU_SOURCE \
-	-include $(VM)/patience.h -Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi -static -pthread
+	-Iinclude/uapi $(KSELFTEST_CPPFLAGS) -Iselftests/uapi -static -pthread
 $(O)/selftests/uapi/%_test: selftests/uapi/%_test.c $(UAPI_COMMON) $(UAPI_HEADERS) | $(KSELFTEST)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)

@@ -6,7 +6,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd) k=$1 dir=$2
 shift 2
-seed=${SEED:-$(date +%s)}
+seed=${SEED:-$(date +%s)} factor=${TIMEOUT_FACTOR:-1} torture_ms=${TORTURE_MS:-500}
+limit=$((400 * factor + torture_ms / 20))
 echo "# seed $seed"
 {
 	echo "insmod /vm/greenstk.ko"
@@ -16,14 +17,15 @@ echo "# seed $seed"
 			name=$(basename "$f") args=
 			case ,$suites, in
 			*,"$name",*) ;;
-			,all,) case $name in remap_test | lazy_test | cold_test) continue ;; esac ;; # they say themselves what moves
+			,all,) case $name in remap_test | lazy_test | cold_test | torture) continue ;; esac ;; # they say themselves what moves
 			*) continue ;;
 			esac
 			[ "$name" != moves ] || args="$seed ${SECONDS_EACH:-6} 300"
 			[ "$name/$variant" != moves/pager ] || args="$seed ${SECONDS_EACH:-6} 200 0 40" # deep ones
-			echo "suite 400 lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
-				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=8 && echo \${PAGER:-0} >/sys/module/greenstk/parameters/pager && exec /vm/$name $args"
+			echo "suite $limit lib/$name.$variant cd /tmp && export $env GREENSTK_TEST_VARIANT=vm" \
+				"GREENSTK_SEED=$seed GREENSTK_PATIENCE=$((8 * factor)) GREENSTK_TORTURE_MS=$torture_ms" \
+				"GREENSTK_KO=/vm/greenstk.ko && echo \${PAGER:-0} >/sys/module/greenstk/parameters/pager && exec /vm/$name $args"
 		done
 	done < <(grep -vE '^(#|$)' "$here/variants.list")
 	echo "rmmod greenstk"
-} | LIMIT=${LIMIT:-2400} MEM=${MEM:-2G} "$here/../vm/run.sh" plan "$k" "$dir" "$@"
+} | LIMIT=${LIMIT:-$((2400 + 2 * limit))} MEM=${MEM:-2G} "$here/../vm/run.sh" plan "$k" "$dir" "$@"

@@ -18,8 +18,8 @@ $(O)/bin/gstk-bench: $(bench-obj) $(LIB_A)
 # What its resp.* measure is the example server.
 $(O)/bin/gstk-bench: | $(O)/bin/pubsub
 
-# codec.c looks below the public headers, at real stacks that another program collects.
-$(O)/obj/bench/codec.o: CPPFLAGS_COMMON += -Iuserspace/lib
+# These look below the public headers; codec.c at real stacks that another program collects.
+$(O)/obj/bench/codec.o $(O)/obj/bench/image.o: CPPFLAGS_COMMON += -Iuserspace/lib
 $(O)/bin/codec-corpus: $(addprefix selftests/lib/,codec_corpus_main.c codec_corpus.c codec_corpus.h)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
@@ -62,11 +62,14 @@ peer-progs += $(if $(wildcard /usr/include/boost/context/detail/fcontext.hpp),bo
 peer-progs += $(if $(wildcard /usr/include/boost/fiber/all.hpp),boost.fiber)
 peer-progs += $(if $(shell command -v go),go)
 peer-progs += $(if $(shell command -v redis-server),redis)
+# Crates as Debian packages them: no registry, no network.
+crates     := /usr/share/cargo/registry
+peer-progs += $(if $(wildcard $(crates)/tokio-1.*),$(if $(shell command -v cargo),tokio))
 peer-bin := $(addprefix $(O)/bin/peers/,$(strip $(peer-progs)))
 peer-flags := -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-unused-parameter
 
 bench-peers: $(peer-bin)
-	@for p in epoll st libuv boost.context boost.fiber go redis; do \
+	@for p in epoll st libuv boost.context boost.fiber go redis tokio; do \
 		case ' $(strip $(peer-progs)) ' in *" $$p "*) ;; *) echo "peer $$p: its packages are not here, left out";; esac; done
 
 $(O)/bin/peers/epoll: $(peer-dir)/epoll.c $(peer-dir)/peer.h
@@ -97,6 +100,31 @@ $(O)/bin/peers/go: $(peer-dir)/go.go
 	$(call say,PEER,$@)
 	@mkdir -p $(@D)
 	$(Q)GO111MODULE=off GOFLAGS= GOCACHE=$(abspath $(O)/obj/go-cache) go build -o $@ $<
+
+tokio-obj := $(O)/obj/tokio
+define tokio_manifest
+[package]
+name = "peer"
+version = "0.0.0"
+edition = "2021"
+[[bin]]
+name = "tokio"
+path = "$(abspath $(peer-dir)/tokio.rs)"
+[dependencies]
+tokio = { version = "1", features = ["rt-multi-thread", "net", "sync", "time", "io-util"] }
+[profile.release]
+lto = true
+codegen-units = 1
+panic = "abort"
+endef
+$(O)/bin/peers/tokio: export tokio_manifest := $(tokio_manifest)
+$(O)/bin/peers/tokio: $(peer-dir)/tokio.rs
+	$(call say,PEER,$@)
+	@mkdir -p $(@D) $(tokio-obj)
+	@printf '%s\n' "$$tokio_manifest" >$(tokio-obj)/Cargo.toml
+	$(Q)cargo build -q --release --offline --manifest-path $(tokio-obj)/Cargo.toml --target-dir $(tokio-obj)/target \
+		--config 'source.crates-io.replace-with="debian"' --config 'source.debian.directory="$(crates)"'
+	$(Q)cp $(tokio-obj)/target/release/tokio $@
 
 # libcurl two ways; on demand: make bench-curl ROUNDS=9 DELAY=100 (ms that the server takes)
 $(O)/bin/peers/curl: $(peer-dir)/curl.c $(peer-dir)/http_server.h $(PRELOAD_SO)

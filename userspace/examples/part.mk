@@ -60,7 +60,7 @@ $(pubsub-tests): CPPFLAGS_COMMON += -I$(ex-dir)/pubsub
 $(pubsub-tests): LIB_LIBS := $(PUBSUB_A) $(LIB_A) $(LIB_LIBS)
 
 # These start the real server, which inherits the variant's environment.
-server-tests := $(addprefix $(O)/test/lib/pubsub_,server_test crowd_test upstream_test)
+server-tests := $(addprefix $(O)/test/lib/pubsub_,server_test crowd_test upstream_test deep_test)
 $(server-tests): $(O)/bin/pubsub
 $(server-tests): CPPFLAGS_COMMON += -DPUBSUB_SERVER='"$(abspath $(O)/bin/pubsub)"' -Wno-unused-function
 $(O)/test/lib/pubsub_server_test: LIB_LIBS += -lhiredis

@@ -48,6 +48,7 @@ $(LIB_SO): $(lib-pobj) $(lib-dir)/greenstk.map
 # An exception may come through it. Not with LTO: that makes one declaration of the assembly it calls out of
 # this one and those of files compiled without exceptions, and then believes that nothing comes.
 $(addprefix $(O)/obj/lib/sched/annex.c,.o .pic.o): private lib-cflags += -fexceptions -fno-lto
+$(addprefix $(O)/obj/lib/wait/once.c,.o .pic.o): private lib-cflags += -fexceptions
 
 -include $(lib-obj:.o=.d) $(lib-pobj:.o=.d)
 

@@ -29,8 +29,6 @@ int preload_lend(const void **p, size_t bytes);
 /* Free what preload_lend() made of @was. */
 void preload_take_back(const void *p, const void *was);
 
-/* read or write all of @iov on a file, @at an offset or -1: the current one. */
-ssize_t preload_file(int fd, const struct iovec *iov, int nr, int64_t at, bool write);
 /* Regular files, directories and disks: always ready, and yet one waits for them. */
 bool preload_is_file(int fd);
 

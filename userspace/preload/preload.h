@@ -63,6 +63,8 @@ ssize_t preload_recv_one(int fd, void *buf, size_t len, int flags);
 ssize_t preload_send_one(int fd, const void *buf, size_t len, int flags);
 ssize_t preload_recv(int fd, struct msghdr *msg, int flags);
 ssize_t preload_send(int fd, const struct msghdr *msg, int flags);
+/* read or write all of @iov on a file, @at an offset or -1: the current one. */
+ssize_t preload_file(int fd, const struct iovec *iov, int nr, int64_t at, bool write);
 /* In place: forget the first @bytes of *@iov. */
 void preload_advance(struct iovec **iov, size_t *nr, size_t bytes);
 

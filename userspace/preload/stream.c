@@ -11,7 +11,7 @@
 
 static bool nowait_unknown(int err)
 {
-	return err == EOPNOTSUPP || err == ENOSYS;
+	return err == EOPNOTSUPP || err == ENOSYS || err == EPERM; /* the last: older filters of containers */
 }
 
 static bool is_ready(int fd, short events)

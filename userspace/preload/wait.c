@@ -23,7 +23,7 @@ static uint64_t deadline_of(int fd, int timeo)
 
 	if (!timeo || getsockopt(fd, SOL_SOCKET, timeo, &tv, &len) || (!tv.tv_sec && !tv.tv_usec))
 		return GSTK_NEVER;
-	return gstk_now() + (uint64_t)tv.tv_sec * NS_PER_S + (uint64_t)tv.tv_usec * 1000;
+	return preload_deadline_ts(&(struct timespec){ tv.tv_sec, tv.tv_usec * 1000 });
 }
 
 int preload_wait(int fd, short events, int timeo, struct preload_try *t)

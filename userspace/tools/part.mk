@@ -10,6 +10,7 @@ $(tools-prog): $(O)/bin/%: $(tools-dir)/%.c $(LIB_A)
 	$(Q)$(CC) $(CPPFLAGS_COMMON) $(CFLAGS_COMMON) -MMD -MP -MF $@.d -MT $@ -o $@ $(filter %.c,$^) $(LIB_A) $(LIB_LIBS) -lm
 # A tool with further sources.
 $(O)/bin/gstk-sim: $(wildcard $(tools-dir)/sim/*.c) $(tools-dir)/sim/sim.h
+$(O)/bin/gstk-stack: $(wildcard $(tools-dir)/stack/*.c) $(tools-dir)/stack/profile.h
 -include $(addsuffix .d,$(tools-prog))
 
 # gstk-stack tells the library's frames from the application's by their names, static functions included.
@@ -22,6 +23,7 @@ $(O)/gen/library-names.h: $(LIB_A)
 $(O)/bin/gstk-stack: $(O)/gen/library-names.h
 $(O)/bin/gstk-stack: private CPPFLAGS_COMMON += -I$(O)/gen
 $(O)/test/lib/stackprof_test: $(O)/bin/gstk-stack
+$(O)/test/lib/stackprof_test: private LIB_LIBS += -Wl,-z,lazy
 $(O)/test/lib/stackprof_test: CPPFLAGS_COMMON += -DGSTK_STACK='"$(abspath $(O)/bin/gstk-stack)"'
 
 .PHONY: tools
@@ -32,7 +34,7 @@ all: tools
 # programs that are linked statically source it.
 gdb-script  := $(tools-dir)/greenstk-gdb.py
 gdb-modules := $(wildcard $(tools-dir)/greenstk_gdb/*.py)
-$(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test $(O)/with_module/lazy_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
+$(O)/test/lib/gdb_tasks_test $(O)/test/lib/lazy_test $(O)/with_module/lazy_test $(O)/test/lib/lazy_pack_test: CPPFLAGS_COMMON += -DGSTK_GDB_SCRIPT='"$(abspath $(gdb-script))"'
 
 # The checker of kept thread-local addresses, and its modules.
 tls-modules := $(wildcard $(tools-dir)/gstk_tlscheck/*.py)

@@ -38,7 +38,7 @@
 #define GREENSTK_FEATURE_POPULATE	(1ULL << 3)
 #define GREENSTK_FEATURE_PAGER		(1ULL << 4)	/* COLD and PAGER; off by default */
 #define GREENSTK_FEATURE_PARK		(1ULL << 5)	/* SWITCH by moving PTEs is possible */
-#define GREENSTK_FEATURE_COLD_MOVES	(1ULL << 6)	/* a stack leaves with what of it is still cold */
+#define GREENSTK_FEATURE_COLD_MOVES	(1ULL << 6)	/* a stack leaves with its cold pages */
 
 /**
  * struct greenstk_features - what this module can do
@@ -222,6 +222,8 @@ struct greenstk_cold {
  * @pad:	must be 0
  *
  * Pages that are present stay; cold ones become present and warm.
+ *
+ * When an entry fails, what is cold in its range stays cold.
  */
 struct greenstk_populate {
 	__aligned_u64 handle;

@@ -47,11 +47,12 @@ static struct {
 	struct gstk_config runtime;
 } options = { .runtime = { .size = sizeof(struct gstk_config) } };
 
-static volatile sig_atomic_t signals;
+static _Atomic int signals; /* the handler runs on any thread */
 
 static struct {
 	uint64_t ns, before, bytes; /* resident memory before the first task, and at @tasks */
 	unsigned int tasks;
+	unsigned int most; /* tasks at a time */
 } sample;
 
 static void on_signal(int sig)
@@ -268,6 +269,7 @@ static void *crawl_main(void *arg)
 	crawl_start();
 	supervise();
 	sample.ns = gstk_now() - begin;
+	crawl_tasks(&sample.most);
 	crawl_fini();
 	return NULL;
 }
@@ -285,13 +287,11 @@ static void report(void)
 	unsigned long long answers = crawl_counters.pages + crawl_counters.redirects + crawl_counters.missing +
 				     crawl_counters.server_errors;
 	double s = (double)sample.ns / 1e9, cpu = cpu_seconds();
-	unsigned int most;
 
 #define x(name, what) printf("%-18s %10llu  %s\n", #name, (unsigned long long)crawl_counters.name, what);
 	CRAWL_COUNTERS(x)
 #undef x
-	crawl_tasks(&most);
-	printf("%-18s %10u  at a time\n", "tasks", most);
+	printf("%-18s %10u  at a time\n", "tasks", sample.most);
 	printf("%-18s %10.3f\n", "seconds", s);
 	printf("%-18s %10.0f  answers of any kind\n", "per_second", s > 0 ? (double)answers / s : 0);
 	printf("%-18s %10.1f  CPU time an answer\n", "cpu_us", answers ? cpu * 1e6 / (double)answers : 0);
@@ -323,5 +323,11 @@ int main(int argc, char **argv)
 	if (failed)
 		return (int)(intptr_t)failed;
 	report();
-	return signals ? 130 : 0;
+	if (signals)
+		return 130;
+	if (!crawl_counters.pages) {
+		fprintf(stderr, CRAWLER_NAME ": no page could be fetched; the counters above say why\n");
+		return 1;
+	}
+	return 0;
 }

@@ -68,6 +68,7 @@ struct client_limits {
 	uint32_t max_subscriptions; /* of one connection */
 	size_t output_limit;  /* bytes queued for one connection before it is dropped */
 	size_t output_soft;   /* bytes of its own replies queued before it must read some */
+	size_t stack_use;     /* bytes on the stack of each connection that it need not have */
 };
 extern struct client_limits client_limits;
 
@@ -87,6 +88,8 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
 struct client *client_new(int fd);
 /** The task of a connection. */
 void *client_main(void *client);
+/** The same on a stack that has client_limits.stack_use bytes more, which stay as they are or the server aborts. */
+void *client_deep_main(void *client);
 
 struct client *client_at(uint32_t index);
 static inline uint32_t client_index(const struct client *c)

@@ -159,7 +159,8 @@ wake_phase() {
 evicted() {
 	local info
 	info=$(ask greenstk INFO greenstk)
-	v[copied]=$(field tasks_copied <<<"$info") v[packed]=$(field tasks_packed <<<"$info")
+	v[copied]=$(($(field tasks_copied <<<"$info") + $(field tasks_remapped <<<"$info")))
+	v[packed]=$(field tasks_packed <<<"$info")
 	v[info]=$info
 	echo $((v[copied] + v[packed]))
 }
@@ -191,7 +192,7 @@ until [ $((SECONDS - t0)) -ge "$idle" ] && [ "$n" -ge $((conns / 2)) ]; do
 	# Not a terminal: a line every ten seconds is enough.
 	[ -t 1 ] || [ $((SECONDS - t0)) -ge $((said + 10)) ] || continue
 	said=$((SECONDS - t0))
-	printf '  %2d s: %s of %s subscribers evicted (%s copied, %s packed)' $((SECONDS - t0)) "$n" "$conns" \
+	printf '  %2d s: %s of %s subscribers evicted (%s copied or remapped, %s packed)' $((SECONDS - t0)) "$n" "$conns" \
 		"${v[copied]}" "${v[packed]}"
 	[ -t 1 ] || echo
 done

@@ -96,6 +96,7 @@ static void section_greenstk(FILE *f)
 	FIELD(tasks_resident);
 	FIELD(tasks_copied);
 	FIELD(tasks_packed);
+	FIELD(tasks_remapped);
 	FIELD(spawns);
 	FIELD(switches);
 	FIELD(handoffs);
@@ -113,6 +114,11 @@ static void section_greenstk(FILE *f)
 	FIELD(bytes_copied);
 	FIELD(bytes_packed);
 	FIELD(bytes_unpacked);
+	FIELD(bytes_remapped);
+	FIELD(remaps);
+	FIELD(remap_returns);
+	FIELD(remap_calls);
+	FIELD(remap_pack_calls);
 	FIELD(image_arena_bytes);
 	FIELD(task_bytes);
 	FIELD(fd_bytes);

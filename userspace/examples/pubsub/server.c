@@ -44,6 +44,8 @@ static const char usage[] =
 	"      --workers=N           threads that run tasks (default: one a core)\n"
 	"      --upstream=HOST:PORT  a Redis whose messages are shared with other servers that name it\n"
 	"      --windows=N           stacks that can be in place at once (default 1024)\n"
+	"      --stack-use=BYTES     more on the stack of each connection, as in servers that keep buffers and\n"
+	"                            the state of parsers there; at most 128k (default 0)\n"
 	"  -h, --help                this text\n";
 
 static size_t number(const char *text, const char *what)
@@ -68,7 +70,7 @@ static size_t number(const char *text, const char *what)
 
 static void parse_options(int argc, char **argv)
 {
-	enum { MAXCLIENTS = 256, MAX_REQUEST, MAX_SUBSCRIPTIONS, OUTPUT_LIMIT, WORKERS, WINDOWS, UPSTREAM };
+	enum { MAXCLIENTS = 256, MAX_REQUEST, MAX_SUBSCRIPTIONS, OUTPUT_LIMIT, WORKERS, WINDOWS, UPSTREAM, STACK_USE };
 	static const struct option longs[] = {
 		{ "listen", required_argument, NULL, 'l' },
 		{ "port", required_argument, NULL, 'p' },
@@ -79,6 +81,7 @@ static void parse_options(int argc, char **argv)
 		{ "workers", required_argument, NULL, WORKERS },
 		{ "windows", required_argument, NULL, WINDOWS },
 		{ "upstream", required_argument, NULL, UPSTREAM },
+		{ "stack-use", required_argument, NULL, STACK_USE },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -124,6 +127,9 @@ static void parse_options(int argc, char **argv)
 		case WINDOWS:
 			options.runtime.windows = number(optarg, "--windows");
 			break;
+		case STACK_USE:
+			client_limits.stack_use = number(optarg, "--stack-use");
+			break;
 		case UPSTREAM:
 			if (!upstream_set(optarg))
 				exit(2);
@@ -138,6 +144,10 @@ static void parse_options(int argc, char **argv)
 	}
 	if (optind < argc || client_limits.max_request < 1024 || client_limits.max_request > 512u << 20) {
 		fputs(optind < argc ? usage : "pubsub: --max-request must be 1k to 512m\n", stderr);
+		exit(2);
+	}
+	if (client_limits.stack_use > 128u << 10) {
+		fputs("pubsub: --stack-use must be at most 128k\n", stderr);
 		exit(2);
 	}
 	if (!options.nr_listen)
@@ -172,6 +182,7 @@ static void refuse(int fd)
 static void *accept_main(void *arg)
 {
 	int listener = (int)(intptr_t)arg;
+	gstk_fn serve = client_limits.stack_use ? client_deep_main : client_main;
 
 	for (;;) {
 		int fd = gstk_accept(listener, NULL, NULL);
@@ -186,7 +197,7 @@ static void *accept_main(void *arg)
 			continue;
 		}
 		c = client_new(fd);
-		if (c && !gstk_spawn(NULL, client_main, c, NULL))
+		if (c && !gstk_spawn(NULL, serve, c, NULL))
 			continue;
 		if (c)
 			client_put(c);

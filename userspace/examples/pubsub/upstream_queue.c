@@ -11,8 +11,22 @@ struct upstream upstream = {
 
 void upstream_lock(void)
 {
+	bool asked = false;
+
 	while (gstk_mutex_lock(&upstream.mutex) == -ECANCELED)
-		gstk_cancel_clear();
+		asked |= gstk_cancel_clear();
+	if (asked) /* to end: by the next call that waits */
+		gstk_cancel(gstk_self());
+}
+
+void upstream_wait(gstk_cond *c)
+{
+	bool asked = false;
+
+	while (gstk_cond_wait(c, &upstream.mutex) == -ECANCELED)
+		asked |= gstk_cancel_clear();
+	if (asked)
+		gstk_cancel(gstk_self());
 }
 
 void upstream_unlock(void)

@@ -31,8 +31,9 @@ struct upstream {
 };
 extern struct upstream upstream;
 
-/** Lock also for a task that was cancelled. */
+/** Lock, and with the lock wait, also for a task that was cancelled, which stays so. */
 void upstream_lock(void);
+void upstream_wait(gstk_cond *c);
 void upstream_unlock(void);
 
 /** Append words as a request; with the lock. The last two are a message's when @message. -ENOMEM. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Configuration: what the caller says, what the environment says, defaults, sanity. */
 #include "api/config.h"
+#include "api/misspelt.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -97,24 +98,43 @@ static int signal_from_env(int *sig)
 /* Signals that can be caught, and that the library does not need itself. */
 static bool may_dump_on(int sig)
 {
-	return sig > 0 && sig <= SIGRTMAX && sig != SIGKILL && sig != SIGSTOP && sig != SIGSEGV && sig != SIGBUS;
+	bool libcs = sig > 31 && sig < SIGRTMIN;
+
+	return sig > 0 && sig <= SIGRTMAX && !libcs && sig != SIGKILL && sig != SIGSTOP && sig != SIGSEGV && sig != SIGBUS;
 }
 
-static int env_backend(struct gstk_config *c)
+/* One of @nr names, whose place is the number. */
+static int env_name(const char *variable, uint32_t *value, const char *const *names, uint32_t nr)
 {
-	static const char *const names[] = { "auto", "module", "copy", "uffd" };
-	const char *s = getenv("GREENSTK_BACKEND");
+	const char *s = getenv(variable);
 
-	for (uint32_t i = 0; s && *s && i < sizeof(names) / sizeof(*names); i++) {
+	for (uint32_t i = 0; s && *s && i < nr; i++) {
 		if (!strcmp(s, names[i])) {
-			c->backend = i;
+			*value = i;
 			return 0;
 		}
 	}
 	if (!s || !*s)
 		return 0;
-	fprintf(stderr, "greenstk: GREENSTK_BACKEND=%s is none of auto, module, copy, uffd\n", s);
+	fprintf(stderr, "greenstk: %s=%s is none of", variable, s);
+	for (uint32_t i = 0; i < nr; i++)
+		fprintf(stderr, "%s %s", i ? "," : "", names[i]);
+	fputc('\n', stderr);
 	return -EINVAL;
+}
+
+static int env_backend(struct gstk_config *c)
+{
+	static const char *const names[] = { "auto", "module", "copy", "uffd" };
+
+	return env_name("GREENSTK_BACKEND", &c->backend, names, sizeof(names) / sizeof(*names));
+}
+
+static int env_files(struct gstk_config *c)
+{
+	static const char *const names[] = { "auto", "uring", "pool" };
+
+	return env_name("GREENSTK_FILES", &c->files, names, sizeof(names) / sizeof(*names));
 }
 
 static int absurd(const char *what, unsigned long long value, const char *limits)
@@ -135,6 +155,7 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		memcpy(c, in, in->size < sizeof(*c) ? in->size : sizeof(*c));
 	}
 	c->size = sizeof(*c);
+	gstk__misspelt_tell(environ);
 	if (c->flags & ~(uint32_t)KNOWN_FLAGS)
 		return absurd("flags", c->flags, "bits that this version does not know");
 #define ENV(name, field) \
@@ -164,7 +185,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 	    env_flag(c, "GREENSTK_FORCE_PACK", GSTK_FORCE_PACK) ||
 	    env_flag(c, "GREENSTK_FORCE_REMAP", GSTK_FORCE_REMAP) ||
 	    env_flag(c, "GREENSTK_PRIVATE_TASKS", GSTK_PRIVATE_TASKS) ||
-	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c) || gstk__debug_mode(&gstk__debugging))
+	    env_flag(c, "GREENSTK_NO_SWEEP", GSTK_NO_SWEEP) || env_backend(c) || env_files(c) ||
+	    gstk__debug_mode(&gstk__debugging))
 		return -EINVAL;
 	if (gstk__debugging & GSTK__DEBUG_STACKS)
 		c->flags |= GSTK_FORCE_EVICT;
@@ -194,6 +216,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 		c->blocking_threads = 512;
 	if (c->backend > GSTK_BACKEND_UFFD)
 		return absurd("backend", c->backend, "one of enum gstk_backend");
+	if (c->files > GSTK_FILES_POOL)
+		return absurd("files", c->files, "one of enum gstk_files");
 	if (c->workers > MAX_WORKERS)
 		return absurd("workers", c->workers, "1 .. 256");
 	if (c->blocking_threads > MAX_BLOCKING_THREADS)

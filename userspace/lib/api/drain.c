@@ -46,14 +46,14 @@ static void cancel_all(void)
 			struct gstk_task *t = gstk__task(i);
 			enum gstk__state st = gstk__state_of(gstk__word(t));
 
-			if (st != GSTK__FREE && st != GSTK__DONE && !(t->flags & GSTK__T_FOREIGN))
+			if (st != GSTK__FREE && st != GSTK__DONE && !(gstk__flags(t) & GSTK__T_FOREIGN))
 				gstk__cancel_mark(t);
 		}
 		gstk__membarrier();
 		for (uint32_t i = from; i < to; i++) {
 			struct gstk_task *t = gstk__task(i);
 
-			if (gstk__cancel_pending(t) && !(t->flags & GSTK__T_FOREIGN))
+			if (gstk__cancel_pending(t) && !(gstk__flags(t) & GSTK__T_FOREIGN))
 				gstk__cancel_wake(t);
 		}
 	}

@@ -12,6 +12,7 @@
 #include "debug/sigstack.h"
 #include "debug/stuck_report.h"
 #include "debug/watchdog.h"
+#include "host/needed.h"
 #include "host/uffd.h"
 #include "park/calibrate.h"
 #include "park/cold.h"
@@ -24,6 +25,7 @@
 #include "wait/await.h"
 #include "wait/blocking.h"
 #include "wait/fd.h"
+#include "wait/files.h"
 #include "window/present.h"
 
 static __thread struct gstk__sigstack thread_sigstack;
@@ -44,6 +46,7 @@ static void before_fork(void)
 /* Only the calling thread came along, and locks of the others may be taken for ever. */
 static void in_child(void)
 {
+	gstk__thread_needed(NULL); /* here it is a thread as any other */
 	if (!gstk__sched.nr)
 		return;
 	forked = true;
@@ -54,6 +57,7 @@ static void in_child(void)
 	gstk__dump_signal_forked();
 	gstk__watchdog_forked();
 	gstk__blocking_forked();
+	gstk__files_forked();
 	gstk__lazy_forked();
 }
 
@@ -88,6 +92,7 @@ int gstk__life_init(void)
 	gstk__sites_reset();
 	gstk__awaits_register();
 	gstk__blocking_init(gstk__config.blocking_threads);
+	gstk__files_init(gstk__config.files, gstk__config.blocking_threads);
 	pthread_once(&at_fork, watch_forks);
 	err = gstk__netpoll_register();
 	if (!err && (gstk__sealing || !(gstk__config.flags & GSTK_NO_SEGV_HANDLER)))
@@ -105,14 +110,14 @@ int gstk__life_init(void)
 	gstk__deadlock_report_init(gstk__config.flags & GSTK_DEADLOCK_CONTINUE);
 	gstk__stuck_report_init(gstk__config.stuck_report_ns);
 	if (!err && gstk__dump_signal_init(gstk__config.dump_signal))
-		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, cgroup pids.max)\n");
+		fprintf(stderr, "greenstk: no thread for the signal that prints all tasks (ulimit -u, ulimit -v, cgroup pids.max)\n");
 	return err;
 }
 
 void gstk__life_workers(void)
 {
 	if (gstk__watchdog_start(gstk__config.stuck_report_ns))
-		fprintf(stderr, "greenstk: no thread that looks for stuck workers: only other workers report them (ulimit -u, cgroup pids.max)\n");
+		fprintf(stderr, "greenstk: no thread that looks for stuck workers: only other workers report them (ulimit -u, ulimit -v, cgroup pids.max)\n");
 }
 
 void gstk__life_fini(void)
@@ -133,6 +138,8 @@ void gstk__life_thread_begin(struct gstk__worker *w)
 {
 	stack_t ss;
 
+	if (!(gstk__config.flags & GSTK_EMBEDDED)) /* that thread is the application's own */
+		gstk__thread_needed("a task; gstk_exit() ends a task");
 	gstk__sigstack_begin(&thread_sigstack);
 	if (sigaltstack(NULL, &ss) || ss.ss_flags & SS_DISABLE)
 		return;
@@ -143,4 +150,5 @@ void gstk__life_thread_begin(struct gstk__worker *w)
 void gstk__life_thread_end(struct gstk__worker *w)
 {
 	gstk__sigstack_end(&thread_sigstack);
+	gstk__thread_needed(NULL);
 }

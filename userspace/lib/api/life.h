@@ -5,8 +5,11 @@
 
 #include <stdbool.h>
 
+struct gstk_config;
 struct gstk__worker;
 
+/* gstk_init(); with @caller_is_worker the caller's thread runs tasks, too: it is worker 0. */
+int gstk__init(const struct gstk_config *config, bool caller_is_worker);
 int gstk__life_init(void);
 /* Before the first worker runs, when all are there: what looks at them. */
 void gstk__life_workers(void);

@@ -51,23 +51,33 @@ static bool may_be_native(struct place *p, uint32_t most)
 	return false;
 }
 
+static struct gstk__alloc *memory_of(struct instance *n)
+{
+	return (struct gstk__alloc *)((char *)n - offsetof(struct gstk__alloc, data));
+}
+
 static void *runs(void *arg)
 {
 	struct instance *n = arg;
 	void *result = NULL;
+	int err = gstk_blocking(n->fn, n->arg, &result);
 
-	/* No thread to be had, or cancelled or late before it began: it sees that itself. */
-	if (gstk_blocking(n->fn, n->arg, &result))
-		result = n->fn(n->arg);
 	atomic_fetch_sub(&n->place->native, 1);
-	free(n);
-	return result;
+	if (!err) {
+		free(memory_of(n));
+		return result;
+	}
+	/* No thread to be had, or cancelled or late before it began, which it sees itself: a green one like any, that may
+	 * end in gstk_exit(). It has an extension from the spawn. */
+	gstk__allocs_add(gstk__ext(gstk__current_task()), memory_of(n));
+	return n->fn(n->arg);
 }
 
 int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
 {
 	struct gstk_spawn_opts o = *opts;
 	struct place *p = place_of(fn);
+	struct gstk__alloc *a;
 	struct instance *n;
 	int err;
 
@@ -75,11 +85,12 @@ int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gst
 	o.flags &= ~(uint32_t)GSTK_NATIVE;
 	if (!may_be_native(p, o.native ? o.native : gstk__sched.cpus))
 		return gstk_spawn(task, fn, arg, &o);
-	n = malloc(sizeof(*n) + o.block_size);
-	if (!n) {
+	a = malloc(sizeof(*a) + sizeof(*n) + o.block_size);
+	if (!a) {
 		atomic_fetch_sub(&p->native, 1);
 		return -ENOMEM;
 	}
+	n = (struct instance *)a->data;
 	if (o.block_size)
 		memcpy(n->block, o.block, o.block_size);
 	n->place = p;
@@ -87,10 +98,12 @@ int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gst
 	n->arg = o.block_size ? n->block : arg;
 	o.block = NULL;
 	o.block_size = 0;
+	if (!o.name)
+		o.name = ""; /* and so an extension, or ENOMEM now */
 	err = gstk_spawn(task, runs, n, &o);
 	if (err) {
 		atomic_fetch_sub(&p->native, 1);
-		free(n);
+		free(a);
 	}
 	return err;
 }

@@ -24,12 +24,14 @@
 #include "debug/trace.h"
 #include "host/host.h"
 #include "host/module.h"
+#include "host/refuse.h"
 #include "park/copy.h"
 #include "park/lazy.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
 #include "sched/foreign.h"
 #include "sched/start.h"
+#include "sched/starved.h"
 #include "sched/timer.h"
 #include "sched/worker.h"
 #include "wait/blocking.h"
@@ -111,6 +113,7 @@ static void teardown(void)
 	gstk__life_fini();
 	for (uint32_t i = 0; i < s->nr; i++)
 		gstk__timer_wheel_fini(&gstk__timer_wheels[i]);
+	gstk__starved_fini();
 	gstk__foreign_life_ends();
 	gstk__locks_fini(); /* its thread looks at tasks */
 	for (uint32_t i = 0; i < GSTK__MAX_WORKERS; i++)
@@ -181,6 +184,14 @@ static size_t bounded_tasks(size_t max_tasks)
 	return nr;
 }
 
+static int no_space(const char *what, const char *less, int err)
+{
+	if (err == -ENOMEM)
+		fprintf(stderr, "greenstk: no address space for %s; raise ulimit -v, or with strict overcommit vm.overcommit_ratio, or "
+			"lower gstk_config.%s\n", what, less);
+	return err;
+}
+
 static int begin(const struct gstk_config *config, bool caller_is_worker)
 {
 	struct gstk__sched *s = &gstk__sched;
@@ -200,6 +211,7 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	}
 	c.max_tasks = bounded_tasks(c.max_tasks);
 	gstk__config = c;
+	gstk__block_init();
 	gstk__stamp_begin();
 	caller_is_worker |= !!(c.flags & GSTK_EMBEDDED);
 	gstk__stackprof_begin();
@@ -208,12 +220,14 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	gstk__fp_save(&gstk__fp_default);
 	gstk__membarrier_init();
 	gstk__copy_init();
-	if ((err = gstk__task_pool_init(c.max_tasks)) || (err = gstk__ext_pool_init(c.max_tasks)) ||
-	    (err = gstk__arena_init(c.image_bytes)) ||
+	if ((err = no_space("records of tasks", "max_tasks or GREENSTK_MAX_TASKS", gstk__task_pool_init(c.max_tasks))) ||
+	    (err = no_space("records of tasks", "max_tasks or GREENSTK_MAX_TASKS", gstk__ext_pool_init(c.max_tasks))) ||
+	    (err = no_space("saved stacks", "image_bytes or GREENSTK_IMAGE_BYTES", gstk__arena_init(c.image_bytes))) ||
 	    ((gstk__debugging || gstk__profiling) && (err = gstk__spawned_init(c.max_tasks))) ||
 	    (gstk__debugging & GSTK__DEBUG_LOCKS &&
 	     (err = gstk__locks_init(c.max_tasks, gstk__debugging & GSTK__DEBUG_WARN))) ||
-	    (err = windows(&c)) || (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
+	    (err = no_space("windows", "windows or GREENSTK_WINDOWS", windows(&c))) ||
+	    (err = gstk__annotate_init(c.max_tasks)) || (err = gstk__life_init()))
 		goto undo;
 	for (uint32_t i = 0; i < c.workers; i++)
 		gstk__timer_wheel_init(&gstk__timer_wheels[i], gstk__now_ns());
@@ -221,6 +235,9 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	for (uint32_t i = 0; i < c.workers; i++) {
 		s->worker[i] = worker_new(i);
 		if (!s->worker[i]) {
+			fprintf(stderr, "greenstk: no memory for worker %u of %u: each keeps a block as large as a window, %zu KiB, of "
+				"the %zu MiB for saved stacks; raise gstk_config.image_bytes or GREENSTK_IMAGE_BYTES (and ulimit -v), "
+				"or lower GREENSTK_WORKERS\n", i, c.workers, c.window_size >> 10, gstk__arena_bytes() >> 20);
 			err = -ENOMEM;
 			goto undo;
 		}
@@ -238,7 +255,7 @@ static int begin(const struct gstk_config *config, bool caller_is_worker)
 	for (uint32_t i = caller_is_worker; i < c.workers; i++) {
 		err = -pthread_create(&threads[i], NULL, worker_thread, s->worker[i]);
 		if (err) {
-			fprintf(stderr, "greenstk: cannot create worker %u: %s (ulimit -u, cgroup pids.max)\n", i,
+			fprintf(stderr, "greenstk: cannot create worker %u: %s (ulimit -u, ulimit -v, cgroup pids.max)\n", i,
 				strerror(-err));
 			threads[i] = 0;
 			stop_threads(caller_is_worker);
@@ -253,12 +270,13 @@ undo:
 	return err;
 }
 
-static int init(const struct gstk_config *config, bool caller_is_worker)
+int gstk__init(const struct gstk_config *config, bool caller_is_worker)
 {
 	int err;
 
 	if (gstk__life_forked())
-		return -ENOTSUP;
+		return gstk__refuse_with(-ENOTSUP, "gstk_init: in a child of fork() of a process that had a runtime; the way to another "
+					 "is exec");
 	if (atomic_exchange(&changing, true))
 		return -EBUSY;
 	err = begin(config, caller_is_worker);
@@ -268,7 +286,7 @@ static int init(const struct gstk_config *config, bool caller_is_worker)
 
 int gstk_init(const struct gstk_config *config)
 {
-	return init(config, false);
+	return gstk__init(config, false);
 }
 
 static int shut_down(struct gstk__worker *w, enum gstk_shutdown_mode mode, uint64_t deadline_ns)
@@ -292,48 +310,29 @@ int gstk_shutdown(enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 {
 	struct gstk__sched *s = &gstk__sched;
 	struct gstk__worker *w = gstk__self();
-	int err = -EINVAL;
-
-	if (gstk__life_forked())
-		return -EINVAL;
-	if ((w && w->current) || gstk__blocking_inside())
-		return -EDEADLK;
-	if (atomic_exchange(&changing, true))
-		return -EBUSY;
-	if (s->nr && (mode == GSTK_SHUTDOWN_JOIN || mode == GSTK_SHUTDOWN_CANCEL))
-		err = s->callers && !w ? -EPERM : shut_down(w, mode, deadline_ns);
-	atomic_store(&changing, false);
-	return err;
-}
-
-static bool main_ended(void *arg)
-{
-	return atomic_load_explicit((_Atomic uint32_t *)arg, memory_order_acquire) & GSTK__PEER_DONE;
-}
-
-int gstk_main(void *(*fn)(void *), void *arg, void **result, const struct gstk_config *config)
-{
-	struct gstk_task *t;
 	int err;
 
-	if (!fn)
+	if (gstk__life_forked()) {
+		gstk__no_runtime("gstk_shutdown");
 		return -EINVAL;
-	err = init(config, true);
-	if (err)
-		return err;
-	gstk__sched.owned_main = true;
-	err = gstk_spawn(&t, fn, arg, &(const struct gstk_spawn_opts){
-		.size = sizeof(struct gstk_spawn_opts), .name = "main", .flags = GSTK_PRIVATE,
-		.stack_size = gstk__config.main_stack });
-	if (!err) {
-		atomic_store(&gstk__sched.main_task, gstk__task_index(t));
-		gstk__membarrier(); /* it may have ended already: partner in gstk__task_ended() */
-		gstk__worker_loop(gstk__self(), main_ended, &gstk__ext(t)->peer, GSTK_NEVER);
-		atomic_store(&gstk__sched.main_task, 0);
-		gstk_join(t, result);
 	}
-	while (gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER) == -EBUSY)
-		sched_yield(); /* somebody finds out that there is a runtime already */
+	if (mode != GSTK_SHUTDOWN_JOIN && mode != GSTK_SHUTDOWN_CANCEL)
+		return gstk__refuse("gstk_shutdown: mode %u; give GSTK_SHUTDOWN_JOIN or GSTK_SHUTDOWN_CANCEL", (unsigned int)mode);
+	if ((w && w->current) || gstk__blocking_inside())
+		return gstk__refuse_with(-EDEADLK, "gstk_shutdown: from inside a task, whose end it would wait for; call it on the "
+					 "thread that called gstk_init()");
+	if (atomic_exchange(&changing, true))
+		return -EBUSY;
+	if (!s->nr) {
+		gstk__no_runtime("gstk_shutdown");
+		err = -EINVAL;
+	} else if (s->callers && !w) {
+		err = gstk__refuse_with(-EPERM, "gstk_shutdown: the runtime runs on another thread (GSTK_EMBEDDED, or gstk_main()); "
+					"call it there");
+	} else {
+		err = shut_down(w, mode, deadline_ns);
+	}
+	atomic_store(&changing, false);
 	return err;
 }
 
@@ -342,13 +341,30 @@ static bool never(void *arg)
 	return false;
 }
 
+static bool embedded_here(const struct gstk__worker *w)
+{
+	return gstk__sched.nr && gstk__config.flags & GSTK_EMBEDDED && w;
+}
+
+static __attribute__((cold, noinline)) int not_here(const struct gstk__worker *w, const char *call)
+{
+	if (!gstk__sched.nr) {
+		gstk__no_runtime(call);
+		return -EINVAL;
+	}
+	if (!(gstk__config.flags & GSTK_EMBEDDED))
+		return gstk__refuse("%s: the runtime has threads of its own; it is for one that began with GSTK_EMBEDDED", call);
+	return gstk__refuse("%s: %s", call, w ? "inside a task; call it from the loop around the tasks"
+					      : "not on the thread that called gstk_init(); only that one runs the tasks");
+}
+
 int gstk_run_once(int timeout_ms)
 {
 	struct gstk__worker *w = gstk__self();
 	uint64_t runs;
 
-	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED) || !w || w->current)
-		return -EINVAL;
+	if (!embedded_here(w) || w->current)
+		return not_here(w, "gstk_run_once");
 	gstk__come_inside(w);
 	runs = gstk__worker_loop(w, never, NULL, timeout_ms < 0 ? GSTK_NEVER - 1 : (uint64_t)timeout_ms * 1000000u);
 	gstk__go_outside(w);
@@ -360,8 +376,8 @@ int gstk_runtime_fd(void)
 	struct gstk__worker *w = gstk__self();
 	int fd;
 
-	if (!gstk__sched.nr || !(gstk__config.flags & GSTK_EMBEDDED) || !w)
-		return -EINVAL;
+	if (!embedded_here(w))
+		return not_here(w, "gstk_runtime_fd");
 	fd = gstk__poller->descriptor();
 	if (fd >= 0 && !w->current)
 		gstk__go_outside(w); /* what was spawned before the first gstk_run_once() counts, too */

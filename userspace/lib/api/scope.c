@@ -137,6 +137,7 @@ static void *child_runs(void *arg)
 	return NULL;
 }
 
+/* The cleanup by which a scope ends with the task that owns it. */
 static void owner_ends(void *scope)
 {
 	struct gstk_scope *s = scope;
@@ -152,10 +153,15 @@ int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns)
 	struct gstk_scope *s;
 	int err;
 
+	if (!scope)
+		return gstk__refuse("gstk_scope_begin: nowhere to put the scope; give the address of a gstk_scope *");
 	if (!t)
-		return -ESRCH;
+		return gstk__sched.nr ? gstk__refuse_with(-ESRCH, "gstk_scope_begin: outside a task; a scope is a task's, and ends "
+							  "before it does")
+				      : gstk__no_runtime("gstk_scope_begin");
 	if (t->tier == GSTK__TIER_STACKLESS)
-		return -EINVAL; /* it could not wait for its end */
+		return gstk__refuse("gstk_scope_begin: in a poll function, which could not wait for the end of the scope; begin "
+				    "it in a task with a stack");
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -168,6 +174,7 @@ int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns)
 		return err;
 	}
 	s->cleanup = gstk__ext(t)->cleanups;
+	s->cleanup->librarys = true;
 	gstk_deadline_set(s->deadline_ns); /* with the extension there it cannot fail */
 	*scope = s;
 	return 0;
@@ -190,6 +197,9 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 			return gstk__refuse("gstk_scope_spawn: options of %zu bytes; set .size to sizeof(struct "
 					    "gstk_spawn_opts), or use GSTK_OPTS()", opts->size);
 		memcpy(&o, opts, opts->size < sizeof(o) ? opts->size : sizeof(o));
+		if (o.flags & GSTK_NATIVE)
+			return gstk__refuse("gstk_scope_spawn: GSTK_NATIVE; on a thread of its own it could not be cancelled with the "
+					    "scope: leave it out, and use gstk_blocking() in the task");
 		if (o.block_size && (!o.block || o.block_size > UINT32_MAX))
 			return gstk__refuse("gstk_scope_spawn: an argument block of %zu bytes at %p; give both .block and "
 					    ".block_size, or neither", o.block_size, o.block);
@@ -227,8 +237,10 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 
 int gstk_scope_cancel(gstk_scope *s, int err)
 {
-	if (!s || err >= 0)
-		return -EINVAL;
+	if (!s)
+		return gstk__refuse("gstk_scope_cancel: the scope is NULL");
+	if (err >= 0)
+		return gstk__refuse("gstk_scope_cancel: the error is %d; give a negative errno, -ECANCELED say", err);
 	fail(s, err);
 	return 0;
 }
@@ -238,7 +250,7 @@ int gstk_scope_error(gstk_scope *s)
 	int err;
 
 	if (!s)
-		return -EINVAL;
+		return gstk__refuse("gstk_scope_error: the scope is NULL");
 	gstk__lock(gstk__waitq_lock(&s->q));
 	err = s->err;
 	gstk__unlock(gstk__waitq_lock(&s->q));
@@ -299,9 +311,11 @@ int gstk_scope_end(gstk_scope *s)
 	int err;
 
 	if (!s)
-		return -EINVAL;
-	if (!t || s->owner != t || (s->cleanup && !innermost(s)))
-		return -EPERM;
+		return gstk__refuse("gstk_scope_end: the scope is NULL");
+	if (!t || s->owner != t)
+		return gstk__refuse_with(-EPERM, "gstk_scope_end: not the task that began the scope; only that one ends it");
+	if (s->cleanup && !innermost(s))
+		return gstk__refuse_with(-EPERM, "gstk_scope_end: the caller has begun another scope since; end that first");
 	err = wait_for_all(s, t);
 	if (unlikely(err))
 		return err;

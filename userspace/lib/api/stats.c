@@ -9,6 +9,7 @@
 #include "api/config.h"
 #include "host/host.h"
 #include "host/module.h"
+#include "host/refuse.h"
 #include "host/uffd.h"
 #include "debug/machine.h"
 #include "park/calibrate.h"
@@ -21,6 +22,7 @@
 #include "sched/worker.h"
 #include "wait/blocking.h"
 #include "wait/fd.h"
+#include "wait/files.h"
 
 static uint64_t load(const uint64_t *p)
 {
@@ -41,12 +43,21 @@ int gstk_stats(struct gstk_stats *out)
 {
 	struct gstk__sched *s = &gstk__sched;
 	struct gstk__blocking_counts blocking;
+	struct gstk__files_counts files;
 	struct gstk__arena_stats arena;
+	static _Atomic bool told; /* who watches asks again and again */
 	struct gstk_stats st = { 0 };
 	uint64_t ends = 0, moved;
 
-	if (!s->nr || !out || out->size < sizeof(size_t) || out->size > 4096)
+	if (!out)
+		return gstk__refuse("gstk_stats: nowhere to put them; give the address of a struct gstk_stats");
+	if (out->size < sizeof(size_t) || out->size > 4096)
+		return gstk__refuse("gstk_stats: a structure of %zu bytes; set .size to sizeof(struct gstk_stats)", out->size);
+	if (!s->nr) {
+		if (!atomic_exchange(&told, true))
+			gstk__no_runtime("gstk_stats");
 		return -EINVAL;
+	}
 #define SUM(name) \
 	for (uint32_t i = 0; i < s->nr; i++) \
 		st.name += load(&s->worker[i]->park.n.name);
@@ -57,6 +68,7 @@ int gstk_stats(struct gstk_stats *out)
 	SUM(remaps) SUM(remap_returns) SUM(remap_calls) SUM(remap_pack_calls) SUM(remap_ahead)
 	SUM(remap_nospace) SUM(remap_nomem) SUM(remap_quota) SUM(remap_refused)
 	SUM(lazy_restores) SUM(lazy_refused) SUM(lazy_untouched) SUM(lazy_foreseen) SUM(annex_calls) SUM(future_polls)
+	SUM(starved)
 #undef SUM
 #define GSTK__X(name, field) \
 	st.field = load(&gstk__sweep_counts.decided[GSTK__##name]);
@@ -101,6 +113,10 @@ int gstk_stats(struct gstk_stats *out)
 	st.blocking_calls = blocking.calls;
 	st.blocking_threads = blocking.threads;
 	st.blocking_queued_max = blocking.queued_most;
+	gstk__files_counts(&files);
+	st.file_ring_calls = files.ring_calls;
+	st.file_ring_full = files.ring_full;
+	st.file_pool_calls = files.pool_calls;
 	gstk__arena_stats(&arena);
 	st.size = out->size;
 	st.workers = s->nr;
@@ -166,6 +182,13 @@ static void backend_lines(int fd)
 	LINE("module.lock_waits", st.lock_waits);
 }
 
+static void files_lines(int fd)
+{
+	const char *why, *way = gstk__files_way(&why);
+
+	dprintf(fd, "files %s\nfiles.reason %s\n", way, why);
+}
+
 int gstk_info(int fd)
 {
 	struct gstk_stats st = { .size = sizeof(st) };
@@ -192,6 +215,7 @@ int gstk_info(int fd)
 	LINE("calibration.took_ns", calibration.took_ns);
 	LINE("calibration.running_workers", calibration.running);
 	backend_lines(fd);
+	files_lines(fd);
 	gstk__machine_print(fd);
 	gstk__sweep_climate(&climate);
 	LINE("policy.evict_cost_ns", climate.evict_ns);
@@ -222,10 +246,13 @@ int gstk_info(int fd)
 	STAT(kept_young); STAT(kept_few); STAT(kept_bouncing); STAT(kept_private); STAT(kept_busy); STAT(kept_full);
 	STAT(kept_unpackable); STAT(bounces); STAT(recalibrations);
 	STAT(blocking_calls); STAT(blocking_threads); STAT(blocking_queued_max); STAT(annex_calls);
-	STAT(tasks_stackless); STAT(future_polls);
+	STAT(tasks_stackless); STAT(future_polls); STAT(starved);
+	STAT(file_ring_calls); STAT(file_pool_calls);
 	if (st.bytes_packed)
 		LINE("stats.pack_ratio_percent", st.bytes_packed * 100 / st.bytes_unpacked);
+	/* The last one speaks for all. */
+	err = STAT(file_ring_full) < 0 ? -errno : 0;
 #undef STAT
 #undef LINE
-	return 0;
+	return err;
 }

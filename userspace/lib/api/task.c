@@ -8,6 +8,7 @@
 #include <string.h>
 #include "api/config.h"
 #include "api/native.h"
+#include "api/owned.h"
 #include "debug/annotate.h"
 #include "debug/probe.h"
 #include "debug/spawned.h"
@@ -138,7 +139,7 @@ static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, vo
 	if (!fn)
 		return gstk__refuse("gstk_spawn: the function is NULL; give what the task is to run");
 	if (!gstk__sched.nr)
-		return -ESRCH;
+		return gstk__no_runtime("gstk_spawn");
 	if (atomic_load_explicit(&gstk__sched.closing, memory_order_relaxed))
 		return -ECANCELED;
 	err = gstk__refuse_shared(arg, "gstk_spawn: the argument");
@@ -179,19 +180,38 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	return launch(task, t, !task);
 }
 
+/* Not: whether its task is there. */
+static bool is_handle(const gstk_task *task)
+{
+	uintptr_t at = (uintptr_t)task - (uintptr_t)gstk__tasks;
+
+	return gstk__sched.nr && at && at % sizeof(*task) == 0 &&
+	       at / sizeof(*task) < atomic_load_explicit(&gstk__tasks_high, memory_order_relaxed);
+}
+
+static __attribute__((cold, noinline)) int no_handle(const gstk_task *task, const char *call)
+{
+	if (!task)
+		return gstk__refuse("%s: the task is NULL; gstk_spawn() gives a handle where its first argument points", call);
+	if (!gstk__sched.nr)
+		return gstk__no_runtime(call);
+	return gstk__refuse("%s: %p is no task's handle; give what gstk_spawn() gave, of a task not joined yet", call,
+			    (const void *)task);
+}
+
 int gstk_join(gstk_task *task, void **result)
 {
-	return task ? gstk__task_join(task, result, GSTK_NEVER) : -EINVAL;
+	return task ? gstk__task_join(task, result, GSTK_NEVER) : no_handle(task, "gstk_join");
 }
 
 int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns)
 {
-	return task ? gstk__task_join(task, result, deadline_ns) : -EINVAL;
+	return task ? gstk__task_join(task, result, deadline_ns) : no_handle(task, "gstk_join");
 }
 
 int gstk_detach(gstk_task *task)
 {
-	return task ? gstk__task_detach(task) : -EINVAL;
+	return is_handle(task) ? gstk__task_detach(task) : no_handle(task, "gstk_detach");
 }
 
 gstk_task *gstk_self(void)
@@ -228,10 +248,8 @@ void gstk_exit(void *result)
 
 int gstk_cancel(gstk_task *task)
 {
-	if (!task)
-		return -EINVAL;
-	if (!gstk__sched.nr) /* a child of fork(), say: locks of other threads may be taken for ever */
-		return -ESRCH;
+	if (!is_handle(task)) /* nor in a child of fork(), say: locks of other threads may be taken for ever */
+		return no_handle(task, "gstk_cancel");
 	gstk__cancel_mark(task);
 	gstk__membarrier(); /* partner: gstk__fence_light() of the park */
 	gstk__cancel_wake(task);
@@ -258,15 +276,15 @@ int gstk_deadline_set(uint64_t deadline_ns)
 	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
 
 	if (!t)
-		return -EINVAL;
+		return gstk__outside("gstk_deadline_set");
 	if (deadline_ns == GSTK_NEVER) {
-		t->flags &= (uint8_t)~GSTK__T_DEADLINE;
+		gstk__flag_clear(t, GSTK__T_DEADLINE);
 		return 0;
 	}
 	if (!x && !(x = gstk__ext_get(t)))
 		return -ENOMEM;
 	x->deadline_ns = deadline_ns;
-	t->flags |= GSTK__T_DEADLINE;
+	gstk__flag_set(t, GSTK__T_DEADLINE);
 	return 0;
 }
 
@@ -277,71 +295,6 @@ uint64_t gstk_deadline_get(void)
 	return t && (t->flags & GSTK__T_DEADLINE) ? gstk__ext(t)->deadline_ns : GSTK_NEVER;
 }
 
-int gstk_cleanup_push(void (*fn)(void *), void *arg)
-{
-	struct gstk_task *t = gstk__current_task();
-	struct gstk__ext *x = t && fn ? gstk__ext_get(t) : NULL;
-	struct gstk__cleanup *c;
-
-	if (!t || !fn)
-		return -EINVAL;
-	c = x ? malloc(sizeof(*c)) : NULL;
-	if (!c)
-		return -ENOMEM;
-	c->fn = fn;
-	c->arg = arg;
-	c->next = x->cleanups;
-	x->cleanups = c;
-	return 0;
-}
-
-int gstk_cleanup_pop(bool run)
-{
-	struct gstk_task *t = gstk__current_task();
-	struct gstk__ext *x = t ? gstk__ext(t) : NULL;
-	struct gstk__cleanup *c = x ? x->cleanups : NULL;
-
-	if (!c)
-		return -ENOENT;
-	x->cleanups = c->next;
-	if (run)
-		c->fn(c->arg);
-	free(c);
-	return 0;
-}
-
-void *gstk_alloc(size_t bytes)
-{
-	struct gstk_task *t = gstk__current_task();
-	struct gstk__ext *x = t ? gstk__ext_get(t) : NULL;
-	struct gstk__alloc *a;
-
-	if (!x || bytes > SIZE_MAX / 2)
-		return NULL;
-	a = malloc(sizeof(*a) + bytes);
-	if (!a)
-		return NULL;
-	a->next = x->allocs;
-	a->pprev = &x->allocs;
-	if (a->next)
-		a->next->pprev = &a->next;
-	x->allocs = a;
-	return a->data;
-}
-
-void gstk_free(void *ptr)
-{
-	struct gstk__alloc *a;
-
-	if (!ptr)
-		return;
-	a = (struct gstk__alloc *)((char *)ptr - offsetof(struct gstk__alloc, data));
-	*a->pprev = a->next;
-	if (a->next)
-		a->next->pprev = a->pprev;
-	free(a);
-}
-
 bool gstk_movable(const void *ptr)
 {
 	return gstk__in_shared_window(ptr);
@@ -349,16 +302,26 @@ bool gstk_movable(const void *ptr)
 
 const char *gstk_task_name(const gstk_task *task)
 {
-	struct gstk__ext *x = task ? gstk__ext((struct gstk_task *)task) : NULL;
+	struct gstk__ext *x;
 
-	if (task && gstk__peek_byte(&task->tier) == GSTK__TIER_STACKLESS)
+	if (!is_handle(task)) {
+		if (task)
+			no_handle(task, "gstk_task_name");
+		return "task";
+	}
+	x = gstk__ext((struct gstk_task *)task);
+	if (gstk__peek_byte(&task->tier) == GSTK__TIER_STACKLESS)
 		return gstk__stackless_name(task);
 	return x && x->name[0] ? x->name : "task";
 }
 
 uint64_t gstk_task_id(const gstk_task *task)
 {
-	return task ? gstk__task_index(task) : 0;
+	if (is_handle(task))
+		return gstk__task_index(task);
+	if (task)
+		no_handle(task, "gstk_task_id");
+	return 0;
 }
 
 int gstk_worker(void)

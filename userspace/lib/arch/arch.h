@@ -11,8 +11,17 @@
  *   gstk__switch_ontop(&from_sp, to_sp, fn, arg) fn(arg) runs on the target's stack, after the
  *                                                current one is left and before the target goes
  *                                                on; the target's word is arg
+ *   gstk__switch_then(&from_sp, to_sp, word, end, arg, n, err)
+ *                                                called, as the last thing that a function does: when the context
+ *                                                goes on, gstk__then_back(word, kept) runs, and its result is the
+ *                                                function's. While it is suspended its stack holds that and what
+ *                                                its caller must find again. Only with GSTK__HAVE_SWITCH_THEN
  *   gstk__stack_prepare(base, entry)             a frame on a fresh stack: the first switch to it
  *                                                calls entry(word), which must not return
+ *   gstk__stack_prepare_task(base, begin)        the same, but begin(word, false) returns a function, which is
+ *                                                called with nothing above it on the stack, and
+ *                                                what begin(its result, true) returns, is the last,
+ *                                                which must not return
  *   gstk__call_on(base, fn, arg, &save_sp, &sp)  calls fn(arg) on the stack that ends at base (of 16
  *                                                bytes). Meanwhile save_sp is a frame of the calling
  *                                                stack, to which any form may switch as often as it
@@ -33,6 +42,7 @@
 #ifndef GSTK__ARCH_H
 #define GSTK__ARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +57,23 @@ struct gstk__regs {
 	uintptr_t fp;           /* rbp, x29: the CFA of inlined sites hangs on it */
 	uintptr_t bx;           /* x86-64: rbx; aarch64: x19 */
 };
+
+/* What a fresh stack is for: void *fn(void *arg), or the end of it, which is jumped to. */
+struct gstk__begin {
+	uintptr_t fn;
+	void *arg;
+};
+
+/* What stays with a context that was left by gstk__switch_then(). */
+struct gstk__kept {
+	void *arg;
+	uint32_t n;
+	int32_t err;
+	void (*end)(void); /* for gstk__then_back() */
+};
+
+/* Set once, by who uses gstk__switch_then(). */
+extern int (*gstk__then_back)(uintptr_t word, const struct gstk__kept *kept);
 
 /* FP modes of a context: rounding, masks, flush to zero. Not the sticky flags. */
 struct gstk__fp {

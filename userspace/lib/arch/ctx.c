@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* gstk_ctx_*: what needs no assembly. The switches are in <cpu>/ctx.S. */
-#include <errno.h>
-#include <string.h>
+/* gstk_ctx_*: what needs no assembly, but for gstk_ctx_create() in api/ctx.c. The switches are in <cpu>/ctx.S. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <greenstk/ctx.h>
@@ -11,29 +10,6 @@
 int gstk_ctx_check(const char **why)
 {
 	return gstk__arch_check(why);
-}
-
-/* Asked once per thread: creating a context is cheap otherwise. */
-static int thread_check(void)
-{
-	static __thread signed char checked;
-
-	if (!checked) {
-		if (gstk__arch_check(NULL))
-			return -ENOTSUP;
-		checked = 1;
-	}
-	return 0;
-}
-
-int gstk_ctx_create(struct gstk_ctx *ctx, void *stack, size_t size, gstk_ctx_entry entry)
-{
-	if (!ctx || !stack || !entry || size < GSTK_CTX_STACK_MIN)
-		return -EINVAL;
-	if (thread_check())
-		return -ENOTSUP;
-	ctx->sp = gstk__ctx_prepare((char *)stack + size, entry);
-	return 0;
 }
 
 void gstk_ctx_leave(const struct gstk_ctx *to, uintptr_t word)

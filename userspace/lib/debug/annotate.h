@@ -67,9 +67,11 @@ static inline int gstk__annotate_init(size_t max_tasks)
 
 /* For functions that look at what others may be writing, and check again before they believe it. */
 #ifdef GSTK__TSAN
-#define GSTK__RACY __attribute__((no_sanitize("thread"), noinline))
+#define GSTK__RACY	   __attribute__((no_sanitize("thread"), noinline))
+#define GSTK__RACY_INLINE static __attribute__((no_sanitize("thread"), noinline, unused))
 #else
 #define GSTK__RACY
+#define GSTK__RACY_INLINE static inline
 #endif
 
 /* For functions called between before_switch and after_switch: whose calls would they be? */
@@ -80,12 +82,12 @@ static inline int gstk__annotate_init(size_t max_tasks)
 #endif
 
 /* A look at a field that its owner may be writing. */
-static inline GSTK__RACY uint32_t gstk__peek(const uint32_t *p)
+GSTK__RACY_INLINE uint32_t gstk__peek(const uint32_t *p)
 {
 	return *(const volatile uint32_t *)p;
 }
 
-static inline GSTK__RACY uint8_t gstk__peek_byte(const uint8_t *p)
+GSTK__RACY_INLINE uint8_t gstk__peek_byte(const uint8_t *p)
 {
 	return *p;
 }

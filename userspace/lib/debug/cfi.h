@@ -31,6 +31,9 @@ struct gstk__cfi_stack {
 	const struct gstk__cfi_stack *outer;
 };
 
+/* Registers that an epilogue has popped already are, by the tables, where they were: at most so far below sp. */
+#define GSTK__CFI_POPPED 128u
+
 /* To the caller of @f. 1; 0 when this was the outermost frame; -1 when there is no (usable) CFI. */
 int gstk__cfi_step(struct gstk__cfi *f, const struct gstk__cfi_stack *stack);
 

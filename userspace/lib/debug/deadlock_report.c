@@ -19,6 +19,7 @@
 #include "sched/worker.h"
 #include "wait/blocking.h"
 
+#define IO_WORKER	0x10u /* PF_IO_WORKER: such threads are seen from Linux 5.12 on */
 #define ALL_SHOWN	100u /* up to so many tasks are shown one by one */
 #define OF_GROUP	20u
 #define WITH_FRAMES	3u   /* of a group */
@@ -47,6 +48,25 @@ static void say_blind(int err)
 		err == ENOENT ? "; mount /proc to have deadlocks reported" : "");
 }
 
+/*
+ * Of the kernel: what does operations on files. It runs none of the program's code. A name anybody may have, so the
+ * flags of the task are looked at, the seventh field behind its name (proc_pid_stat(5)).
+ */
+static bool is_kernels(const char *tid)
+{
+	char path[64], line[512], *name_end;
+	unsigned int flags = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	name_end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	return name_end && sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & IO_WORKER;
+}
+
 /* Threads of the process that are neither ours (a pager serves lazy windows) nor waiting in the runtime. */
 static bool others_may_wake(void)
 {
@@ -61,7 +81,7 @@ static bool others_may_wake(void)
 		return true;
 	}
 	while ((e = readdir(d)))
-		nr += e->d_name[0] != '.';
+		nr += e->d_name[0] != '.' && !is_kernels(e->d_name);
 	closedir(d);
 	return nr > ours;
 }

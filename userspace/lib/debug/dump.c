@@ -30,8 +30,10 @@ int gstk_dump(int fd, bool backtraces)
 	struct gstk__look k;
 	uint32_t high;
 
-	if (!gstk__sched.nr)
+	if (!gstk__sched.nr) {
+		gstk__no_runtime("gstk_dump");
 		return -EINVAL;
+	}
 	l = gstk__look_begin();
 	if (!l)
 		return -ENOMEM;
@@ -53,7 +55,7 @@ int gstk_dump(int fd, bool backtraces)
 		   "stacks: %u resident, %u copied, %u packed, %u remapped, %u not started; %u stackless\n", nr, by_state[GSTK__RUNNING],
 		   by_state[GSTK__RUNNABLE], by_state[GSTK__PARKED] + by_state[GSTK__OWNED], by_state[GSTK__DONE],
 		   by_tier[GSTK__TIER_RESIDENT], by_tier[GSTK__TIER_COPIED] + by_tier[GSTK__TIER_DEEP],
-		   by_tier[GSTK__TIER_PACKED] + by_tier[GSTK__TIER_COLD],
+		   by_tier[GSTK__TIER_PACKED] + by_tier[GSTK__TIER_COLD] + by_tier[GSTK__TIER_DEEP_PACKED],
 		   by_tier[GSTK__TIER_REMAPPED], by_tier[GSTK__TIER_NONE],
 		   by_tier[GSTK__TIER_STACKLESS]);
 	return gstk__out_flush(&o);

@@ -92,21 +92,6 @@ static struct gstk__lock_hold *hold_of(const struct gstk__lock *l, uint32_t task
 	return h;
 }
 
-void gstk__locks_wanted(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site)
-{
-	struct gstk__lock_hold *h;
-	struct gstk__lock *l;
-
-	gstk__lock(&gstk__locks_big);
-	l = lock_at(lock);
-	h = hold_of(l, gstk__task_index(t));
-	if (h)
-		gstk__report_misuse("takes it again", l, h, t, site);
-	else
-		gstk__order_check(l, t, site);
-	gstk__unlock(&gstk__locks_big);
-}
-
 void gstk__locks_taken(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site)
 {
 	struct gstk__lock_user *u = &gstk__lock_users[gstk__task_index(t)];
@@ -118,6 +103,7 @@ void gstk__locks_taken(const void *lock, enum gstk__lock_kind kind, struct gstk_
 	h->lock->holds = h;
 	h->of_task = u->holds;
 	u->holds = h;
+	u->wants = NULL;
 	gstk__unlock(&gstk__locks_big);
 }
 
@@ -155,10 +141,11 @@ void gstk__locks_released(const void *lock, enum gstk__lock_kind kind, struct gs
 	gstk__unlock(&gstk__locks_big);
 }
 
-/* A way of waits from @at back to the first of @task[]; its length, or 0. */
-static unsigned int circle(uint32_t at, uint32_t *task, unsigned int nr)
+/* A way of waits from @at back to the first of @task[]; its length, or 0. @wants: of those that are about to wait, too. */
+static unsigned int circle(uint32_t at, uint32_t *task, unsigned int nr, bool wants)
 {
 	struct gstk__lock_user *u = &gstk__lock_users[at];
+	const struct gstk__lock *l = u->waits || !wants ? u->waits : u->wants;
 	unsigned int n;
 
 	if (nr && at == task[0])
@@ -168,9 +155,9 @@ static unsigned int circle(uint32_t at, uint32_t *task, unsigned int nr)
 	u->seen = search;
 	task[nr++] = at;
 	if (gstk__locks_joined(u))
-		return circle(u->joins, task, nr);
-	for (struct gstk__lock_hold *h = u->waits ? u->waits->holds : NULL; h; h = h->of_lock) {
-		n = h->task == at ? 0 : circle(h->task, task, nr);
+		return circle(u->joins, task, nr, wants);
+	for (struct gstk__lock_hold *h = l ? l->holds : NULL; h; h = h->of_lock) {
+		n = h->task == at ? 0 : circle(h->task, task, nr, wants);
 		if (n)
 			return n;
 	}
@@ -183,7 +170,7 @@ static void look_for_circle(struct gstk_task *t)
 	unsigned int nr;
 
 	search++;
-	nr = circle(gstk__task_index(t), task, 0);
+	nr = circle(gstk__task_index(t), task, 0, false);
 	if (nr)
 		gstk__report_deadlock(task, nr, NULL);
 }
@@ -191,6 +178,31 @@ static void look_for_circle(struct gstk_task *t)
 bool gstk__waits_for_ever(const struct gstk_task *t, uint64_t deadline_ns)
 {
 	return deadline_ns == GSTK_NEVER && !(t->flags & GSTK__T_DEADLINE);
+}
+
+/* Would a wait of @t for @l, without a deadline, be the last of a circle? gstk__locks_waits() will say so. */
+static bool closes_circle(struct gstk__lock *l, struct gstk_task *t, uint64_t deadline_ns)
+{
+	uint32_t task[MAX_CIRCLE];
+
+	gstk__lock_users[gstk__task_index(t)].wants = gstk__waits_for_ever(t, deadline_ns) ? l : NULL;
+	search++;
+	return circle(gstk__task_index(t), task, 0, true);
+}
+
+void gstk__locks_wanted(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, uint64_t deadline_ns, const void *site)
+{
+	struct gstk__lock_hold *h;
+	struct gstk__lock *l;
+
+	gstk__lock(&gstk__locks_big);
+	l = lock_at(lock);
+	h = hold_of(l, gstk__task_index(t));
+	if (h)
+		gstk__report_misuse("takes it again", l, h, t, site);
+	else if (!closes_circle(l, t, deadline_ns)) /* a deadlock is not an order that may lead to one */
+		gstk__order_check(l, t, site);
+	gstk__unlock(&gstk__locks_big);
 }
 
 void gstk__locks_waits(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, uint64_t deadline_ns)
@@ -202,6 +214,7 @@ void gstk__locks_waits(const void *lock, enum gstk__lock_kind kind, struct gstk_
 	gstk__lock(&gstk__locks_big);
 	u->waits = lock_at(lock);
 	u->waits_kind = kind;
+	u->wants = NULL;
 	look_for_circle(t);
 	gstk__unlock(&gstk__locks_big);
 }
@@ -240,6 +253,7 @@ void gstk__locks_ended(struct gstk_task *t)
 	}
 	u->birth++;
 	u->chan = NULL;
+	u->wants = NULL;
 	gstk__unlock(&gstk__locks_big);
 }
 

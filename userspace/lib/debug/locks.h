@@ -30,7 +30,7 @@ void gstk__locks_fini(void);
 
 /* @site: where the application called, by return address. */
 /* Is about to take it, and wait if it must. */
-void gstk__locks_wanted(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site);
+void gstk__locks_wanted(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, uint64_t deadline_ns, const void *site);
 void gstk__locks_taken(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site);
 /* Is about to let go of it, or thinks so. */
 void gstk__locks_released(const void *lock, enum gstk__lock_kind kind, struct gstk_task *t, const void *site);

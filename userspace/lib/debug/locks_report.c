@@ -28,6 +28,11 @@ void gstk__place_take(struct gstk__place *p, struct gstk_task *t, const void *si
 	p->task = t ? gstk__task_index(t) : 0;
 	p->name[0] = 0;
 	strncat(p->name, name_of(t), sizeof(p->name) - 1);
+	if (t && t->tier == GSTK__TIER_STACKLESS && site == gstk__stackless_site(t)) {
+		p->pc[0] = (uintptr_t)site;
+		p->nr = 1;
+		return;
+	}
 	p->nr = gstk__look_here(site, p->pc, GSTK__LOCK_FRAMES);
 }
 

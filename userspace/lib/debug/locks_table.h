@@ -57,6 +57,7 @@ struct gstk__lock_user {
 	struct gstk__lock_hold *holds;
 	struct gstk__lock *waits; /* without a deadline */
 	enum gstk__lock_kind waits_kind;
+	struct gstk__lock *wants; /* the same, before it is known whether it has to wait */
 	uint32_t joins, joins_birth; /* likewise; over when that one has ended */
 	uint32_t seen;
 	uint32_t birth;	  /* of the tasks with this index, which one */

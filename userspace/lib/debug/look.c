@@ -113,7 +113,8 @@ static void take_stack(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 		copy(l->scratch, gstk__arena_ptr(t->image), bytes);
 		break;
 	case GSTK__TIER_DEEP:
-		copy(l->scratch, gstk__lazy_bytes(t), bytes);
+	case GSTK__TIER_DEEP_PACKED:
+		gstk__lazy_look_away(t, l->scratch, bytes);
 		break;
 	case GSTK__TIER_REMAPPED:
 	case GSTK__TIER_COLD:
@@ -276,8 +277,11 @@ static void print_holder(struct gstk__out *o, const void *mutex)
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
-	static const char *const tiers[GSTK__NR_TIERS] = { "not started", "resident", "copied", "packed", "remapped", "packed",
-							     "copied", "stackless" };
+	static const char *const tiers[GSTK__NR_TIERS] = {
+		[GSTK__TIER_NONE] = "not started", [GSTK__TIER_RESIDENT] = "resident", [GSTK__TIER_COPIED] = "copied",
+		[GSTK__TIER_PACKED] = "packed", [GSTK__TIER_REMAPPED] = "remapped", [GSTK__TIER_COLD] = "packed",
+		[GSTK__TIER_DEEP] = "copied", [GSTK__TIER_DEEP_PACKED] = "packed", [GSTK__TIER_STACKLESS] = "stackless",
+	};
 	uint32_t age = (uint32_t)(gstk__now_ns() / 1000000) - k->tick;
 	bool waits = k->state == GSTK__PARKED || k->state == GSTK__OWNED;
 

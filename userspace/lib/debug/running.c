@@ -108,6 +108,8 @@ bool gstk__running_answer(const siginfo_t *info, void *context)
 	question.sp = question.top.reg[GSTK__CFI_SP] & ~(uintptr_t)7;
 	question.end = w && w == question.worker && w->current == question.task ? stack_end(w, w->current, question.sp) : 0;
 	if (question.end) {
+		if (stack_end(w, w->current, question.sp - GSTK__CFI_POPPED))
+			question.sp -= GSTK__CFI_POPPED;
 		if (question.end - question.sp > question.room)
 			question.end = question.sp + question.room;
 		copy(question.to, (const char *)question.sp, question.end - question.sp);
@@ -192,7 +194,8 @@ bool gstk__look_running(struct gstk__looker *l, struct gstk__worker *v, int sig,
 	}
 	out->index = gstk__task_index(t);
 	out->stack = (struct gstk__cfi_stack){ from, to, l->scratch, NULL };
-	out->used = out->tier == GSTK__TIER_STACKLESS ? 0 : (uintptr_t)gstk__win_base(gstk__stands_on(t)) - from;
+	out->used = out->tier == GSTK__TIER_STACKLESS ? 0 : (uintptr_t)gstk__win_base(gstk__stands_on(t)) -
+							      (uintptr_t)out->top.reg[GSTK__CFI_SP];
 	out->has_stack = true;
 	return true;
 }

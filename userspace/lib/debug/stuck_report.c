@@ -20,6 +20,7 @@
 #include "debug/backtrace.h"
 #include "debug/look.h"
 #include "debug/out.h"
+#include "host/host.h"
 #include "sched/annex.h"
 #include "sched/stuck.h"
 #include "sched/worker.h"
@@ -32,7 +33,7 @@ static _Atomic uint64_t asked;	   /* worker + 1 << 32 | task that is to print it
 static struct sigaction before;
 static bool installed;
 
-/* A stack that its thread may go on using: what changes meanwhile gives wrong frames, no more. */
+/* The caller's own stack, red zones included. */
 static GSTK__RACY __attribute__((no_sanitize("address"))) void copy_words(uint64_t *to, const uint64_t *from, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -61,19 +62,28 @@ static void print_frames(const struct gstk__worker *v, struct gstk_task *t, cons
 {
 	static uint64_t copy[4096];
 	uintptr_t sp = (uintptr_t)f->reg[GSTK__CFI_SP] & ~(uintptr_t)7, limit, base;
-	struct gstk__cfi_stack stack = { .from = sp, .bytes = (const char *)copy };
+	struct gstk__cfi_stack stack = { .bytes = (const char *)copy };
 	struct gstk__out o = { .fd = 2 };
 
 	bounds(v, t, &limit, &base);
 	stack.to = base;
 	if (sp < limit || sp >= base || atomic_exchange(&printing, 1))
 		return;
+	if (sp - limit >= GSTK__CFI_POPPED)
+		sp -= GSTK__CFI_POPPED;
+	stack.from = sp;
 	if (stack.to > sp + sizeof(copy))
 		stack.to = sp + sizeof(copy);
-	copy_words(copy, (const uint64_t *)sp, (stack.to - sp) / sizeof(copy[0]));
+	/* Another's thread may go on using it: what changes meanwhile gives wrong frames; and it may be sealed or
+	 * unmapped by now. */
+	if (v == gstk__self())
+		copy_words(copy, (const uint64_t *)sp, (stack.to - sp) / sizeof(copy[0]));
+	else if (!gstk__mem_peek(copy, (const void *)sp, stack.to - sp))
+		goto out;
 	gstk__outf(&o, "greenstk: task %u is at\n", (uint64_t)gstk__task_index(t));
 	gstk__backtrace(&o, &symbols, f, &stack, FRAMES, 4);
 	gstk__out_flush(&o);
+out:
 	atomic_store(&printing, 0);
 }
 

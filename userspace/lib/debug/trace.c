@@ -127,7 +127,7 @@ void gstk__trace_wake(struct gstk_task *t)
 {
 	struct gstk__worker *w = gstk__self();
 
-	if (w && !(t->flags & GSTK__T_FOREIGN))
+	if (w && !(gstk__flags(t) & GSTK__T_FOREIGN))
 		point_to(w, gstk__now_ns(), t, w->current);
 }
 

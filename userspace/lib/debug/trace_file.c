@@ -134,8 +134,11 @@ static void instant(uint32_t worker, const struct gstk__trace_record *e, const c
 
 static void write_move(uint32_t worker, const struct gstk__trace_record *e, const char *name)
 {
-	static const char *const tiers[GSTK__NR_TIERS] = { "none", "window", "copied", "packed", "remapped", "cold", "deep",
-							     "stackless" };
+	static const char *const tiers[GSTK__NR_TIERS] = {
+		[GSTK__TIER_NONE] = "none", [GSTK__TIER_RESIDENT] = "window", [GSTK__TIER_COPIED] = "copied",
+		[GSTK__TIER_PACKED] = "packed", [GSTK__TIER_REMAPPED] = "remapped", [GSTK__TIER_COLD] = "cold",
+		[GSTK__TIER_DEEP] = "deep", [GSTK__TIER_DEEP_PACKED] = "deep packed", [GSTK__TIER_STACKLESS] = "stackless",
+	};
 
 	instant(worker, e, name);
 	line(",\"bytes\":%llu,\"tier\":\"%s\"}}", (unsigned long long)e->value,

@@ -4,6 +4,7 @@
 #define GSTK__HOST_LOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Pauses, then sched_yield(): the holder may have been preempted. */
@@ -13,6 +14,11 @@ static inline void gstk__lock(_Atomic uint32_t *lock)
 {
 	if (__builtin_expect(atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0, 0))
 		gstk__lock_slow(lock);
+}
+
+static inline bool gstk__trylock(_Atomic uint32_t *lock)
+{
+	return __builtin_expect(atomic_exchange_explicit(lock, 1, memory_order_acquire) == 0, 1);
 }
 
 static inline void gstk__unlock(_Atomic uint32_t *lock)

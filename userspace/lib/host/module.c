@@ -3,15 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define PAGE   4096u
 #define CHUNK  ((uint64_t)2 << 20)
+#define TRIES  10000 /* for memory, as the pager does */
 #define NEEDED (GREENSTK_FEATURE_SWITCH | GREENSTK_FEATURE_RECLAIM | GREENSTK_FEATURE_POPULATE)
 
 struct gstk__module gstk__module = { .fd = -1 };
@@ -43,6 +45,8 @@ static int refused(const char *step, int err)
 		advice = "this user may not open it: join the group greenstk (the udev rule gives it the device)";
 	else if (!strcmp(step, "features"))
 		advice = "the loaded module speaks another ABI: load the one that came with this library";
+	else if (!strcmp(step, "holes"))
+		advice = "madvise(MADV_POPULATE_READ) must be permitted here (seccomp), which tells what a slot holds";
 	else if (err == -ENOMEM && !strcmp(step, "mmap"))
 		advice = "address space is limited: ulimit -v unlimited, or fewer windows";
 	else if (err == -ENOMEM || err == -EDQUOT)
@@ -54,6 +58,25 @@ static int refused(const char *step, int err)
 		advice = "see the kernel's log";
 	snprintf(gstk__module.why, sizeof(gstk__module.why), "/dev/greenstk: %s: %s; %s", step, strerror(-err), advice);
 	gstk__module_close();
+	return err;
+}
+
+/*
+ * Whether pages of the object are there: 0, or what the kernel says. EFAULT means a hole and nothing else, for the
+ * module's fault handler refuses it; want of memory is another answer. A copy by the kernel (process_vm_readv()) does
+ * not tell these apart, nor that it is forbidden.
+ */
+static int ask(const char *from, size_t bytes)
+{
+	uintptr_t low = (uintptr_t)from & -(uintptr_t)PAGE, high = ((uintptr_t)from + bytes + PAGE - 1) & -(uintptr_t)PAGE;
+	int err = 0;
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		err = madvise((void *)low, high - low, MADV_POPULATE_READ) ? errno : 0;
+		if (err != ENOMEM && err != EAGAIN && err != EINTR)
+			break;
+		sched_yield();
+	}
 	return err;
 }
 
@@ -95,6 +118,9 @@ int gstk__module_open(const struct gstk__module_shape *shape)
 	m->park_offset = s.park_offset;
 	m->park_bytes = s.park_bytes;
 	m->max_pages = f.max_object_pages < f.max_user_pages ? f.max_object_pages : f.max_user_pages;
+	/* It is empty yet. */
+	if (ask(m->map + s.park_offset, PAGE) != EFAULT)
+		return refused("holes", -EOPNOTSUPP);
 	m->open = true;
 	snprintf(m->why, sizeof(m->why), "/dev/greenstk is there, ABI %u%s", f.abi_version,
 		 f.features & GREENSTK_FEATURE_PARK ? "" : "; it moves page by page here (MMU notifiers, or move_path=3)");
@@ -189,11 +215,23 @@ void gstk__module_stat(struct greenstk_stat *st)
 		memset(st, 0, sizeof(*st));
 }
 
+static bool is_there(const char *from, size_t bytes)
+{
+	int err = ask(from, bytes);
+
+	if (err && err != EFAULT) {
+		fprintf(stderr, "greenstk: whether pages of a slot are there cannot be found out: %s\n", strerror(err));
+		abort();
+	}
+	return !err;
+}
+
 bool gstk__module_page(void *dst, const void *src, size_t bytes)
 {
-	struct iovec to = { dst, bytes }, from = { (void *)src, bytes };
-
-	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+	if (!is_there(src, bytes))
+		return false;
+	memcpy(dst, src, bytes);
+	return true;
 }
 
 void gstk__module_read(void *dst, const void *src, size_t bytes)
@@ -201,6 +239,10 @@ void gstk__module_read(void *dst, const void *src, size_t bytes)
 	char *d = dst;
 	const char *s = src;
 
+	if (is_there(s, bytes)) {
+		memcpy(d, s, bytes);
+		return;
+	}
 	for (size_t n; bytes; d += n, s += n, bytes -= n) {
 		n = PAGE - ((uintptr_t)s & (PAGE - 1));
 		n = n < bytes ? n : bytes;

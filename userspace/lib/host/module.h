@@ -63,9 +63,9 @@ static inline char *gstk__module_slot(uint64_t slot_offset)
 	return gstk__module.map + slot_offset;
 }
 
-/* Copy from within one page, which may be a hole: false. Never faults. */
+/* Copy from within one page of a slot that the caller owns; false: it is a hole, for sure. */
 bool gstk__module_page(void *dst, const void *src, size_t bytes);
-/* Copy from where holes may be: those come as zeroes. Never faults. */
+/* Copy from such a slot; its holes come as zeroes. */
 void gstk__module_read(void *dst, const void *src, size_t bytes);
 
 #endif

@@ -10,26 +10,42 @@
 
 #define MOST 50u /* addresses may come from outside: who sends bad ones does not fill a log */
 
-int gstk__refuse(const char *fmt, ...)
+static void say(const char *fmt, va_list args)
 {
 	static _Atomic unsigned int nr;
 	unsigned int mine = atomic_fetch_add_explicit(&nr, 1, memory_order_relaxed);
 	int saved = errno, n, end;
 	char line[512] = "greenstk: ";
-	va_list args;
 
 	if (mine >= MOST) {
 		atomic_store_explicit(&nr, MOST, memory_order_relaxed); /* it does not come round */
-		return -EINVAL;
+		return;
 	}
-	va_start(args, fmt);
 	n = 10 + vsnprintf(line + 10, sizeof(line) - 100, fmt, args);
-	va_end(args);
 	end = n < (int)sizeof(line) - 91 ? n : (int)sizeof(line) - 91;
 	n = end + snprintf(line + end, sizeof(line) - (size_t)end, "\n%s",
 			   mine == MOST - 1 ? "greenstk: what is refused from now on is not reported any more\n" : "");
 	/* One write: lines of several threads do not mix. Not write(), in which libgreenstk-preload may park. */
 	syscall(SYS_write, 2, line, (size_t)n);
 	errno = saved;
+}
+
+int gstk__refuse(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(fmt, args);
+	va_end(args);
 	return -EINVAL;
+}
+
+int gstk__refuse_with(int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(fmt, args);
+	va_end(args);
+	return err;
 }

@@ -5,5 +5,7 @@
 
 /* -EINVAL, after a line "greenstk: ..." that ends where @fmt does. Keeps errno. At most some lines in a process. */
 int gstk__refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold, noinline));
+/* The same, but returns @err. */
+int gstk__refuse_with(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold, noinline));
 
 #endif

@@ -190,9 +190,6 @@ int gstk__arena_init(size_t max_bytes)
 	err = gstk__heap_init(max_bytes, max_bytes < MIN_BYTES ? max_bytes : MIN_BYTES);
 	if (err)
 		return err;
-	memset(gstk__classes, 0, sizeof(gstk__classes));
-	for (uint32_t i = 0; i < GSTK__NR_CLASSES; i++)
-		pthread_mutex_init(&gstk__classes[i].lock, NULL);
 	nr_runs = run_bytes = nr_failed = 0;
 	gstk__arena_base = gstk__heap.base;
 	return 0;
@@ -202,9 +199,17 @@ void gstk__arena_fini(void)
 {
 	if (!gstk__arena_base)
 		return;
+	for (uint32_t i = 0; i < GSTK__NR_CLASSES; i++)
+		if (gstk__classes[i].nr_slabs) /* blocks were left behind */
+			memset(&gstk__classes[i], 0, sizeof(gstk__classes[i]));
 	gstk__heap_fini();
 	gstk__arena_base = NULL;
 	registry = NULL;
+}
+
+size_t gstk__arena_bytes(void)
+{
+	return gstk__heap.bytes;
 }
 
 void gstk__arena_set_limit(uint64_t bytes)

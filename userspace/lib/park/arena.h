@@ -8,7 +8,7 @@
  *
  *     bytes           class                        comes from
  *     1 .. 8 KiB      every 16 bytes               magazine of the worker, then slab
- *     .. 256 KiB      64 steps per doubling        slab, under the class's own lock
+ *     .. 256 KiB      256 steps per doubling       slab, under the class's own lock
  *     above           whole pages (waste <= 1/64)  a run of 64 KiB granules
  *
  * Who may do what: a cache belongs to one thread at a time; blocks may be freed
@@ -75,6 +75,7 @@ int gstk__arena_init(size_t max_bytes);
 void gstk__arena_fini(void);
 /* Refuse to commit more than this many bytes (0: no limit). Any thread. */
 void gstk__arena_set_limit(uint64_t bytes);
+size_t gstk__arena_bytes(void); /* reserved */
 
 uint32_t gstk__arena_alloc_slow(struct gstk__arena_cache *c, uint32_t bytes);
 void gstk__arena_free_slow(struct gstk__arena_cache *c, uint32_t ref, uint32_t bytes);

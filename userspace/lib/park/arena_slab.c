@@ -36,7 +36,7 @@ uint32_t gstk__class_of(uint32_t bytes)
 		return (bytes - 1) / GSTK__ARENA_UNIT;
 	k = 31 - __builtin_clz(bytes - 1);	/* 13..17: 2^k < bytes <= 2^(k+1) */
 	return GSTK__ARENA_NR_CACHED + (k - 13) * GSTK__FINE_STEPS +
-	       ((bytes - 1 - (1u << k)) >> (k - 6));
+	       ((bytes - 1 - (1u << k)) >> (k - GSTK__FINE_SHIFT));
 }
 
 uint32_t gstk__class_bytes(uint32_t cls)
@@ -47,7 +47,7 @@ uint32_t gstk__class_bytes(uint32_t cls)
 		return (cls + 1) * GSTK__ARENA_UNIT;
 	k = 13 + (cls - GSTK__ARENA_NR_CACHED) / GSTK__FINE_STEPS;
 	i = (cls - GSTK__ARENA_NR_CACHED) % GSTK__FINE_STEPS;
-	return (1u << k) + ((i + 1) << (k - 6));
+	return (1u << k) + ((i + 1) << (k - GSTK__FINE_SHIFT));
 }
 
 /* ---- the class's list of slabs with a free block ---- */

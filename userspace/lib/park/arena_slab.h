@@ -10,7 +10,8 @@
 #include "arena.h"
 
 #define GSTK__FINE_MAX		(256u << 10)	/* larger blocks are runs of granules */
-#define GSTK__FINE_STEPS	64		/* classes a doubling, above the cached ones */
+#define GSTK__FINE_SHIFT	8
+#define GSTK__FINE_STEPS	(1u << GSTK__FINE_SHIFT)	/* classes a doubling, above the cached ones */
 #define GSTK__NR_CLASSES	(GSTK__ARENA_NR_CACHED + 5 * GSTK__FINE_STEPS)
 
 /* Lock order: the arena's registry -> class -> heap. */

@@ -54,7 +54,7 @@ static inline int evict_copied(struct gstk__park *p, struct gstk_task *t, bool m
 			return -ENOMEM;
 		image = p->emergency;
 		p->emergency = 0;
-		t->flags |= GSTK__T_BIG_IMAGE;
+		gstk__flag_set(t, GSTK__T_BIG_IMAGE);
 	}
 	gstk__annotate_evicted(t, sp, used);
 	gstk__copy_save(image, sp, used);
@@ -95,12 +95,8 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 
 static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes)
 {
-	if (__builtin_expect(t->tier == GSTK__TIER_DEEP, 0)) {
-		gstk__lazy_free(p, t);
-		return;
-	}
 	if (__builtin_expect(t->flags & GSTK__T_BIG_IMAGE, 0)) {
-		t->flags &= (uint8_t)~GSTK__T_BIG_IMAGE;
+		gstk__flag_clear(t, GSTK__T_BIG_IMAGE);
 		if (!p->emergency)
 			p->emergency = t->image;
 		else
@@ -112,7 +108,7 @@ static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes
 
 void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 {
-	if (t->tier == GSTK__TIER_COPIED || t->tier == GSTK__TIER_DEEP) {
+	if (t->tier == GSTK__TIER_COPIED) {
 		gstk__gauge(&p->n.copied, -1);
 		gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
 		image_free(p, t, t->used);
@@ -174,10 +170,12 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 
 	if (t->tier == GSTK__TIER_REMAPPED)
 		return gstk__remap_pack(p, t);
-	if (t->tier == GSTK__TIER_COLD)
+	if (t->tier == GSTK__TIER_DEEP)
+		return gstk__lazy_pack(p, t);
+	if (t->tier == GSTK__TIER_COLD || t->tier == GSTK__TIER_DEEP_PACKED)
 		return -ENOSPC; /* it is */
-	err = gstk__pack_bytes(p->arena, t->tier == GSTK__TIER_DEEP ? gstk__lazy_bytes(t) : gstk__arena_ptr(t->image),
-			       t->used, (uintptr_t)(gstk__win_base(t->window) - t->used), &packed);
+	err = gstk__pack_bytes(p->arena, gstk__arena_ptr(t->image), t->used,
+			       (uintptr_t)(gstk__win_base(t->window) - t->used), &packed);
 	if (err)
 		return err;
 	bytes = gstk__packed_bytes(packed);
@@ -215,6 +213,9 @@ int gstk__claim(struct gstk__park *p, struct gstk_task *t)
 		if (r->tier == GSTK__TIER_RESIDENT) {
 			if (__builtin_expect(gstk__in_slot(t->tier), 0))
 				err = exchange(p, r, t);
+			else if (__builtin_expect(gstk__is_deep(t->tier) && w->flags & GSTK__WIN_LAZY, 0) &&
+				 gstk__lazy_give_way(p, r, t))
+				err = 0;
 			else
 				err = gstk__evict(p, r, true);
 			if (err)

@@ -21,7 +21,6 @@ static struct {
 	char *range; /* the pager's: a page for each of the parking range */
 	size_t bytes;
 	_Atomic uint32_t *owner; /* by the first page of the slot that a resident came from: its window */
-	struct gstk__scratch *scratch; /* the pager's own: it must not wait for one */
 } cold;
 
 static struct gstk__cold *record(uint32_t ref)
@@ -60,8 +59,7 @@ int gstk__cold_init(bool forced)
 	if (cold.range) /* else each first fault of 2 MiB clears as many, and gives them back */
 		gstk__mem_small_pages(cold.range, cold.bytes);
 	cold.owner = gstk__mem_reserve(nr * sizeof(*cold.owner), PAGE);
-	cold.scratch = gstk__scratch_get();
-	err = !cold.range || !cold.owner || !cold.scratch ? -ENOMEM : gstk__uffd_register(cold.range, cold.bytes);
+	err = !cold.range || !cold.owner ? -ENOMEM : gstk__uffd_register(cold.range, cold.bytes);
 	if (!err)
 		err = gstk__module_pager(cold.range, cold.bytes);
 	if (err) {
@@ -73,8 +71,6 @@ int gstk__cold_init(bool forced)
 
 void gstk__cold_fini(void)
 {
-	if (cold.scratch)
-		gstk__scratch_put(cold.scratch);
 	gstk__mem_release(cold.range, cold.bytes);
 	gstk__mem_release((void *)cold.owner, cold.bytes / PAGE * sizeof(*cold.owner));
 	memset(&cold, 0, sizeof(cold));
@@ -105,10 +101,10 @@ static void fill(const struct gstk_task *t, struct gstk__cold *d, uint32_t lo, u
 	uint32_t nr = gstk__place_pages(t->window, t->used);
 	struct gstk__scratch *s = gstk__scratch_get();
 
-	for (uint32_t c = lo / GSTK__COLD_CHUNK; c * GSTK__COLD_CHUNK < hi; c++) {
+	for (uint32_t c = lo / GSTK__CHUNK; c * GSTK__CHUNK < hi; c++) {
 		gstk__cold_unpack(s, d, t->window, c, s->two);
-		for (uint32_t j = c * GSTK__COLD_CHUNK; j < hi && j < (c + 1) * GSTK__COLD_CHUNK; j++)
-			memcpy(gstk__place_low(t) + (size_t)(nr - 1 - j) * PAGE, s->two + gstk__cold_at(d, j), PAGE);
+		for (uint32_t j = c * GSTK__CHUNK; j < hi && j < (c + 1) * GSTK__CHUNK; j++)
+			memcpy(gstk__place_low(t) + (size_t)(nr - 1 - j) * PAGE, s->two + gstk__chunk_at(gstk__cold_nr(d), j), PAGE);
 		gstk__cold_give(d, c);
 	}
 	gstk__scratch_put(s);
@@ -123,12 +119,12 @@ static bool top_of(const struct gstk_task *t, const struct gstk__cold *d, uint32
 	least = nr > most ? nr - most : 0;
 	if (*hi <= least)
 		return false;
-	for (c = (*hi - 1) / GSTK__COLD_CHUNK; !gstk__cold_given(d, c); c--) {
-		*lo = c * GSTK__COLD_CHUNK;
+	for (c = (*hi - 1) / GSTK__CHUNK; !gstk__cold_given(d, c); c--) {
+		*lo = c * GSTK__CHUNK;
 		if (*lo <= least)
 			return true;
 	}
-	*lo = (c + 1) * GSTK__COLD_CHUNK;
+	*lo = (c + 1) * GSTK__CHUNK;
 	return *lo < *hi;
 }
 
@@ -211,7 +207,7 @@ static void let_go(struct gstk__park *p, uint32_t window)
 	}
 	gstk__cold_left(window);
 	gstk__win(window)->flags &= ~GSTK__WIN_LAZY;
-	gstk__cold_free(p, ref);
+	gstk__cold_free(p, ref, 0);
 }
 
 __attribute__((no_sanitize("address", "thread"))) static void touch(const char *from, const char *to)
@@ -234,16 +230,16 @@ void gstk__cold_ended(struct gstk__park *p, uint32_t window)
 		let_go(p, window);
 }
 
-void gstk__cold_free(struct gstk__park *p, uint32_t ref)
+void gstk__cold_free(struct gstk__park *p, uint32_t ref, uint32_t but)
 {
 	struct gstk__cold *d = record(ref);
 	uint32_t untouched = 0;
 
-	for (uint32_t c = 0; c < gstk__cold_nr_chunks(d->nr_pages); c++)
+	for (uint32_t c = 0; c < gstk__chunks_nr(gstk__cold_nr(d)); c++)
 		untouched += !gstk__cold_given(d, c);
-	gstk__count_by(&p->n.lazy_untouched, untouched * GSTK__COLD_CHUNK);
-	gstk__gauge(&p->n.bytes_lazy, -(int64_t)d->bytes);
-	gstk__cold_destroy(p, ref);
+	gstk__count_by(&p->n.lazy_untouched, untouched * GSTK__CHUNK);
+	gstk__gauge(&p->n.bytes_lazy, -(int64_t)gstk__cold_chunks(d)->bytes);
+	gstk__cold_destroy(p, ref, but);
 }
 
 /* ---- looking ---- */
@@ -251,8 +247,8 @@ void gstk__cold_free(struct gstk__park *p, uint32_t ref)
 static void unpack_page(const struct gstk__cold *d, uint32_t window, uint32_t j, struct gstk__scratch *s, void *to,
 			size_t at, size_t bytes)
 {
-	gstk__cold_unpack(s, d, window, j / GSTK__COLD_CHUNK, s->two);
-	memcpy(to, s->two + gstk__cold_at(d, j) + at, bytes);
+	gstk__cold_unpack(s, d, window, j / GSTK__CHUNK, s->two);
+	memcpy(to, s->two + gstk__chunk_at(gstk__cold_nr(d), j) + at, bytes);
 }
 
 void gstk__cold_look(const struct gstk_task *t, void *to, size_t bytes)
@@ -306,7 +302,7 @@ void gstk__cold_look_in(uint32_t window, void *to, const char *from, size_t byte
 /* A slot is at most a window long, and lies before no other one's first page. */
 static uint32_t owner_of(uint64_t page)
 {
-	uint64_t low = page > GSTK__COLD_CHUNKS * GSTK__COLD_CHUNK ? page - GSTK__COLD_CHUNKS * GSTK__COLD_CHUNK : 0;
+	uint64_t low = page > GSTK__COLD_CHUNKS * GSTK__CHUNK ? page - GSTK__COLD_CHUNKS * GSTK__CHUNK : 0;
 
 	for (uint64_t at = page + 1; at-- > low;) {
 		uint32_t window = atomic_load_explicit(&cold.owner[at], memory_order_acquire);
@@ -318,22 +314,22 @@ static uint32_t owner_of(uint64_t page)
 }
 
 /* The chunk with page j, as far as the slot goes. */
-static int bring(struct gstk__cold *d, uint32_t window, uint32_t j)
+static int bring(struct gstk__cold *d, uint32_t window, uint32_t j, struct gstk__scratch *s)
 {
-	uint32_t c = j / GSTK__COLD_CHUNK, lo = c * GSTK__COLD_CHUNK, hi = lo + GSTK__COLD_CHUNK;
+	uint32_t c = j / GSTK__CHUNK, lo = c * GSTK__CHUNK, hi = lo + GSTK__CHUNK;
 	char *at;
 	int err;
 
-	hi = hi < d->nr_pages ? hi : d->nr_pages;
+	hi = hi < gstk__cold_nr(d) ? hi : gstk__cold_nr(d);
 	hi = hi < d->slot_pages ? hi : d->slot_pages;
 	at = cold.range + (d->slot + d->slot_pages - hi) * PAGE;
 	if (j >= hi)
 		return -EINVAL;
-	gstk__cold_unpack(cold.scratch, d, window, c, cold.scratch->two);
+	gstk__cold_unpack(s, d, window, c, s->two);
 	gstk__cold_give(d, c);
 	d->gave = 1;
 	for (int tries = 0;; tries++) {
-		err = gstk__uffd_copy(at, cold.scratch->two + gstk__cold_at(d, hi - 1), (size_t)(hi - lo) * PAGE);
+		err = gstk__uffd_copy(at, s->two + gstk__chunk_at(gstk__cold_nr(d), hi - 1), (size_t)(hi - lo) * PAGE);
 		if (err != -ENOMEM || tries == TRIES)
 			break;
 		sched_yield();
@@ -342,7 +338,7 @@ static int bring(struct gstk__cold *d, uint32_t window, uint32_t j)
 	return err;
 }
 
-int gstk__cold_answer(uintptr_t address)
+int gstk__cold_answer(uintptr_t address, struct gstk__scratch *s)
 {
 	size_t at = address - (uintptr_t)cold.range;
 	struct gstk__window *win;
@@ -360,7 +356,7 @@ int gstk__cold_answer(uintptr_t address)
 			struct gstk__cold *d = record(win->lazy);
 
 			if (page - d->slot < d->slot_pages)
-				err = bring(d, window, (uint32_t)(d->slot + d->slot_pages - 1 - page));
+				err = bring(d, window, (uint32_t)(d->slot + d->slot_pages - 1 - page), s);
 		}
 		gstk__unlock(&win->lazy_lock);
 	}

@@ -2,15 +2,11 @@
 /*
  * Deep stacks that are packed where the module has them, and come back a few pages at a time.
  *
- * A stack that is long idle keeps its slot, as addresses without pages; its bytes are packed in chunks of
- * four pages, counted from the window's end, so that a chunk stays the same one whatever is above it:
- *
- *	page	 n-1 ...  7 6 5 4 | 3 2 1 0	0: the last of the window, and of the slot
- *	chunk	 ...        1     |    0
- *
- * When it comes, the chunks around its stack pointer are unpacked into the slot, before the pages move. What
- * else it touches the module asks for: at the page of the pager's range that stands for the slot's page;
- * pager.c gives the chunk that has it. When it leaves, the module keeps what is still cold so.
+ * A stack that is long idle keeps its slot, as addresses without pages; its bytes are packed in chunks
+ * (chunks.h; page 0 is the last one of the slot, too). When it comes, the chunks around its stack pointer are
+ * unpacked into the slot, before the pages move. What else it touches the module asks for: at the page of the
+ * pager's range that stands for the slot's page; pager.c gives the chunk that has it. When it leaves, the module
+ * keeps what is still cold so.
  *
  * Who knows what: which pages are cold is the kernel's word; asked again, a chunk is given again, for what was
  * never warm has not changed. Here is only known which chunks were never given, so that those are cold for
@@ -21,21 +17,18 @@
 #ifndef GSTK__PARK_COLD_H
 #define GSTK__PARK_COLD_H
 
+#include "park/pack_scratch.h"
 #include "park/tier.h"
 
-#define GSTK__COLD_CHUNK      4u   /* pages */
 #define GSTK__COLD_CHUNKS     128u /* of the largest window that the module has */
 
 struct gstk__cold {
-	uint32_t nr_pages;	/* when it was packed */
+	uint32_t chunks;	/* what is packed: park/chunks.h */
 	uint32_t edge;		/* pages from there on are not cold: dead, or there since */
-	uint32_t bytes;		/* of arena that the chunks take */
 	uint32_t slot_pages;	/* while it is resident: of the slot that it came from, */
-	uint32_t gave, pad;	/* the pager gave something meanwhile */
+	uint32_t gave;		/* the pager gave something meanwhile */
 	uint64_t slot;		/* and its first page of the parking range */
-	uint64_t raw[GSTK__COLD_CHUNKS / 64];	/* chunks that packing makes no smaller */
 	uint64_t given[GSTK__COLD_CHUNKS / 64];
-	uint32_t chunk[];
 };
 
 /* With a module that has the pager: after the windows and gstk__calibrate(). 0 or -errno. @forced: as of
@@ -60,7 +53,8 @@ void gstk__cold_stays(uint32_t window, uint32_t ref);
 void gstk__cold_whole(struct gstk__park *p, uint32_t window, char *sp);
 /* The resident has ended. */
 void gstk__cold_ended(struct gstk__park *p, uint32_t window);
-void gstk__cold_free(struct gstk__park *p, uint32_t ref);
+/* But for what it shares with @but (0: nothing). */
+void gstk__cold_free(struct gstk__park *p, uint32_t ref, uint32_t but);
 /* A COLD one is so no more; its record is not freed. */
 void gstk__cold_wakes(struct gstk__park *p, const struct gstk_task *t, uint32_t ref);
 /* As gstk__remap_look() and gstk__lazy_look(). */
@@ -68,6 +62,6 @@ void gstk__cold_look(const struct gstk_task *t, void *to, size_t bytes);
 void gstk__cold_look_in(uint32_t window, void *to, const char *from, size_t bytes);
 
 /* For the pager: 0: not an address of its range; 1: answered; -EAGAIN: not now; -errno of the answer. */
-int gstk__cold_answer(uintptr_t address);
+int gstk__cold_answer(uintptr_t address, struct gstk__scratch *s);
 
 #endif

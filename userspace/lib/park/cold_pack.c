@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A stack in its slot becomes a record of packed chunks; the slot keeps its place and no page. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include "debug/probe.h"
 #include "debug/trace.h"
@@ -9,186 +8,110 @@
 #include "park/lazy.h"
 #include "park/tier_pack.h"
 
-#define PAGE	    4096u
-#define CHUNK_BYTES (GSTK__COLD_CHUNK * PAGE)
+#define PAGE 4096u
 
 static struct gstk__cold *record(uint32_t ref)
 {
 	return gstk__arena_ptr(ref);
 }
 
-static uint32_t record_bytes(uint32_t nr_pages)
+void gstk__cold_destroy(struct gstk__park *p, uint32_t ref, uint32_t but)
 {
-	return (uint32_t)(sizeof(struct gstk__cold) + gstk__cold_nr_chunks(nr_pages) * sizeof(uint32_t));
+	gstk__chunks_free(p, record(ref)->chunks, but ? record(but)->chunks : 0);
+	gstk__arena_free(p->arena, ref, sizeof(struct gstk__cold));
 }
 
-static bool is_raw(const struct gstk__cold *d, uint32_t c)
+/* A stack in its slot, and what of it was packed before. */
+struct in_slot {
+	struct gstk__chunks_from from;
+	const struct gstk_task *t;
+	const struct gstk__cold *old;
+};
+
+/* As they are now: in the slot, or packed before. */
+static void gather(const struct gstk__chunks_from *from, uint32_t c, char *to)
 {
-	return d->raw[c / 64] >> (c % 64) & 1;
-}
-
-static uint32_t chunk_bytes(const struct gstk__cold *d, uint32_t c)
-{
-	return is_raw(d, c) ? gstk__cold_pages(d, c) * PAGE : gstk__packed_bytes(d->chunk[c]);
-}
-
-static uintptr_t chunk_sp(const struct gstk__cold *d, uint32_t window, uint32_t c)
-{
-	return (uintptr_t)gstk__place_end(window) - (c * GSTK__COLD_CHUNK + gstk__cold_pages(d, c)) * (uintptr_t)PAGE;
-}
-
-void gstk__cold_unpack(struct gstk__scratch *s, const struct gstk__cold *d, uint32_t window, uint32_t c, void *to)
-{
-	uint32_t bytes = gstk__cold_pages(d, c) * PAGE;
-	int err = 0;
-
-	if (is_raw(d, c))
-		memcpy(to, gstk__arena_ptr(d->chunk[c]), bytes);
-	else
-		err = gstk__unpack_with(s, to, bytes, d->chunk[c], chunk_sp(d, window, c));
-	if (err) {
-		fprintf(stderr, "greenstk: packed pages of window %u are corrupt (%d)\n", window, err);
-		abort();
-	}
-}
-
-static void chunk_free(struct gstk__park *p, struct gstk__cold *d, uint32_t c)
-{
-	uint32_t bytes = gstk__cold_pages(d, c) * PAGE;
-
-	if (!d->chunk[c])
-		return;
-	if (is_raw(d, c))
-		gstk__arena_free(p->arena, d->chunk[c], bytes);
-	else
-		gstk__packed_free(p->arena, d->chunk[c], bytes);
-}
-
-void gstk__cold_destroy(struct gstk__park *p, uint32_t ref)
-{
-	struct gstk__cold *d = record(ref);
-
-	for (uint32_t c = 0; c < gstk__cold_nr_chunks(d->nr_pages); c++)
-		chunk_free(p, d, c);
-	gstk__arena_free(p->arena, ref, record_bytes(d->nr_pages));
-}
-
-static bool pack_chunk(struct gstk__park *p, struct gstk__cold *d, uint32_t window, uint32_t c, const char *from)
-{
-	uint32_t bytes = gstk__cold_pages(d, c) * PAGE;
-	int err = gstk__pack_bytes(p->arena, from, bytes, chunk_sp(d, window, c), &d->chunk[c]);
-
-	if (err == -ENOSPC) {
-		d->chunk[c] = gstk__arena_alloc(p->arena, bytes);
-		if (!d->chunk[c])
-			return false;
-		memcpy(gstk__arena_ptr(d->chunk[c]), from, bytes);
-		d->raw[c / 64] |= 1ull << (c % 64);
-	} else if (err) {
-		d->chunk[c] = 0;
-		return false;
-	}
-	d->bytes += chunk_bytes(d, c);
-	return true;
-}
-
-/* The bytes of chunk c of @d as they are now: in the slot, or packed before, in @old. */
-static void gather(const struct gstk_task *t, const struct gstk__cold *d, const struct gstk__cold *old, uint32_t c,
-		   char *to)
-{
+	const struct in_slot *in = (const struct in_slot *)from;
 	struct gstk__scratch *s = NULL;
 
-	for (uint32_t j = c * GSTK__COLD_CHUNK, n = 0; n < gstk__cold_pages(d, c); j++, n++) {
-		char *page = to + gstk__cold_at(d, j);
+	for (uint32_t j = c * GSTK__CHUNK, n = 0; n < gstk__chunk_pages(from->nr_pages, c); j++, n++) {
+		char *page = to + gstk__chunk_at(from->nr_pages, j);
 
-		if (gstk__module_page(page, gstk__place_low(t) + (size_t)(d->nr_pages - 1 - j) * PAGE, PAGE))
+		if (gstk__module_page(page, gstk__place_low(in->t) + (size_t)(from->nr_pages - 1 - j) * PAGE, PAGE))
 			continue;
 		memset(page, 0, PAGE); /* never touched, or cold */
-		if (!old || j >= old->edge)
+		if (!in->old || j >= in->old->edge)
 			continue;
 		if (!s) {
 			s = gstk__scratch_get();
-			gstk__cold_unpack(s, old, t->window, c, s->two);
+			gstk__cold_unpack(s, in->old, in->t->window, c, s->two);
 		}
-		memcpy(page, s->two + gstk__cold_at(old, j), PAGE);
+		memcpy(page, s->two + gstk__chunk_at(gstk__cold_nr(in->old), j), PAGE);
 	}
 	if (s)
 		gstk__scratch_put(s);
 }
 
 /* The same pages, all of them surely as they were. */
-static bool same_chunk(const struct gstk__cold *d, const struct gstk__cold *old, uint32_t c)
+static bool same(const struct gstk__chunks_from *from, uint32_t c)
 {
-	return old && c < gstk__cold_nr_chunks(old->nr_pages) && !gstk__cold_given(old, c) &&
-	       gstk__cold_pages(old, c) == gstk__cold_pages(d, c) && c * GSTK__COLD_CHUNK + gstk__cold_pages(d, c) <= old->edge;
-}
+	const struct gstk__cold *old = ((const struct in_slot *)from)->old;
+	uint32_t pages = gstk__chunk_pages(from->nr_pages, c);
 
-/* What belongs to @from belongs to nobody any more. */
-static void forget_shared(struct gstk__cold *from, const struct gstk__cold *with)
-{
-	for (uint32_t c = 0; c < gstk__cold_nr_chunks(from->nr_pages); c++)
-		if (c < gstk__cold_nr_chunks(with->nr_pages) && from->chunk[c] == with->chunk[c])
-			from->chunk[c] = 0;
+	return c < gstk__chunks_nr(gstk__cold_nr(old)) && !gstk__cold_given(old, c) &&
+	       gstk__chunk_pages(gstk__cold_nr(old), c) == pages && c * GSTK__CHUNK + pages <= old->edge;
 }
 
 /* A new record for the stack, which shares what has not changed with the one before. 0; -ENOMEM, -ENOSPC. */
 static int make(struct gstk__park *p, const struct gstk_task *t, uint32_t *ref)
 {
-	uint32_t before = gstk__place(t)->cold, nr = gstk__place_pages(t->window, t->used);
-	struct gstk__cold *d, *old = before ? record(before) : NULL;
-	char bytes[CHUNK_BYTES];
-	bool fits = true;
+	uint32_t before = gstk__place(t)->cold;
+	struct in_slot in = { .from = { same, gather, NULL, gstk__place_pages(t->window, t->used),
+					gstk__place_end(t->window) }, .t = t };
+	int err;
 
-	*ref = gstk__arena_alloc(p->arena, record_bytes(nr));
+	if (before) {
+		in.old = record(before);
+		in.from.old = gstk__cold_chunks(in.old);
+	}
+	*ref = gstk__arena_alloc(p->arena, sizeof(struct gstk__cold));
 	if (!*ref)
 		return -ENOMEM;
-	d = record(*ref);
-	memset(d, 0, record_bytes(nr));
-	d->nr_pages = d->edge = nr;
-	for (uint32_t c = 0; fits && c < gstk__cold_nr_chunks(nr); c++) {
-		if (same_chunk(d, old, c)) {
-			d->chunk[c] = old->chunk[c];
-			d->raw[c / 64] |= (uint64_t)is_raw(old, c) << (c % 64);
-			d->bytes += chunk_bytes(d, c);
-			continue;
-		}
-		gather(t, d, old, c, bytes);
-		fits = pack_chunk(p, d, t->window, c, bytes);
-	}
-	if (fits && d->bytes <= nr * PAGE - nr * PAGE / 8)
-		return 0;
-	if (old)
-		forget_shared(d, old);
-	gstk__cold_destroy(p, *ref);
-	return fits ? -ENOSPC : -ENOMEM;
+	memset(record(*ref), 0, sizeof(struct gstk__cold));
+	record(*ref)->edge = in.from.nr_pages;
+	err = gstk__chunks_make(p, &in.from, &record(*ref)->chunks);
+	if (err)
+		gstk__arena_free(p->arena, *ref, sizeof(struct gstk__cold));
+	return err;
 }
 
 static void packed(struct gstk__park *p, struct gstk_task *t, uint32_t ref)
 {
 	struct gstk__place *place = gstk__place(t);
+	uint32_t bytes = gstk__cold_chunks(record(ref))->bytes;
 
-	if (place->cold) {
-		forget_shared(record(place->cold), record(ref));
-		gstk__cold_free(p, place->cold);
-	}
+	if (place->cold)
+		gstk__cold_free(p, place->cold, ref);
 	place->cold = ref;
 	t->tier = GSTK__TIER_COLD;
 	gstk__gauge(&p->n.remapped, -1);
 	gstk__gauge(&p->n.bytes_remapped, -(int64_t)t->used);
 	gstk__count(&p->n.packs);
 	gstk__gauge(&p->n.packed, 1);
-	gstk__gauge(&p->n.bytes_packed, record(ref)->bytes);
+	gstk__gauge(&p->n.bytes_packed, bytes);
 	gstk__gauge(&p->n.bytes_unpacked, t->used);
-	GSTK__PROBE3(pack, t, t->used, record(ref)->bytes);
-	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)record(ref)->bytes << 32 | t->used, GSTK__TIER_COLD));
+	GSTK__PROBE3(pack, t, t->used, bytes);
+	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_COLD));
 }
 
 void gstk__cold_wakes(struct gstk__park *p, const struct gstk_task *t, uint32_t ref)
 {
+	uint32_t bytes = gstk__cold_chunks(record(ref))->bytes;
+
 	gstk__gauge(&p->n.packed, -1);
-	gstk__gauge(&p->n.bytes_packed, -(int64_t)record(ref)->bytes);
+	gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
 	gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
-	gstk__gauge(&p->n.bytes_lazy, record(ref)->bytes);
+	gstk__gauge(&p->n.bytes_lazy, bytes);
 }
 
 /* At most as many as one call takes. */
@@ -204,7 +127,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr)
 		if (m[i].err)
 			continue;
 		e[n] = (struct greenstk_cold){ .handle = gstk__place(t)->handle, .result = -ECANCELED,
-					       .bytes = (uint64_t)record(ref[n])->nr_pages * PAGE };
+					       .bytes = (uint64_t)gstk__cold_nr(record(ref[n])) * PAGE };
 		which[n++] = i;
 	}
 	if (n)
@@ -217,9 +140,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr)
 			continue;
 		}
 		m[which[k]].err = -ENOMEM;
-		if (gstk__place(t)->cold)
-			forget_shared(record(ref[k]), record(gstk__place(t)->cold));
-		gstk__cold_destroy(p, ref[k]);
+		gstk__cold_destroy(p, ref[k], gstk__place(t)->cold);
 	}
 }
 

@@ -3,14 +3,19 @@
 #ifndef GSTK__PARK_COLD_RECORD_H
 #define GSTK__PARK_COLD_RECORD_H
 
-#include <stdlib.h>
+#include "park/chunks.h"
 #include "park/cold.h"
-#include "park/pack_scratch.h"
 #include "park/place.h"
 
-static inline uint32_t gstk__cold_nr_chunks(uint32_t nr_pages)
+static inline struct gstk__chunks *gstk__cold_chunks(const struct gstk__cold *d)
 {
-	return (nr_pages + GSTK__COLD_CHUNK - 1) / GSTK__COLD_CHUNK;
+	return gstk__chunks(d->chunks);
+}
+
+/* The pages that it has, packed or not any more. */
+static inline uint32_t gstk__cold_nr(const struct gstk__cold *d)
+{
+	return gstk__cold_chunks(d)->nr_pages;
 }
 
 static inline bool gstk__cold_given(const struct gstk__cold *d, uint32_t c)
@@ -26,28 +31,17 @@ static inline void gstk__cold_give(struct gstk__cold *d, uint32_t c)
 /* Page j is neither in the window nor in the slot. */
 static inline bool gstk__cold_surely(const struct gstk__cold *d, uint32_t j)
 {
-	return j < d->edge && !gstk__cold_given(d, j / GSTK__COLD_CHUNK);
-}
-
-/* Pages of chunk c. */
-static inline uint32_t gstk__cold_pages(const struct gstk__cold *d, uint32_t c)
-{
-	uint32_t left = d->nr_pages - c * GSTK__COLD_CHUNK;
-
-	return left < GSTK__COLD_CHUNK ? left : GSTK__COLD_CHUNK;
-}
-
-/* Where page j is among the bytes of its chunk: the highest one has the lowest address. */
-static inline size_t gstk__cold_at(const struct gstk__cold *d, uint32_t j)
-{
-	uint32_t c = j / GSTK__COLD_CHUNK;
-
-	return (size_t)(gstk__cold_pages(d, c) - 1 - j % GSTK__COLD_CHUNK) * 4096;
+	return j < d->edge && !gstk__cold_given(d, j / GSTK__CHUNK);
 }
 
 /* The bytes of chunk c; waits for nothing when it has a scratch. Corrupt: aborts. */
-void gstk__cold_unpack(struct gstk__scratch *s, const struct gstk__cold *d, uint32_t window, uint32_t c, void *to);
-/* The record and its chunks, without any count. */
-void gstk__cold_destroy(struct gstk__park *p, uint32_t ref);
+static inline void gstk__cold_unpack(struct gstk__scratch *s, const struct gstk__cold *d, uint32_t window, uint32_t c,
+				     void *to)
+{
+	gstk__chunks_unpack(s, gstk__cold_chunks(d), gstk__place_end(window), c, to);
+}
+
+/* The record and its chunks but those that it shares with @but (0: none), without any count. */
+void gstk__cold_destroy(struct gstk__park *p, uint32_t ref, uint32_t but);
 
 #endif

@@ -12,7 +12,8 @@
 	X(polls) X(events) X(cancels) X(quantum_expiries) X(hog_victims) X(windows_earned) \
 	X(remaps) X(remap_returns) X(remap_calls) X(remap_pack_calls) X(remap_ahead) \
 	X(remap_nospace) X(remap_nomem) X(remap_quota) X(remap_refused) \
-	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(lazy_foreseen) X(annex_calls) X(future_polls)
+	X(lazy_restores) X(lazy_refused) X(lazy_untouched) X(lazy_foreseen) X(annex_calls) X(future_polls) \
+	X(starved)
 
 struct gstk__counters {
 #define GSTK__X(name) uint64_t name;
@@ -24,17 +25,17 @@ struct gstk__counters {
 	uint64_t window_wait_max_ns;
 };
 
-static inline void gstk__count(uint64_t *counter)
+static inline __attribute__((always_inline)) void gstk__count(uint64_t *counter)
 {
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
-static inline void gstk__count_by(uint64_t *counter, uint64_t by)
+static inline __attribute__((always_inline)) void gstk__count_by(uint64_t *counter, uint64_t by)
 {
 	__atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
 }
 
-static inline void gstk__gauge(int64_t *gauge, int64_t by)
+static inline __attribute__((always_inline)) void gstk__gauge(int64_t *gauge, int64_t by)
 {
 	__atomic_store_n(gauge, *gauge + by, __ATOMIC_RELAXED);
 }

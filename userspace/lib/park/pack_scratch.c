@@ -15,8 +15,10 @@ static pthread_cond_t came_back = PTHREAD_COND_INITIALIZER;
 static struct gstk__scratch *pool;
 static int nr_made, nr_waiting;
 
-static void scratch_free(struct gstk__scratch *s)
+void gstk__scratch_free(struct gstk__scratch *s)
 {
+	if (!s)
+		return;
 	if (s->one)
 		gstk__range_release(s->one, 2 * GSTK__SCRATCH_BYTES);
 	ZSTD_freeCCtx(s->cctx);
@@ -24,7 +26,7 @@ static void scratch_free(struct gstk__scratch *s)
 	free(s);
 }
 
-static struct gstk__scratch *scratch_new(void)
+struct gstk__scratch *gstk__scratch_new(void)
 {
 	struct gstk__scratch *s = calloc(1, sizeof(*s));
 	size_t bytes = 2 * GSTK__SCRATCH_BYTES;
@@ -38,7 +40,7 @@ static struct gstk__scratch *scratch_new(void)
 	s->dctx = ZSTD_createDCtx();
 	if (s->one && s->cctx && s->dctx)
 		return s;
-	scratch_free(s);
+	gstk__scratch_free(s);
 	return NULL;
 }
 
@@ -49,7 +51,7 @@ struct gstk__scratch *gstk__scratch_get(void)
 	pthread_mutex_lock(&lock);
 	if (!pool) {
 		pthread_mutex_unlock(&lock);
-		s = scratch_new();
+		s = gstk__scratch_new();
 		pthread_mutex_lock(&lock);
 		nr_made += !!s;
 		if (s)
@@ -85,7 +87,7 @@ void gstk__scratch_fini(void)
 	while ((s = pool)) {
 		pool = s->next;
 		nr_made--;
-		scratch_free(s);
+		gstk__scratch_free(s);
 	}
 	pthread_mutex_unlock(&lock);
 }

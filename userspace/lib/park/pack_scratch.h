@@ -26,6 +26,9 @@ struct gstk__scratch {
 struct gstk__scratch *gstk__scratch_get(void);
 void gstk__scratch_put(struct gstk__scratch *s);
 void gstk__scratch_fini(void);
+/* One that is in no pool, for a thread that may not wait. NULL: no memory. */
+struct gstk__scratch *gstk__scratch_new(void);
+void gstk__scratch_free(struct gstk__scratch *s);
 
 /* Packed bytes, 0 when they do not fit cap. */
 size_t gstk__scratch_zstd_pack(struct gstk__scratch *s, void *dst, size_t cap, const void *src,

@@ -25,6 +25,7 @@
 struct gstk__pager_counts gstk__pager_counts;
 static pthread_t thread;
 static char *stop_page; /* a touch of it ends the thread */
+static struct gstk__scratch *scratch; /* its own: it must not wait for one */
 
 static void count(_Atomic uint64_t *n, uint64_t by)
 {
@@ -44,34 +45,55 @@ static void answered(int err)
 		die("a page", err);
 }
 
-static void set_here(struct gstk__deep *d, uint32_t k)
+/* Frames are left upwards: who goes on where the last answer ended will go on. */
+static uint32_t how_far(struct gstk__deep *d, uint32_t k)
 {
-	_Atomic uint64_t *w = &d->here[k / 64];
-
-	atomic_store_explicit(w, atomic_load_explicit(w, memory_order_relaxed) | 1ull << (k % 64), memory_order_relaxed);
+	if (!d->next || d->next != k)
+		return GSTK__LAZY_ABOVE;
+	return d->above < GSTK__LAZY_MOST / 2 ? 2u * d->above + 1 : GSTK__LAZY_MOST;
 }
 
-/* Page k and what is missing around it. */
-static void bring(struct gstk__deep *d, uint32_t window, uint32_t k)
+static void give(struct gstk__deep_reader *r, char *page, uint32_t k, uint32_t to)
 {
-	const char *block = gstk__arena_ptr(d->block);
-	uint32_t from = k, to = k + 1;
+	const char *bytes = gstk__deep_at(r, k);
 	int err;
 
-	while (from > d->first && k - from < GSTK__LAZY_BELOW && !gstk__deep_here(d, from - 1))
-		from--;
-	while (to < d->nr_pages && to - k <= GSTK__LAZY_ABOVE && !gstk__deep_here(d, to))
-		to++;
-	for (uint32_t i = from; i < to; i++)
-		set_here(d, i);
 	for (int tries = 0;; tries++) {
-		err = gstk__uffd_copy(gstk__deep_page(d, window, from), block + (size_t)from * PAGE,
-				      (size_t)(to - from) * PAGE);
+		err = gstk__uffd_copy(page, bytes, (size_t)(to - k) * PAGE);
 		if (err != -ENOMEM || tries == TRIES)
 			break;
 		sched_yield();
 	}
 	answered(err);
+}
+
+static bool in_chunk_of(const struct gstk__deep *d, uint32_t k, uint32_t other)
+{
+	return gstk__deep_cold(d, k) && gstk__deep_chunk(d, k) == gstk__deep_chunk(d, other);
+}
+
+/* Page k and what is missing around it. What is packed comes by whole chunks: that of the page, and those after it
+ * when it is the next one. */
+static void bring(struct gstk__deep *d, uint32_t window, uint32_t k)
+{
+	struct gstk__deep_reader r = gstk__deep_reader(d, window, scratch);
+	uint32_t from = k, to = k + 1, above = how_far(d, k), next;
+	bool cold = gstk__deep_cold(d, k);
+
+	while (from > d->first && !gstk__deep_here(d, from - 1) &&
+	       (cold ? in_chunk_of(d, from, from - 1) : k - from < GSTK__LAZY_BELOW))
+		from--;
+	while (to < d->nr_pages && !gstk__deep_here(d, to) &&
+	       ((to - k <= above && (!cold || above > GSTK__LAZY_ABOVE)) || in_chunk_of(d, to - 1, to)))
+		to++;
+	d->above = (uint16_t)above;
+	d->next = (uint16_t)to;
+	for (uint32_t i = from; i < to; i++)
+		gstk__deep_set(d, i, true);
+	for (uint32_t i = from; i < to; i = next) {
+		next = gstk__deep_beside(d, i, to);
+		give(&r, gstk__deep_page(d, window, i), i, next);
+	}
 	count(&gstk__pager_counts.prefetched, to - from - 1);
 }
 
@@ -86,7 +108,7 @@ static void answer(uintptr_t address)
 	uint32_t window = gstk__win_at((void *)address), k;
 	struct gstk__window *win = gstk__win(window);
 	struct gstk__deep *d;
-	int err = gstk__cold_answer(address);
+	int err = gstk__cold_answer(address, scratch);
 
 	if (err) {
 		count(&gstk__pager_counts.faults, 1);
@@ -133,15 +155,22 @@ static void *pager(void *arg)
 	return NULL;
 }
 
+static void release(void)
+{
+	gstk__mem_release(stop_page, PAGE);
+	gstk__scratch_free(scratch);
+	stop_page = NULL;
+	scratch = NULL;
+}
+
 int gstk__pager_start(void)
 {
 	sigset_t all, old;
 	int err;
 
 	stop_page = gstk__mem_reserve(PAGE, PAGE);
-	if (!stop_page)
-		return -ENOMEM;
-	err = gstk__uffd_register(stop_page, PAGE);
+	scratch = gstk__scratch_new();
+	err = stop_page && scratch ? gstk__uffd_register(stop_page, PAGE) : -ENOMEM;
 	if (!err) {
 		memset(&gstk__pager_counts, 0, sizeof(gstk__pager_counts));
 		sigfillset(&all);
@@ -149,10 +178,8 @@ int gstk__pager_start(void)
 		err = -pthread_create(&thread, NULL, pager, NULL);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
-	if (err) {
-		gstk__mem_release(stop_page, PAGE);
-		stop_page = NULL;
-	}
+	if (err)
+		release();
 	return err;
 }
 
@@ -162,6 +189,5 @@ void gstk__pager_stop(void)
 		return;
 	(void)*(volatile char *)stop_page;
 	pthread_join(thread, NULL);
-	gstk__mem_release(stop_page, PAGE);
-	stop_page = NULL;
+	release();
 }

@@ -35,6 +35,19 @@ static void touch(uint32_t pages)
 	}
 }
 
+/* Those that were refused on their way @in are still in their slots; out, those that were not. */
+static void give_up(const struct greenstk_switch *e, bool in)
+{
+	struct greenstk_drop d[GSTK__WIN_SPARE];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++)
+		if (in == !!e[i].result)
+			d[n++] = (struct greenstk_drop){ .handle = in ? e[i].handle_in : e[i].handle_out };
+	if (n)
+		gstk__module_drop(d, n);
+}
+
 /* Out and in again, @each stacks a call; nanoseconds a stack, or 0: the module refused. */
 static uint32_t round_trip(uint32_t pages, uint32_t each)
 {
@@ -52,8 +65,10 @@ static uint32_t round_trip(uint32_t pages, uint32_t each)
 		for (uint32_t i = 0; i < GSTK__WIN_SPARE; i += each)
 			gstk__module_switch(e + i, each);
 		for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++)
-			if (e[i].result)
+			if (e[i].result) {
+				give_up(e, in);
 				return 0;
+			}
 	}
 	ns = gstk__now_ns() - start;
 	return (uint32_t)(ns / GSTK__WIN_SPARE) + 1;

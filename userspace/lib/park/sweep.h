@@ -38,9 +38,9 @@ void gstk__sweep_fini(void);
 uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budget_ns, uint64_t residents,
 			   uint64_t switches, uint32_t running);
 
-/* The climate as last seen, for gstk-info. */
 /* What @residents stacks in their windows take, by what the last pass saw. */
 uint64_t gstk__sweep_resident_bytes(uint64_t residents);
+/* The climate as last seen, for gstk-info. */
 void gstk__sweep_climate(struct gstk__climate *out);
 
 #endif

@@ -7,6 +7,7 @@
  *	| kind | reference | bytes    |	TWO	own codec, then zstd; a word with the
  *						size in between comes first
  *	| kind |  bytes (30 bits)     |	LARGE	zstd, images beyond the codec's limit
+ *	| kind | 0         | bytes    |	RAW	as it is
  *
  * The second stage is for what stack buffers hold (text): only tried where the first
  * leaves much, kept where it saves 1/8 more.
@@ -21,7 +22,7 @@
 #include "park/pack_refs.h"
 #include "park/pack_scratch.h"
 
-enum kind { OWN, TWO, LARGE };
+enum kind { OWN, TWO, LARGE, RAW };
 
 #define OWN_MAX		0x3ffffu
 #define LARGE_MAX	0x3fffffffu
@@ -142,6 +143,14 @@ int gstk__pack_bytes(struct gstk__arena_cache *arena, const void *src, uint32_t 
 	return err;
 }
 
+int gstk__pack_or_keep(struct gstk__arena_cache *arena, const void *src, uint32_t bytes, uintptr_t sp,
+		       uint32_t *packed)
+{
+	int err = gstk__pack_bytes(arena, src, bytes, sp, packed);
+
+	return err == -ENOSPC ? finish(arena, HEAD(RAW, 0, bytes), 0, src, bytes, packed) : err;
+}
+
 int gstk__pack_image(struct gstk__arena_cache *arena, uint32_t image, uint32_t bytes, uintptr_t sp,
 		     uint32_t *packed, uint32_t *packed_bytes)
 {
@@ -187,12 +196,16 @@ int gstk__unpack_with(struct gstk__scratch *s, void *dst, uint32_t bytes, uint32
 	uint32_t head = head_of(packed);
 	const uint8_t *stream = (uint8_t *)gstk__arena_ptr(packed) + HEAD_SIZE;
 	size_t len = HEAD_BYTES(head);
-	int err;
+	int err = 0;
 
 	if (HEAD_KIND(head) == OWN)
 		err = unpack_own(dst, bytes, sp + bytes, stream, len, HEAD_ID(head));
-	else
+	else if (HEAD_KIND(head) != RAW)
 		err = unpack_staged(s, dst, bytes, sp + bytes, stream, len, head);
+	else if (len == bytes)
+		memcpy(dst, stream, len);
+	else
+		err = -EILSEQ;
 	return err ? -EILSEQ : 0;
 }
 

@@ -24,6 +24,10 @@
 int gstk__pack_bytes(struct gstk__arena_cache *arena, const void *src, uint32_t bytes, uintptr_t sp,
 		     uint32_t *packed);
 
+/* The same for at most GSTK__CODEC_MAX bytes, but what gains nothing is kept as it is. 0 or -ENOMEM. */
+int gstk__pack_or_keep(struct gstk__arena_cache *arena, const void *src, uint32_t bytes, uintptr_t sp,
+		       uint32_t *packed);
+
 /* The same from the COPIED image @image, which stays; @packed_bytes: what the new block takes. */
 int gstk__pack_image(struct gstk__arena_cache *arena, uint32_t image, uint32_t bytes, uintptr_t sp,
 		     uint32_t *packed, uint32_t *packed_bytes);

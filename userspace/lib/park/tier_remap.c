@@ -48,7 +48,7 @@ void gstk__remap_forget(struct gstk__park *p, struct gstk_task *t)
 	uint32_t cold = leave_slot(p, t);
 
 	if (cold)
-		gstk__cold_free(p, cold);
+		gstk__cold_free(p, cold, 0);
 }
 
 /* Where the stack pointer's byte is in the slot. */
@@ -108,7 +108,7 @@ static void came(struct gstk__park *p, struct gstk_task *t, uint32_t pages)
 	if (cold && pages)
 		gstk__cold_open(p, t->window, cold, slot_offset, pages);
 	else if (cold)
-		gstk__cold_free(p, cold);
+		gstk__cold_free(p, cold, 0);
 	gstk__annotate_restored(t, sp, (size_t)(base - sp));
 	t->sp = sp;
 	t->tier = GSTK__TIER_RESIDENT;

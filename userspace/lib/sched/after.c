@@ -99,7 +99,10 @@ void gstk__after_slow(struct gstk__worker *w)
 			bool shared = gstk__word(t) & GSTK__SHARED;
 			uint32_t window = t->window;
 
-			gstk__park_unlock(w, t); /* a mate cannot run before we let go of the window */
+			uint32_t word = gstk__park_unlock(w, t); /* a mate cannot run before we let go of the window */
+
+			if (word)
+				gstk__parked_canceled(t, word);
 			if (shared)
 				gstk__window_release(w, window);
 		} else {

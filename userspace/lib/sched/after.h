@@ -13,8 +13,11 @@
 /* Everything but the short ways of after(). */
 void gstk__after_slow(struct gstk__worker *w);
 
-/* Park for a lock that is let go of when that is done, and whose holder may wake t then. */
-static inline __attribute__((always_inline)) void gstk__park_unlock(struct gstk__worker *w, struct gstk_task *t)
+/*
+ * Park for a lock that is let go of when that is done, and whose holder may wake t then. 0, or when t was cancelled
+ * before, the word that it parked with: the caller goes on with gstk__parked_canceled().
+ */
+static inline __attribute__((always_inline)) uint32_t gstk__park_unlock(struct gstk__worker *w, struct gstk_task *t)
 {
 	_Atomic uint32_t *lock = w->after_lock;
 	uint32_t word;
@@ -27,10 +30,22 @@ static inline __attribute__((always_inline)) void gstk__park_unlock(struct gstk_
 	GSTK__INJECT(parked);
 	gstk__unlock(lock);
 	GSTK__INJECT(unlocked);
-	/* t may wait for something else by now: this wait only. */
-	if (__builtin_expect(poke & GSTK__POKE_CANCEL, 0) &&
-	    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+	return __builtin_expect(poke & GSTK__POKE_CANCEL, 0) ? word : 0;
+}
+
+/* t may wait for something else by now: this wait only. */
+static inline void gstk__parked_canceled(struct gstk_task *t, uint32_t word)
+{
+	if (gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
 		gstk__enqueue(t);
+}
+
+/* There is no more to do for t, which was left, than to park or to queue it. */
+static inline __attribute__((always_inline)) bool gstk__after_is_short(const struct gstk__worker *w, struct gstk_task *t)
+{
+	return __builtin_expect(!(w->after > GSTK__AFTER_SHORT || gstk__leave_long ||
+				  (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) ||
+				  (atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_REQUESTS)), 1);
 }
 
 /* On the stack that was switched to. The short ways: a task alone in its window parks for a lock, or
@@ -42,16 +57,17 @@ static inline __attribute__((always_inline)) void gstk__after(struct gstk__worke
 
 	if (__builtin_expect(what == GSTK__AFTER_NOTHING, 0))
 		return;
-	if (__builtin_expect(what > GSTK__AFTER_SHORT || gstk__leave_long ||
-			     (atomic_load_explicit(&t->word, memory_order_relaxed) & GSTK__SHARED) ||
-			     (atomic_load_explicit(&t->poke, memory_order_relaxed) & GSTK__POKE_REQUESTS), 0)) {
+	if (!gstk__after_is_short(w, t)) {
 		gstk__after_slow(w);
 		return;
 	}
 	w->after = GSTK__AFTER_NOTHING;
 	t->tick = w->tick;
 	if (what == GSTK__AFTER_UNLOCK) {
-		gstk__park_unlock(w, t);
+		uint32_t word = gstk__park_unlock(w, t);
+
+		if (__builtin_expect(word, 0))
+			gstk__parked_canceled(t, word);
 	} else {
 		gstk__state_yield(t);
 		if (__builtin_expect(t->flags & GSTK__T_PINNED, 0))

@@ -22,12 +22,12 @@ static inline uint32_t ahead(const struct gstk__ring *r, int64_t i)
 	return atomic_load_explicit(&r->item[i & r->mask], memory_order_relaxed);
 }
 
-static inline GSTK__RACY uint32_t window_of(uint32_t item)
+GSTK__RACY_INLINE uint32_t window_of(uint32_t item)
 {
 	return item & GSTK__ITEM_WINDOW ? item & ~GSTK__ITEM_WINDOW : gstk__task(item)->window;
 }
 
-static inline GSTK__RACY bool moves(uint32_t item)
+GSTK__RACY_INLINE bool moves(uint32_t item)
 {
 	return item & GSTK__ITEM_WINDOW || gstk__task(item)->tier != GSTK__TIER_RESIDENT;
 }

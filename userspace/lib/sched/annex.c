@@ -4,6 +4,7 @@
 #include <errno.h>
 #include "arch/arch.h"
 #include "debug/annotate.h"
+#include "sched/starved.h"
 #include "sched/worker.h"
 
 #define OWN_BYTES 1024u /* of the promised ones: what is on an annex besides the function's own frames */
@@ -33,10 +34,11 @@ static void step_off(struct stay *s)
 	if (a->outer)
 		x->annex_window = a->outer->window;
 	else
-		s->t->flags &= (uint8_t)~GSTK__T_ANNEX;
+		gstk__flag_clear(s->t, GSTK__T_ANNEX);
 	gstk__annotate_before_switch(NULL, s->t);
 	gstk__annotate_after_switch(s->token);
 	gstk__win_put_private(window);
+	gstk__feed();
 }
 
 static void *call_on(struct gstk_task *t, struct gstk__ext *x, struct gstk__annex *annex)
@@ -46,7 +48,7 @@ static void *call_on(struct gstk_task *t, struct gstk__ext *x, struct gstk__anne
 
 	x->annex = annex;
 	x->annex_window = annex->window;
-	t->flags |= GSTK__T_ANNEX;
+	gstk__flag_set(t, GSTK__T_ANNEX);
 	gstk__annotate_annex(t);
 	gstk__annotate_before_switch(&s.token, t);
 	gstk__call_on(annex, body, annex, outer ? &outer->sp : &t->sp, &x->annex_sp);
@@ -78,5 +80,5 @@ void gstk__annex_drop(struct gstk_task *t)
 		outer = a->outer;
 		gstk__win_put_private(a->window);
 	}
-	t->flags &= (uint8_t)~GSTK__T_ANNEX;
+	gstk__flag_clear(t, GSTK__T_ANNEX);
 }

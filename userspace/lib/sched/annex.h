@@ -39,7 +39,7 @@ static inline struct gstk__annex *gstk__annex(const struct gstk_task *t)
 }
 
 /* The window that it stands on, its own or that of an annex; by others, who look at what may change. */
-static inline GSTK__RACY uint32_t gstk__stands_on(const struct gstk_task *t)
+GSTK__RACY_INLINE uint32_t gstk__stands_on(const struct gstk_task *t)
 {
 	const struct gstk__ext *x = gstk__ext((struct gstk_task *)t);
 

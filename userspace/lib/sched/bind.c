@@ -11,6 +11,7 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/site.h"
+#include "sched/starved.h"
 #include "sched/worker.h"
 
 #define TRIES 4
@@ -95,8 +96,8 @@ static enum gstk__bound bind_private(struct gstk__worker *w, struct gstk_task *t
 	uint32_t i = gstk__win_get_private(size);
 
 	if (!i)
-		return GSTK__BOUND_NOT;
-	t->flags |= GSTK__T_PRIVATE;
+		return GSTK__BOUND_NEVER;
+	gstk__flag_set(t, GSTK__T_PRIVATE);
 	t->window = i;
 	gstk__win(i)->resident = gstk__task_index(t);
 	gstk__start_prepare(w, t);
@@ -141,8 +142,10 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 		size_t size = x && x->stack_size ? x->stack_size : gstk__windows.stack;
 		enum gstk__bound bound = bind_private(w, t, size);
 
-		if (__builtin_expect(bound == GSTK__BOUND_NOT, 0))
+		if (__builtin_expect(bound == GSTK__BOUND_NEVER, 0))
 			say_waits(size);
+		else
+			gstk__feed();
 		return bound;
 	}
 	i = gstk__win_get(&w->wins);

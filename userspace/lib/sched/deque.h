@@ -86,7 +86,7 @@ static inline uint32_t gstk__deque_steal(struct gstk__deque *d)
 }
 
 /* Owner: the oldest item. @alone: there are no thieves. */
-static inline uint32_t gstk__deque_take_top(struct gstk__deque *d, bool alone)
+static inline __attribute__((always_inline)) uint32_t gstk__deque_take_top(struct gstk__deque *d, bool alone)
 {
 	int64_t b = atomic_load_explicit(&d->bottom, memory_order_relaxed);
 	int64_t t = atomic_load_explicit(&d->top, memory_order_acquire);
@@ -107,7 +107,7 @@ static inline uint32_t gstk__deque_take_top(struct gstk__deque *d, bool alone)
 }
 
 /* Owner: the newest item. */
-static inline uint32_t gstk__deque_take_bottom(struct gstk__deque *d, bool alone)
+static inline __attribute__((always_inline)) uint32_t gstk__deque_take_bottom(struct gstk__deque *d, bool alone)
 {
 	int64_t b = atomic_load_explicit(&d->bottom, memory_order_relaxed) - 1;
 	struct gstk__ring *r = atomic_load_explicit(&d->ring, memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "debug/annotate.h"
 #include "debug/locks.h"
 #include "host/host.h"
+#include "host/refuse.h"
 #include "sched/worker.h"
 
 #define SPIN_MAX_NS 50000u /* below what going to sleep and being woken costs */
@@ -25,6 +26,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
  */
 static _Atomic uint32_t generation, lives;
 
+static bool forked; /* into a child, which has no runtime */
+
 static bool stale(void)
 {
 	return born != atomic_load_explicit(&generation, memory_order_relaxed);
@@ -39,6 +42,7 @@ void gstk__foreign_life_ends(void)
 
 void gstk__foreign_forked(void)
 {
+	forked = true;
 	atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
@@ -90,6 +94,21 @@ struct gstk_task *gstk__foreign_self(void)
 		pthread_setspecific(key, t);
 	}
 	return self;
+}
+
+int gstk__no_runtime(const char *call)
+{
+	return gstk__refuse_with(-ESRCH, "%s: there is no runtime %s", call,
+				 forked ? "in a child of fork(); the way to one is exec"
+					: "(not yet, or not any more); begin one with gstk_init() or gstk_main()");
+}
+
+int gstk__no_task(const char *call)
+{
+	if (!gstk__sched.nr)
+		return gstk__no_runtime(call);
+	return gstk__refuse_with(-ENOMEM, "%s: a thread that waits takes the place of a task, and all %zu are taken; more: "
+				 "gstk_config.max_tasks or GREENSTK_MAX_TASKS", call, gstk__max_tasks);
 }
 
 struct gstk_task *gstk__current_task(void)

@@ -5,7 +5,7 @@
 
 #include "host/host.h"
 
-static uint32_t *link_of(uint32_t item)
+uint32_t *gstk__item_link(uint32_t item)
 {
 	if (item & GSTK__ITEM_WINDOW)
 		return &gstk__win(item & ~GSTK__ITEM_WINDOW)->next_free;
@@ -16,10 +16,10 @@ void gstk__inject(uint32_t item)
 {
 	struct gstk__sched *s = &gstk__sched;
 
-	*link_of(item) = 0;
+	*gstk__item_link(item) = 0;
 	gstk__lock(&s->inject_lock);
 	if (s->inject_head)
-		*link_of(s->inject_tail) = item;
+		*gstk__item_link(s->inject_tail) = item;
 	else
 		s->inject_head = item;
 	s->inject_tail = item;
@@ -38,7 +38,7 @@ uint32_t gstk__uninject(struct gstk__worker *w)
 	gstk__lock(&s->inject_lock);
 	item = s->inject_head;
 	if (item) {
-		s->inject_head = *link_of(item);
+		s->inject_head = *gstk__item_link(item);
 		more = (atomic_load_explicit(&s->inject_nr, memory_order_relaxed) - 1) / s->nr;
 		if (more > 64)
 			more = 64;
@@ -48,7 +48,7 @@ uint32_t gstk__uninject(struct gstk__worker *w)
 
 			if (!gstk__deque_push(&w->ready, other))
 				break;
-			s->inject_head = *link_of(other);
+			s->inject_head = *gstk__item_link(other);
 			atomic_fetch_sub_explicit(&s->inject_nr, 1, memory_order_relaxed);
 		}
 	}

@@ -7,6 +7,27 @@
 #include "debug/inject.h"
 #include "debug/locks.h"
 #include "host/host.h"
+#include "host/refuse.h"
+
+static __attribute__((cold, noinline)) int detached(const struct gstk_task *t, const char *call)
+{
+	return gstk__refuse("%s: task %p is detached, or was joined already; join or detach each task once", call, (const void *)t);
+}
+
+/* Apart from where the errors arise: what is live there is saved on the short way, too. */
+static __attribute__((cold, noinline)) int join_refused(const struct gstk_task *t, int err)
+{
+	switch (err) {
+	case -ESRCH:
+		return gstk__no_task("gstk_join");
+	case -EDEADLK:
+		return gstk__refuse_with(err, "gstk_join: a task that waits for its own end waits for ever");
+	case -EINVAL:
+		return detached(t, "gstk_join");
+	default:
+		return err;
+	}
+}
 
 /*
  * Put the caller into t's peer word. 0, -EINVAL, -EBUSY, or 1: t has ended. Before the caller parks,
@@ -68,6 +89,11 @@ static inline __attribute__((always_inline)) int take_result(struct gstk_task *t
 	return 0;
 }
 
+void gstk__task_take(struct gstk_task *t, void **result)
+{
+	take_result(t, result);
+}
+
 static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me, struct gstk_task *t, void **result,
 							    uint64_t deadline_ns)
 {
@@ -95,7 +121,9 @@ static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me
 
 int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
-	return join_begin(me, t, result, deadline_ns);
+	int r = join_begin(me, t, result, deadline_ns);
+
+	return r < 0 ? join_refused(t, r) : r;
 }
 
 static inline __attribute__((always_inline)) int join_end(struct gstk_task *me, struct gstk_task *t, void **result,
@@ -121,15 +149,22 @@ int gstk__join_end(struct gstk_task *me, struct gstk_task *t, void **result, enu
 	return join_end(me, t, result, code);
 }
 
+static int joined(struct gstk_task *me, enum gstk__code code, void *result, uint32_t n)
+{
+	return join_end(me, gstk__task(n), result, code);
+}
+
 GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
 	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
 	struct gstk_task *me = gstk__current();
 	int r = me ? join_begin(me, t, result, deadline_ns) : -ESRCH;
 
-	if (r <= 0)
+	if (__builtin_expect(r < 0, 0))
+		return join_refused(t, r);
+	if (!r)
 		return r;
-	return join_end(me, t, result, gstk__block_unlock(&no_lock, GSTK__WAIT_JOIN, deadline_ns));
+	return gstk__block_then(&no_lock, GSTK__WAIT_JOIN, deadline_ns, joined, result, gstk__task_index(t));
 }
 
 int gstk__task_detach(struct gstk_task *t)
@@ -139,7 +174,7 @@ int gstk__task_detach(struct gstk_task *t)
 		uint32_t old = atomic_load_explicit(peer, memory_order_acquire);
 
 		if (old & GSTK__PEER_DETACHED)
-			return -EINVAL;
+			return detached(t, "gstk_detach");
 		if (old & GSTK__PEER_DONE) {
 			gstk__task_reap(t);
 			return 0;

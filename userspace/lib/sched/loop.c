@@ -6,10 +6,12 @@
 #include <greenstk/base.h>
 
 #include <sched.h>
+#include <stdio.h>
 #include "debug/annotate.h"
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/site.h"
+#include "sched/starved.h"
 #include "sched/stackless.h"
 #include "sched/stuck.h"
 #include "sched/timer.h"
@@ -76,8 +78,15 @@ static void take_inbox(struct gstk__window *win)
 
 bool gstk__quantum_over(struct gstk__worker *w, const struct gstk__window *win)
 {
+	const struct gstk_task *r = gstk__task(win->resident);
+	uint32_t had, most = gstk__stamps_per_ms * GSTK__QUANTUM_MS;
+
 	w->park.stamp = gstk__stamp();
-	return w->park.stamp - win->claim_stamp >= gstk__stamps_per_ms * GSTK__QUANTUM_MS;
+	had = w->park.stamp - win->claim_stamp;
+	if (had < most / 2)
+		return false;
+	return had >= most ||
+	       (r->tier == GSTK__TIER_RESIDENT && (char *)gstk__win_base(r->window) - (char *)r->sp <= GSTK__SHALLOW);
 }
 
 /* Who of a window's tasks runs: the resident for its quantum, then the oldest of the others. */
@@ -132,6 +141,20 @@ static void note_talk(struct gstk__worker *w, const struct gstk__window *win, co
 		gstk__site_talked(r, t);
 }
 
+/* Once: that tasks only wait shows nowhere else but in gstk_stats(). */
+static __attribute__((cold, noinline)) void say_no_room(void)
+{
+	static _Atomic bool said;
+	struct gstk__arena_stats st;
+
+	if (atomic_exchange(&said, true))
+		return;
+	gstk__arena_stats(&st);
+	fprintf(stderr, "greenstk: no room to save a stack in, so a task waits for its window until there is some: %zu KiB of "
+		"%zu MiB for saved stacks are used; more: gstk_config.image_bytes or GREENSTK_IMAGE_BYTES, or memory\n",
+		(size_t)(st.live + st.cached) >> 10, (size_t)st.reserved >> 20);
+}
+
 /* Run a task of a shared window that this worker owns. */
 static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gstk_task *t)
 {
@@ -141,10 +164,12 @@ static void run_mate(struct gstk__worker *w, struct gstk__window *win, struct gs
 		gstk__restore_together(w, t); /* if it cannot, the claim says why */
 	if (gstk__claim(&w->park, t)) {
 		/* No memory even for the resident's image: t waits at the end of the line. */
+		uint32_t index = t->window;
+
+		say_no_room();
 		t->tick = gstk__stamp();
 		gstk__fifo_push(win, t);
-		gstk__window_release(w, t->window);
-		sched_yield();
+		gstk__window_starve(w, index);
 		return;
 	}
 	if (t->tier == GSTK__TIER_NONE)
@@ -208,6 +233,9 @@ static void run_item(struct gstk__worker *w, uint32_t item)
 			run_window(w, t->window);
 			return;
 		case GSTK__BOUND_QUEUED:
+			return;
+		case GSTK__BOUND_NEVER:
+			gstk__starve(w, item);
 			return;
 		case GSTK__BOUND_NOT:
 			if (!gstk__deque_push(&w->ready, item))

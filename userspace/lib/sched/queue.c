@@ -105,8 +105,8 @@ static __attribute__((noinline)) bool enqueue_slow(struct gstk_task *t)
 	GSTK__TRACE(wake(t));
 	if (w)
 		gstk__count(&w->park.n.wakes);
-	if (__builtin_expect(t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED), 0)) {
-		if (t->flags & GSTK__T_FOREIGN)
+	if (__builtin_expect(gstk__flags(t) & (GSTK__T_FOREIGN | GSTK__T_PINNED), 0)) {
+		if (gstk__flags(t) & GSTK__T_FOREIGN)
 			gstk__foreign_wake(t);
 		else
 			enqueue_pinned(t);
@@ -127,7 +127,7 @@ static inline __attribute__((always_inline)) bool enqueue_next(struct gstk__work
 {
 	uint32_t old;
 
-	if (__builtin_expect(!w || (t->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) || w->batch ||
+	if (__builtin_expect(!w || (gstk__flags(t) & (GSTK__T_FOREIGN | GSTK__T_PINNED)) || w->batch ||
 			     atomic_load_explicit(&w->next, memory_order_relaxed), 0))
 		return false;
 	gstk__count(&w->park.n.wakes);
@@ -189,7 +189,7 @@ void gstk__wake_batch_end(void)
 bool gstk__wake(struct gstk_task *t, enum gstk__code code)
 {
 	/* Before it is won: a thread may see that at once and end, and t be another task by then. */
-	bool foreign = t->flags & GSTK__T_FOREIGN;
+	bool foreign = gstk__flags(t) & GSTK__T_FOREIGN;
 	enum gstk__order order = gstk__state_wake(t, code, 0);
 
 	if (order == GSTK__ENQUEUE && foreign)

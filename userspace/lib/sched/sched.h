@@ -9,6 +9,7 @@
  *	link t into the object's queue, fill t->msg;
  *	code = gstk__block_unlock(&object->lock, why, deadline_ns);   -- unlocks after leaving the stack
  *	if (code is CANCELED, TIMEDOUT) { lock; unlink t if still linked; unlock; }
+ * Where that is all, gstk__block_then() is given the last line as a function.
  * How to wake: under the object's lock unlink t, write t->msg, then gstk__wake(t, code); when that
  * returns false the wait was decided by somebody else: take the next waiter.
  */
@@ -38,12 +39,19 @@ static inline struct gstk__worker *gstk__self(void)
 }
 
 /* The calling task; on a thread that is not a worker a stand-in that blocks on a futex. NULL only
- * when the runtime is not there (-ESRCH) or memory for the stand-in is out. */
+ * when the runtime is not there or all records of tasks are taken: gstk__no_task() says which. */
 static inline struct gstk_task *gstk__current(void);
 /* As above, but NULL outside workers. */
 struct gstk_task *gstk__current_task(void);
 
 struct gstk_task *gstk__foreign_self(void);
+
+/* Why gstk__current() was NULL for @call, "gstk_sleep" say: -ESRCH or -ENOMEM, after a line on stderr. */
+int gstk__no_task(const char *call) __attribute__((cold, noinline));
+/* The first half of that: -ESRCH, there is no runtime. */
+int gstk__no_runtime(const char *call) __attribute__((cold, noinline));
+/* 0, or what a wait of the caller would be refused with: it has no stack that it could leave. */
+int gstk__may_wait(void);
 
 static inline struct gstk_task *gstk__current(void)
 {
@@ -80,6 +88,15 @@ static inline int gstk__may_go_on(void)
 enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns);
 
 /*
+ * The same for a caller that has nothing left to keep: @end(task, code, arg, n) runs when the wait has ended, and what it
+ * returns is the caller's result. As a tail call this leaves 88 bytes on the waiting stack, whatever led here.
+ */
+typedef int (*gstk__end_fn)(struct gstk_task *t, enum gstk__code code, void *arg, uint32_t n);
+int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end, void *arg,
+		     uint32_t n);
+void gstk__block_init(void);
+
+/*
  * Park the caller; @commit(task, arg) runs after it has left its stack, on another stack of the
  * same thread, must not block, and returns false when what is waited for is there already. The task
  * is OWNED meanwhile, so wakes that come during the commit are kept.
@@ -89,6 +106,9 @@ enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, enum gstk__why wh
 			    bool cancelable);
 /* The commit that is no more than an unlock. When the wait is refused this one is made all the same. */
 bool gstk__commit_unlock(struct gstk_task *t, void *lock);
+
+/* May the caller, a task, wait? Not in a signal handler, nor in a poll function. */
+bool gstk__may_park(void);
 
 /* Decide t's wait with @code and make it run. False when it was decided already. Any thread. */
 bool gstk__wake(struct gstk_task *t, enum gstk__code code);

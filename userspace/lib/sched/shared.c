@@ -9,6 +9,7 @@
 #include "debug/inject.h"
 #include "host/host.h"
 #include "sched/site.h"
+#include "sched/starved.h"
 #include "sched/worker.h"
 
 /* A mate waits for the window that was given back. @turn: and it comes next, not after another round of
@@ -38,6 +39,18 @@ void gstk__window_release(struct gstk__worker *w, uint32_t index)
 	GSTK__INJECT(released);
 	if ((new & GSTK__WIN_STATE_MASK) == GSTK__WIN_QUEUED)
 		window_queue(w, index, turn);
+}
+
+void gstk__window_starve(struct gstk__worker *w, uint32_t index)
+{
+	struct gstk__window *win = gstk__win(index);
+	uint64_t old = atomic_load_explicit(&win->word, memory_order_relaxed), new;
+
+	do {
+		new = (old & ~(uint64_t)GSTK__WIN_STATE_MASK) | GSTK__WIN_QUEUED;
+	} while (!atomic_compare_exchange_weak_explicit(&win->word, &old, new, memory_order_acq_rel,
+							memory_order_relaxed));
+	gstk__starve(w, GSTK__ITEM_WINDOW | index);
 }
 
 void gstk__window_left(struct gstk__worker *w, uint32_t index)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sched/stackless.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "debug/annotate.h"
@@ -31,25 +30,25 @@ static void timed_out(struct gstk__timer *timer)
 	gstk__wake(gstk__task(timer->task), GSTK__CODE_TIMEDOUT);
 }
 
-static struct gstk__timer *timer_of(struct gstk__stackless *s, struct gstk_task *t, uint64_t deadline_ns)
+/* False: there is no memory for it. */
+static bool set_timer(struct gstk__stackless *s, struct gstk_task *t, uint64_t deadline_ns)
 {
-	while (!s->timer && !(s->timer = gstk__timer_get()))
-		sched_yield(); /* it is linked already; 40 bytes come back when anything does */
+	if (!s->timer && !(s->timer = gstk__timer_get()))
+		return false;
 	s->timer->deadline_ns = deadline_ns;
 	s->timer->fn = timed_out;
 	s->timer->task = gstk__task_index(t);
-	return s->timer;
+	return true;
 }
 
 /* As after_commit(), of a task that has left its stack long ago. */
-static void park_owned(struct gstk_future *f, uint64_t deadline_ns)
+static void park_owned(struct gstk_future *f, bool timed)
 {
 	struct gstk_task *t = f->task;
-	struct gstk__timer *timer = deadline_ns != GSTK_NEVER ? timer_of(f->s, t, deadline_ns) : NULL;
 
-	gstk__state_park(t, GSTK__OWNED, 0);
-	if (timer)
-		gstk__timer_arm(timer);
+	gstk__state_park(t, GSTK__OWNED, f->through ? GSTK__NOCANCEL : 0);
+	if (timed)
+		gstk__timer_arm(f->s->timer);
 	if (!f->commit)
 		gstk__unlock(f->lock);
 	else if (!f->commit(t, f) && gstk__state_wake(t, GSTK__CODE_OK, 0) == GSTK__ENQUEUE)
@@ -62,27 +61,51 @@ static void park_owned(struct gstk_future *f, uint64_t deadline_ns)
 		gstk__enqueue(t);
 }
 
-/* It is linked to what it waits for. From the unlock on it may run, or be gone. */
-static void park(struct gstk__worker *w, struct gstk_future *f)
+static bool park(struct gstk__worker *w, struct gstk_future *f);
+
+static void no_wait(struct gstk_future *f)
+{
+	f->lock = NULL;
+	f->commit = NULL;
+	f->why = GSTK__WAIT_NONE;
+	f->through = false;
+}
+
+/* It is linked to what it waits for, or is to be by the commit: without memory the wait is over instead, as it is for a
+ * task with a stack (block.c). Who finds it in the queue meanwhile loses, for it runs. */
+static bool no_memory(struct gstk__worker *w, struct gstk_future *f)
+{
+	if (!f->commit)
+		gstk__unlock(f->lock);
+	no_wait(f);
+	f->result = gstk__awaits[f->s->op]->end(f, GSTK__CODE_NOMEM);
+	return f->result == GSTK__AWAIT_PARK && park(w, f); /* one without a deadline */
+}
+
+/* True: from the unlock on it may run, or be gone. False: the wait is over. */
+static bool park(struct gstk__worker *w, struct gstk_future *f)
 {
 	struct gstk_task *t = f->task;
 	uint64_t deadline_ns = f->deadline_ns;
 
-	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0) && gstk__ext(t)->deadline_ns < deadline_ns)
+	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0) && !f->through && gstk__ext(t)->deadline_ns < deadline_ns)
 		deadline_ns = gstk__ext(t)->deadline_ns;
+	if (!f->lock)
+		f->lock = &no_lock;
+	if (deadline_ns != GSTK_NEVER && __builtin_expect(!set_timer(f->s, t, deadline_ns), 0))
+		return no_memory(w, f);
 	t->why = (uint8_t)(f->why ? f->why : gstk__awaits[f->s->op]->why);
 	t->tick = w->tick;
 	GSTK__PROBE2(block, t, t->why);
 	GSTK__TRACE(left(w, t, t->why));
 	w->current = NULL;
-	if (!f->lock)
-		f->lock = &no_lock;
-	if (deadline_ns != GSTK_NEVER || f->commit) {
-		park_owned(f, deadline_ns);
+	if (deadline_ns != GSTK_NEVER || f->commit || f->through) {
+		park_owned(f, deadline_ns != GSTK_NEVER);
 	} else {
 		w->after_lock = f->lock;
 		gstk__park_unlock(w, t);
 	}
+	return true;
 }
 
 /* Behind all others; @result is for when it comes back. */
@@ -98,10 +121,15 @@ static void requeue(struct gstk__worker *w, struct gstk_future *f, int64_t resul
 	gstk__push_ready(w, gstk__task_index(t));
 }
 
-static __attribute__((cold, noinline)) void waits_for_nothing(const struct gstk_task *t)
+static __attribute__((cold, noinline)) void waits_for_nothing(const struct gstk_task *t, enum gstk_progress progress)
 {
-	fprintf(stderr, "greenstk: the poll function of task %u \"%s\" returned GSTK_PENDING, but had called no "
-		"gstk_await_...(); nothing would ever wake it\n", gstk__task_index(t), gstk__stackless_name(t));
+	if (progress == GSTK_PENDING)
+		fprintf(stderr, "greenstk: the poll function of task %u \"%s\" returned GSTK_PENDING, but had called no "
+			"gstk_await_...(); nothing would ever wake it\n", gstk__task_index(t), gstk__stackless_name(t));
+	else
+		fprintf(stderr, "greenstk: the poll function of task %u \"%s\" returned %d; it is to return what "
+			"gstk_future_done() or a gstk_await_...() returned\n", gstk__task_index(t),
+			gstk__stackless_name(t), (int)progress);
 	abort();
 }
 
@@ -122,9 +150,7 @@ static void poll_on(struct gstk__worker *w, struct gstk_future *f)
 
 		s->op = GSTK__AWAIT_NONE;
 		f->deadline_ns = GSTK_NEVER;
-		f->lock = NULL;
-		f->commit = NULL;
-		f->why = GSTK__WAIT_NONE;
+		no_wait(f);
 		gstk__count(&w->park.n.future_polls);
 		progress = s->type->poll(f, s->state);
 		if (__builtin_expect(gstk__self() != w, 0))
@@ -133,18 +159,16 @@ static void poll_on(struct gstk__worker *w, struct gstk_future *f)
 			gstk__stackless_exit(w, t, f->value);
 			return;
 		}
-		if (s->op == GSTK__AWAIT_NONE)
-			waits_for_nothing(t);
+		if (__builtin_expect(progress != GSTK_PENDING || s->op == GSTK__AWAIT_NONE, 0))
+			waits_for_nothing(t, progress);
 		if (s->op == GSTK__AWAIT_YIELD) {
 			requeue(w, f, 0);
 			return;
 		}
 		if (s->op != GSTK__AWAIT_RESULT) {
 			f->result = gstk__awaits[s->op]->begin(f);
-			if (f->result == GSTK__AWAIT_PARK) {
-				park(w, f);
+			if (f->result == GSTK__AWAIT_PARK && park(w, f))
 				return;
-			}
 		}
 		if (turns == MOST_AT_ONCE) {
 			requeue(w, f, f->result);
@@ -174,9 +198,7 @@ void gstk__stackless_run(struct gstk__worker *w, struct gstk_task *t)
 		f.result = gstk__awaits[s->op]->end(&f, code);
 	else
 		gstk__gauge(&w->park.n.stackless, 1);
-	if (f.result == GSTK__AWAIT_PARK) {
-		park(w, &f);
-	} else {
+	if (f.result != GSTK__AWAIT_PARK || !park(w, &f)) {
 		if (s->timer) {
 			gstk__timer_put(s->timer);
 			s->timer = NULL;

@@ -48,6 +48,11 @@ enum gstk__await_op {
 	GSTK__AWAIT_READ,
 	GSTK__AWAIT_WRITE,
 	GSTK__AWAIT_ACCEPT,
+	GSTK__AWAIT_CONNECT,
+	GSTK__AWAIT_COND,
+	GSTK__AWAIT_RELOCK, /* the mutex of a condition, when that wait is over */
+	GSTK__AWAIT_BLOCKING,
+	GSTK__AWAIT_BLOCKING_END, /* of a call that has begun, so that it can only be waited for */
 	GSTK__NR_AWAITS,
 };
 
@@ -61,6 +66,7 @@ struct gstk_future {
 	_Atomic uint32_t *lock;/* held by begin() or end(), to be let go of when the task is parked; or NULL */
 	gstk__commit_fn commit;/* instead, when that needs an owner: gets the struct gstk_future */
 	enum gstk__why why;    /* NONE: what the table says */
+	bool through;	       /* neither a cancel nor a deadline ends this wait */
 };
 
 #define GSTK__AWAIT_PARK INT64_MIN
@@ -77,6 +83,11 @@ extern const struct gstk__await *const *gstk__awaits; /* NR_AWAITS; of wait/, wh
 /* By the consumer of its queue, in the loop. */
 struct gstk__worker;
 void gstk__stackless_run(struct gstk__worker *w, struct gstk_task *t);
+/* For reports: as the address behind a call in its poll function, whose frame is gone. */
+static inline const void *gstk__stackless_site(const struct gstk_task *t)
+{
+	return (const char *)t->stackless->type->poll + 1;
+}
 /* For reports: the name of its type, while nobody frees it. */
 const char *gstk__stackless_name(const struct gstk_task *t);
 

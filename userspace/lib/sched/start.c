@@ -20,21 +20,24 @@
 #include "sched/annex.h"
 #include "sched/site.h"
 #include "sched/stackless.h"
+#include "sched/starved.h"
 #include "sched/worker.h"
 #include "task/local.h"
 
-static void entry(uintptr_t word)
+static struct gstk__begin begin(uintptr_t word, bool ended)
 {
 	struct gstk_task *t;
 
+	if (ended) {
+		if (__builtin_expect(!gstk__self(), 0)) {
+			fprintf(stderr, "greenstk: a task's function returned in a child of fork(); end it with _exit() or exec\n");
+			abort();
+		}
+		return (struct gstk__begin){ (uintptr_t)gstk__task_exit, (void *)word };
+	}
 	gstk__start(word);
 	t = gstk__self()->current;
-	word = (uintptr_t)((void *(*)(void *))t->obj)((void *)t->msg[0]);
-	if (__builtin_expect(!gstk__self(), 0)) {
-		fprintf(stderr, "greenstk: a task's function returned in a child of fork(); end it with _exit() or exec\n");
-		abort();
-	}
-	gstk__task_exit((void *)word);
+	return (struct gstk__begin){ (uintptr_t)t->obj, (void *)t->msg[0] };
 }
 
 /* Lay out the first frame of a task that is bound to its window; it becomes resident. */
@@ -51,7 +54,7 @@ void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t)
 		x->block = NULL;
 	}
 	gstk__annotate_task_begin(t);
-	t->sp = gstk__stack_prepare(base, entry);
+	t->sp = gstk__stack_prepare_task(base, begin);
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__gauge(&w->park.n.resident, 1);
 }
@@ -201,7 +204,7 @@ void gstk__task_exit(void *result)
 	w = gstk__self();
 	w->exit_wake = 0;
 	n = win_joiner(t, result);
-	if (n && (!w->handoff_budget || (n->flags & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
+	if (n && (!w->handoff_budget || (gstk__flags(n) & (GSTK__T_FOREIGN | GSTK__T_PINNED)) ||
 		  (gstk__word(n) & GSTK__SHARED) || n->tier != GSTK__TIER_RESIDENT)) {
 		w->exit_wake = gstk__task_index(n);
 		n = NULL;
@@ -277,6 +280,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 			gstk__site_gave_back();
 		}
 		gstk__win_put_private(t->window);
+		gstk__feed();
 	} else if (!(gstk__word(t) & GSTK__SHARED)) {
 		win->low = 0;
 		atomic_store_explicit(&win->word, GSTK__WIN_FREE, memory_order_release);

@@ -21,6 +21,8 @@ int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns);
 int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns);
 int gstk__join_end(struct gstk_task *me, struct gstk_task *t, void **result, enum gstk__code code);
 int gstk__task_detach(struct gstk_task *t);
+/* Of a task that has ended: its result, and it is freed. By a thread that has no place among the tasks, nor needs one. */
+void gstk__task_take(struct gstk_task *t, void **result);
 /* Ask a task to stop. Does not order the caller's store against the task's park: see cancel.c. */
 void gstk__cancel_mark(struct gstk_task *t);
 void gstk__cancel_wake(struct gstk_task *t);

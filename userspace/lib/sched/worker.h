@@ -19,7 +19,8 @@
 #define GSTK__ITEM_WINDOW 0x80000000u
 #define GSTK__MAX_WORKERS 256u
 #define GSTK__LOOP_BYTES  (1u << 20) /* at most so far below ->loop_base are frames of a stackless task looked for */
-#define GSTK__QUANTUM_MS  1u /* how long a resident keeps its window against waiting mates */
+#define GSTK__QUANTUM_MS  1u /* how long a resident keeps its window against waiting mates at most, */
+#define GSTK__SHALLOW	  4096u /* and half of that when so few bytes are to be moved out */
 
 /* What must be done for the task that was left, on the next stack: sched/after.h. */
 enum gstk__after {
@@ -70,7 +71,7 @@ struct gstk__worker {
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
 	uint64_t polled_ns;	  /* when that was; 0: it has slept since */
-	uint32_t bind_failures;
+	uint32_t bind_failures; /* BOUND_NOT */
 	uint32_t displaced;	  /* residents that had run a moment before */
 	struct gstk__picks {
 		uint32_t a, b;	      /* drawn last */
@@ -159,6 +160,8 @@ extern bool gstk__leave_long; /* forced eviction or a trace: no short ways when 
 extern struct gstk__fp gstk__fp_default; /* modes of the thread that called gstk_init() */
 /* shared.c: give the shared window back; queue it when somebody waits for it. */
 void gstk__window_release(struct gstk__worker *w, uint32_t index);
+/* The same, but there is no memory to go on with it: it waits for that. */
+void gstk__window_starve(struct gstk__worker *w, uint32_t index);
 /* A task of a shared window has ended. After the last one the window is free. */
 void gstk__window_left(struct gstk__worker *w, uint32_t index);
 /* t is alone in its window and somebody wants to share it: it becomes a shared one that this worker owns. */
@@ -185,7 +188,8 @@ bool gstk__own_or_leave(struct gstk_task *t);
 /* together.c: t, which the caller owns (or its shared window), and others of its queue whose pages are in
  * slots. No memory: t stays where it is. */
 void gstk__restore_together(struct gstk__worker *w, struct gstk_task *t);
-/* inject.c */
+/* inject.c. The link of an item that is in no other queue. */
+uint32_t *gstk__item_link(uint32_t item);
 void gstk__inject(uint32_t item);
 uint32_t gstk__uninject(struct gstk__worker *w);
 /* idle.c */
@@ -247,7 +251,8 @@ static inline void gstk__earn_back(struct gstk__worker *w, struct gstk__window *
 }
 
 enum gstk__bound {
-	GSTK__BOUND_NOT,     /* no window can be had now: try again later */
+	GSTK__BOUND_NOT,     /* all windows are in use this moment: try again */
+	GSTK__BOUND_NEVER,   /* there is no window of its own, or no memory for one */
 	GSTK__BOUND_ALONE,   /* run it */
 	GSTK__BOUND_WINDOW,  /* the window it is bound to is owned by the caller: run that */
 	GSTK__BOUND_QUEUED,  /* its window will run it */
@@ -259,7 +264,7 @@ void gstk__look_ahead_far(struct gstk__worker *w, int64_t top);
 /* t has been woken, is not in a queue yet, and runs next. */
 void gstk__look_ahead_next(struct gstk__worker *w, struct gstk_task *t);
 
-static inline void gstk__look_ahead(struct gstk__worker *w)
+static inline __attribute__((always_inline)) void gstk__look_ahead(struct gstk__worker *w)
 {
 	int64_t top = atomic_load_explicit(&w->ready.top, memory_order_relaxed);
 

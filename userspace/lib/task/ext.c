@@ -76,6 +76,15 @@ void gstk__ext_free(struct gstk_task *t)
 	atomic_store_explicit(&t->peer, 0, memory_order_relaxed);
 }
 
+void gstk__allocs_add(struct gstk__ext *x, struct gstk__alloc *a)
+{
+	a->next = x->allocs;
+	a->pprev = &x->allocs;
+	if (a->next)
+		a->next->pprev = &a->next;
+	x->allocs = a;
+}
+
 void gstk__allocs_free(struct gstk__ext *x)
 {
 	while (x && x->allocs) {

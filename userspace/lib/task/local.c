@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/lock.h"
+#include "host/refuse.h"
 #include "task/task.h"
 
 #define MAX_KEYS 1024u
@@ -38,13 +39,24 @@ static struct key *key_of(gstk_local key)
 		       atomic_load_explicit(&k->generation, memory_order_acquire) == key.generation ? k : NULL;
 }
 
+static __attribute__((cold, noinline)) int none(gstk_local key, const char *call)
+{
+	return gstk__refuse("%s: { %u, %u } is no key; give one of gstk_local_create(), not deleted yet", call, key.index,
+			    key.generation);
+}
+
 int gstk_local_create(gstk_local *key, void (*destructor)(void *value))
 {
 	pthread_key_t thread_key;
-	int err = pthread_key_create(&thread_key, destructor);
+	int err;
 
+	if (!key)
+		return gstk__refuse("gstk_local_create: nowhere to put the key; give the address of a gstk_local");
+	err = pthread_key_create(&thread_key, destructor);
 	if (err)
-		return -err;
+		return err == EAGAIN ? gstk__refuse_with(-EAGAIN, "gstk_local_create: the process has no pthread key left (each key of "
+							 "either kind takes one); delete some, or keep several values under one")
+				     : -err;
 	gstk__lock(&keys.lock);
 	for (uint32_t i = 0; i < MAX_KEYS; i++) {
 		struct key *k = &keys.key[i];
@@ -61,7 +73,8 @@ int gstk_local_create(gstk_local *key, void (*destructor)(void *value))
 	}
 	gstk__unlock(&keys.lock);
 	pthread_key_delete(thread_key);
-	return -EAGAIN;
+	return gstk__refuse_with(-EAGAIN, "gstk_local_create: there are %u keys, and no more can be; delete some, or keep several "
+				 "values under one", MAX_KEYS);
 }
 
 int gstk_local_delete(gstk_local key)
@@ -75,7 +88,7 @@ int gstk_local_delete(gstk_local key)
 		atomic_store_explicit(&k->generation, key.generation + 1, memory_order_release);
 	}
 	gstk__unlock(&keys.lock);
-	return k ? 0 : -EINVAL;
+	return k ? 0 : none(key, "gstk_local_delete");
 }
 
 void *gstk__local_of(const struct gstk__ext *x, gstk_local key)
@@ -112,7 +125,7 @@ int gstk__local_set_of(struct gstk__ext *x, gstk_local key, void *value)
 	struct key *k = key_of(key);
 
 	if (!k)
-		return -EINVAL;
+		return none(key, "gstk_local_set");
 	if (!x)
 		return -pthread_setspecific(k->thread_key, value);
 	if (key.index >= x->nr_locals && grow(x, key.index))

@@ -89,7 +89,7 @@ static inline void gstk__state_spawn(struct gstk_task *t)
 }
 
 /* RUNNABLE -> RUNNING by the consumer of its queue. Keeps SHARED, code and wait number. */
-static inline void gstk__state_run(struct gstk_task *t)
+static inline __attribute__((always_inline)) void gstk__state_run(struct gstk_task *t)
 {
 	uint32_t w = atomic_load_explicit(&t->word, memory_order_relaxed);
 

@@ -20,6 +20,7 @@ enum gstk__tier {
 	GSTK__TIER_REMAPPED, /* its pages are in a slot of the module: image says which, see park/tier.h */
 	GSTK__TIER_COLD,     /* the same, but all of it is packed: its slot has no page, see park/cold.h */
 	GSTK__TIER_DEEP,     /* COPIED, but the image is a record and whole pages: park/lazy.h */
+	GSTK__TIER_DEEP_PACKED, /* PACKED, but in chunks that the record has: park/lazy.h */
 	GSTK__TIER_STACKLESS, /* there is none: sched/stackless.h; for as long as the task lives */
 	GSTK__NR_TIERS,
 };
@@ -30,13 +31,20 @@ static inline bool gstk__in_slot(unsigned int tier)
 	return tier == GSTK__TIER_REMAPPED || tier == GSTK__TIER_COLD;
 }
 
+/* Its image is a record of park/deep.h. */
+static inline bool gstk__is_deep(unsigned int tier)
+{
+	return tier == GSTK__TIER_DEEP || tier == GSTK__TIER_DEEP_PACKED;
+}
+
 /* Why a task waits. Numbers are never reused. */
 #define GSTK__WAIT_REASONS(X) \
 	X(NONE, "-") X(CHAN_SEND, "chan send") X(CHAN_RECV, "chan recv") X(SELECT, "select") \
 	X(JOIN, "join") X(SLEEP, "sleep") X(MUTEX, "mutex") X(RWLOCK_READ, "rwlock read") \
 	X(RWLOCK_WRITE, "rwlock write") X(COND, "cond") X(SEM, "sem") X(WAITGROUP, "waitgroup") \
 	X(ONCE, "once") X(FD_READ, "fd read") X(FD_WRITE, "fd write") X(ACCEPT_BACKOFF, "accept backoff") \
-	X(CONNECT, "connect") X(SHUTDOWN, "shutdown") X(BLOCKING, "blocking call") X(SCOPE, "scope end")
+	X(CONNECT, "connect") X(SHUTDOWN, "shutdown") X(BLOCKING, "blocking call") X(SCOPE, "scope end") \
+	X(FILE, "file")
 enum gstk__why {
 #define GSTK__X(name, text) GSTK__WAIT_##name,
 	GSTK__WAIT_REASONS(GSTK__X)
@@ -44,7 +52,11 @@ enum gstk__why {
 	GSTK__NR_WAIT_REASONS,
 };
 
-/* ->flags, fixed at spawn but for BIG_IMAGE, ANNEX and DEADLINE. */
+/*
+ * ->flags, fixed at spawn but for BIG_IMAGE, ANNEX and DEADLINE, and PRIVATE until it is bound. These are written by the
+ * owner of the task's bytes, which a task that runs is itself: so there is one writer at a time, and relaxed stores do
+ * (gstk__flag_set()). Wakers look at the others meanwhile, which stay as they are (gstk__flags()).
+ */
 enum gstk__task_flags {
 	GSTK__T_PRIVATE = 1u << 0,
 	GSTK__T_PINNED = 1u << 2,
@@ -98,10 +110,27 @@ struct gstk_task {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct gstk_task) == 64, "a task is one cache line");
 
+/* For those who do not own its bytes: what is fixed. */
+static inline unsigned int gstk__flags(const struct gstk_task *t)
+{
+	return __atomic_load_n(&t->flags, __ATOMIC_RELAXED);
+}
+
+static inline void gstk__flag_set(struct gstk_task *t, enum gstk__task_flags flag)
+{
+	__atomic_store_n(&t->flags, (uint8_t)(t->flags | flag), __ATOMIC_RELAXED);
+}
+
+static inline void gstk__flag_clear(struct gstk_task *t, enum gstk__task_flags flag)
+{
+	__atomic_store_n(&t->flags, (uint8_t)(t->flags & ~flag), __ATOMIC_RELAXED);
+}
+
 struct gstk__cleanup {
 	struct gstk__cleanup *next;
 	void (*fn)(void *);
 	void *arg;
+	bool librarys; /* not pushed by the application: gstk_cleanup_pop() leaves it alone */
 };
 
 /* What only some tasks need. Never moves, never unmapped. */
@@ -182,6 +211,7 @@ static inline void gstk__task_free(struct gstk__task_cache *c, struct gstk_task 
 struct gstk__ext *gstk__ext_get(struct gstk_task *t);
 void gstk__ext_free(struct gstk_task *t);
 struct gstk__ext *gstk__ext_at(uint32_t index);
+void gstk__allocs_add(struct gstk__ext *x, struct gstk__alloc *a);
 void gstk__allocs_free(struct gstk__ext *x); /* NULL is fine */
 int gstk__ext_pool_init(size_t max);
 void gstk__ext_pool_fini(void);

@@ -46,7 +46,9 @@ static const struct gstk__await await_time = { GSTK__WAIT_SLEEP, time_begin, tim
 
 enum gstk_progress gstk_await_join(gstk_future *f, gstk_task *task, void **result, uint64_t deadline_ns)
 {
-	if (!task || gstk__await_refuse(f, result, "gstk_await_join: the result"))
+	if (!task)
+		return gstk__await_over(f, gstk__refuse("gstk_await_join: the task is NULL"));
+	if (gstk__await_refuse(f, result, "gstk_await_join: the result"))
 		return gstk__await_over(f, -EINVAL);
 	f->s->arg = result;
 	return gstk__await(f, GSTK__AWAIT_JOIN, task, deadline_ns);
@@ -80,6 +82,11 @@ void gstk__awaits_register(void)
 		[GSTK__AWAIT_READ] = &gstk__await_read,
 		[GSTK__AWAIT_WRITE] = &gstk__await_write,
 		[GSTK__AWAIT_ACCEPT] = &gstk__await_accept,
+		[GSTK__AWAIT_CONNECT] = &gstk__await_connect,
+		[GSTK__AWAIT_COND] = &gstk__await_cond,
+		[GSTK__AWAIT_RELOCK] = &gstk__await_relock,
+		[GSTK__AWAIT_BLOCKING] = &gstk__await_blocking,
+		[GSTK__AWAIT_BLOCKING_END] = &gstk__await_blocking_end,
 	};
 
 	gstk__awaits = table;

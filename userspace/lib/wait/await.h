@@ -12,6 +12,9 @@ void gstk__awaits_register(void);
 extern const struct gstk__await gstk__await_recv, gstk__await_send;
 extern const struct gstk__await gstk__await_select;
 extern const struct gstk__await gstk__await_ready, gstk__await_read, gstk__await_write, gstk__await_accept;
+extern const struct gstk__await gstk__await_connect;
+extern const struct gstk__await gstk__await_cond, gstk__await_relock;
+extern const struct gstk__await gstk__await_blocking, gstk__await_blocking_end;
 extern const struct gstk__await gstk__await_mutex, gstk__await_sem, gstk__await_waitgroup;
 
 /*
@@ -46,6 +49,14 @@ static inline enum gstk_progress gstk__await(struct gstk_future *f, enum gstk__a
 	f->task->obj = obj;
 	f->deadline_ns = deadline_ns;
 	return GSTK_PENDING;
+}
+
+/* The wait that goes on in @op can only be waited for. */
+static inline void gstk__await_through(struct gstk_future *f, enum gstk__await_op op)
+{
+	f->s->op = (uint8_t)op;
+	f->deadline_ns = UINT64_MAX;
+	f->through = true;
 }
 
 /* begin() and end() of what says 1 when it is to park, with @lock held. */

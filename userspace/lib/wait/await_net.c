@@ -14,7 +14,8 @@ static enum gstk_progress on_descriptor(struct gstk_future *f, enum gstk__await_
 	int err = gstk__may_go_on();
 
 	if (!err && arg && op != GSTK__AWAIT_READY)
-		err = gstk__await_refuse(f, arg, "gstk_await_read, gstk_await_write: the buffer");
+		err = gstk__await_refuse(f, arg, op == GSTK__AWAIT_CONNECT ? "gstk_await_connect: the address"
+								     : "gstk_await_read, gstk_await_write: the buffer");
 	if (!err)
 		err = gstk__fd_get(fd, &record);
 	if (unlikely(err))
@@ -167,3 +168,49 @@ static int64_t accept_end(struct gstk_future *f, enum gstk__code code)
 }
 
 const struct gstk__await gstk__await_accept = { GSTK__WAIT_FD_READ, accept_begin, accept_end };
+
+enum gstk_progress gstk_await_connect(gstk_future *f, int fd, const struct sockaddr *addr, socklen_t len, uint64_t deadline_ns)
+{
+	if (unlikely(!addr && len))
+		return gstk__await_over(f, gstk__refuse("gstk_await_connect: %u bytes of address at NULL", (unsigned int)len));
+	return on_descriptor(f, GSTK__AWAIT_CONNECT, fd, (void *)addr, len, deadline_ns);
+}
+
+/* On its way: until it is there, or has failed. */
+static int64_t connecting(struct gstk_future *f)
+{
+	struct gstk__fd *record = f->task->obj;
+	int fd = gstk__fd_number(record);
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		socklen_t len = sizeof(int);
+		int r = 0;
+
+		gstk__fd_clear(record, GSTK__FD_WRITE);
+		if (poll(&p, 1, 0) > 0 && p.revents)
+			return getsockopt(fd, SOL_SOCKET, SO_ERROR, &r, &len) ? -errno : -r;
+		if (unlikely(gstk__wait_expired(f->deadline_ns)))
+			return -ETIMEDOUT;
+		r = gstk__fd_hang(record, f->task, GSTK__FD_WRITE);
+		if (r)
+			return gstk__await_park(f, &record->lock, r);
+	}
+}
+
+static int64_t connect_begin(struct gstk_future *f)
+{
+	gstk__fd_clear(f->task->obj, GSTK__FD_WRITE);
+	if (!connect(gstk__fd_number(f->task->obj), f->s->arg, f->s->len))
+		return 0;
+	return errno == EINPROGRESS || errno == EALREADY || errno == EINTR ? connecting(f) : -errno;
+}
+
+static int64_t connect_end(struct gstk_future *f, enum gstk__code code)
+{
+	int r = gstk__fd_waited(f->task->obj, f->task, code);
+
+	return r ? r : connecting(f);
+}
+
+const struct gstk__await gstk__await_connect = { GSTK__WAIT_CONNECT, connect_begin, connect_end };

@@ -3,6 +3,8 @@
 #include "wait/await.h"
 #include "wait/mutex.h"
 
+#include <greenstk/base.h>
+
 enum gstk_progress gstk_await_mutex(gstk_future *f, gstk_mutex *mutex, uint64_t deadline_ns)
 {
 	if (unlikely(gstk__await_refuse(f, mutex, "gstk_await_mutex: the mutex")))
@@ -86,3 +88,61 @@ static int64_t waitgroup_begin(struct gstk_future *f)
 }
 
 const struct gstk__await gstk__await_waitgroup = { GSTK__WAIT_WAITGROUP, waitgroup_begin, waitq_end };
+
+/* The mutex is released under the condition's lock, as in cond.c. */
+enum gstk_progress gstk_await_cond(gstk_future *f, gstk_cond *cond, gstk_mutex *mutex, uint64_t deadline_ns)
+{
+	if (unlikely(gstk__await_refuse(f, cond, "gstk_await_cond: the condition") ||
+		     gstk__await_refuse(f, mutex, "gstk_await_cond: the mutex")))
+		return gstk__await_over(f, -EINVAL);
+	if (unlikely(!gstk__mutex_held(mutex, f->task)))
+		return gstk__await_over(f, gstk__refuse_with(-EPERM, "gstk_await_cond: the caller does not hold the mutex at %p; "
+							     "gstk_await_mutex() it first", (void *)mutex));
+	f->s->arg = mutex;
+	return gstk__await(f, GSTK__AWAIT_COND, cond, deadline_ns);
+}
+
+static int64_t cond_begin(struct gstk_future *f)
+{
+	gstk_cond *c = f->task->obj;
+	int64_t r;
+
+	gstk__lock(gstk__waitq_lock(&c->q));
+	r = link_waiter(f, &c->q);
+	if (likely(r == GSTK__AWAIT_PARK))
+		gstk__mutex_release(f->s->arg, f->task);
+	return r;
+}
+
+/* The mutex of a wait that is over, with the error ->len. */
+static int64_t relocked(struct gstk_future *f, _Atomic uint32_t *lock, int r)
+{
+	if (r <= 0)
+		return -(int64_t)f->s->len;
+	gstk__await_through(f, GSTK__AWAIT_RELOCK);
+	return gstk__await_park(f, lock, r);
+}
+
+/* Neither a cancel nor a deadline keeps it from the mutex. */
+static int64_t cond_end(struct gstk_future *f, enum gstk__code code)
+{
+	_Atomic uint32_t *lock;
+	int r;
+
+	f->s->len = (uint32_t)-gstk__waitq_waited(f->task->obj, f->task, code);
+	f->task->obj = f->s->arg;
+	r = gstk__mutex_begin(f->s->arg, f->task, GSTK_NEVER, &lock);
+	return relocked(f, lock, r);
+}
+
+const struct gstk__await gstk__await_cond = { GSTK__WAIT_COND, cond_begin, cond_end };
+
+static int64_t relock_end(struct gstk_future *f, enum gstk__code code)
+{
+	_Atomic uint32_t *lock;
+	int r = gstk__mutex_end(f->s->arg, f->task, code, GSTK_NEVER, &lock);
+
+	return relocked(f, lock, r);
+}
+
+const struct gstk__await gstk__await_relock = { .why = GSTK__WAIT_MUTEX, .end = relock_end };

@@ -22,6 +22,8 @@
 #include <string.h>
 #include "debug/inject.h"
 #include "host/host.h"
+#include "host/needed.h"
+#include "host/refuse.h"
 #include "wait/blocking.h"
 #include "wait/waitq.h"
 
@@ -129,6 +131,7 @@ static void *thread_main(void *arg)
 	bool had;
 
 	pthread_setname_np(pthread_self(), "gstk-blocking");
+	gstk__thread_needed("a function of gstk_blocking(), which has to return");
 	atomic_fetch_add(&pool.alive, 1);
 	gstk__lock(lock());
 	for (;;) {
@@ -150,6 +153,7 @@ static void *thread_main(void *arg)
 	atomic_fetch_sub(&pool.alive, 1);
 	gstk__futex_wake(&pool.alive, 1);
 	gstk__unlock(lock());
+	gstk__thread_needed(NULL);
 	if (had)
 		pthread_join(before, NULL); /* its last instructions */
 	return NULL;
@@ -193,10 +197,12 @@ static void withdraw_locked(void)
 	atomic_fetch_sub(&pool.in_flight, 1);
 }
 
-static int announce(void)
+int gstk__blocking_announce(struct gstk_task *t)
 {
 	bool enough;
 	int err;
+
+	set_state(t, NEW, errno);
 
 	gstk__lock(lock());
 	pool.announced++;
@@ -214,7 +220,7 @@ static int announce(void)
 	return err;
 }
 
-static bool commit_queue(struct gstk_task *t, void *arg)
+bool gstk__blocking_commit(struct gstk_task *t, void *arg)
 {
 	bool sleepers;
 
@@ -231,18 +237,17 @@ static bool commit_queue(struct gstk_task *t, void *arg)
 	return true;
 }
 
-/* The wait ended early. 0 when the job is done after all. */
-static int give_up(struct gstk_task *t, enum gstk__code code)
+int gstk__blocking_give_up(struct gstk_task *t, enum gstk__code code, _Atomic uint32_t **held)
 {
 	gstk__lock(lock());
 	switch (state_of(t)) {
 	case STARTED:
-		gstk__block(gstk__commit_unlock, lock(), GSTK__WAIT_BLOCKING, GSTK_NEVER, false);
-		return 0;
+		*held = lock();
+		return 1;
 	case DONE:
 		gstk__unlock(lock());
 		return 0;
-	default: /* QUEUED; NEW in a signal handler, which may not wait */
+	default: /* QUEUED; NEW without memory for the deadline */
 		if (state_of(t) == QUEUED)
 			gstk__waitq_unlink(&pool.queue, t);
 		withdraw_locked();
@@ -258,7 +263,7 @@ int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, uint64_t 
 	int err;
 
 	if (unlikely(!fn))
-		return -EINVAL;
+		return gstk__refuse("gstk_blocking: the function is NULL; give what is to run on a thread");
 	if (!t) {
 		void *r = fn(arg);
 
@@ -268,20 +273,25 @@ int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, uint64_t 
 	}
 	if (unlikely(gstk__refuse_shared(arg, "gstk_blocking: the argument")))
 		return -EINVAL;
-	err = gstk__may_go_on();
+	err = gstk__may_wait();
+	if (!err)
+		err = gstk__may_go_on();
 	if (!err && gstk__wait_expired(deadline_ns))
 		err = -ETIMEDOUT;
 	if (!err)
-		err = announce();
+		err = gstk__blocking_announce(t);
 	if (unlikely(err))
 		return err;
 	t->msg[0] = (uintptr_t)fn;
 	t->msg[1] = (uintptr_t)arg;
-	set_state(t, NEW, errno);
-	code = gstk__block(commit_queue, NULL, GSTK__WAIT_BLOCKING, deadline_ns, true);
+	code = gstk__block(gstk__blocking_commit, NULL, GSTK__WAIT_BLOCKING, deadline_ns, true);
 	if (unlikely(code != GSTK__CODE_OK)) {
-		err = give_up(t, code);
-		if (err)
+		_Atomic uint32_t *held;
+
+		err = gstk__blocking_give_up(t, code, &held);
+		if (err > 0)
+			gstk__block(gstk__commit_unlock, held, GSTK__WAIT_BLOCKING, GSTK_NEVER, false);
+		else if (err)
 			return err;
 	}
 	if (result)
@@ -300,6 +310,8 @@ int gstk_blocking_copy_until(void *(*fn)(void *), void *block, size_t bytes, voi
 	void *copy;
 	int err;
 
+	if (unlikely(!block && bytes))
+		return gstk__refuse("gstk_blocking_copy: %zu bytes at NULL; give both, or neither", bytes);
 	if (!gstk__in_shared_window(block) || !gstk__current_task())
 		return gstk_blocking_until(fn, block, result, deadline_ns);
 	copy = malloc(bytes ? bytes : 1);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "task/state.h"
 
 struct gstk__blocking_counts {
 	uint64_t calls;	      /* begun on a thread */
@@ -14,6 +15,16 @@ struct gstk__blocking_counts {
 
 /* A thread without work ends after this. Tests shorten it. */
 extern uint64_t gstk__blocking_idle_ns;
+
+/*
+ * The halves of a call, around the park. announce: the job of @t, function and argument in ->msg, will be taken by some
+ * thread; 0 or -EAGAIN. commit: the commit of the wait. give_up: the wait ended early, with @code: 1 when the job has begun,
+ * and then it is to be waited for, with *@lock held; 0 when it is done, else the error. The result is ->msg[0].
+ */
+struct gstk_task;
+int gstk__blocking_announce(struct gstk_task *t);
+bool gstk__blocking_commit(struct gstk_task *t, void *arg);
+int gstk__blocking_give_up(struct gstk_task *t, enum gstk__code code, _Atomic uint32_t **lock);
 
 void gstk__blocking_init(uint32_t max_threads);
 /* Join the threads. No task is left. */

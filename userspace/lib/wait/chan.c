@@ -67,22 +67,29 @@ put:
 	return r;
 }
 
-/* The commonest wait: a small message, no deadline. Lock held, and no receiver. */
-static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan *c, struct gstk_task *t,
-								const void *elem)
+static __attribute__((noinline)) int send_end_slow(struct gstk_task *t, enum gstk__code code, void *arg, uint32_t n)
 {
-	enum gstk__code code;
+	struct gstk_chan *c = arg;
 
-	gstk__elem_copy(t->msg, elem, c->elem_size);
-	t->obj = c;
-	gstk__chanq_push(&c->send, gstk__task_index(t));
-	if (unlikely(gstk__chan_flags(c)))
-		gstk__locks_chan_waits(c, t, GSTK_NEVER);
-	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_SEND, GSTK_NEVER);
-	if (unlikely(code != GSTK__CODE_OK))
+	if (code != GSTK__CODE_OK)
 		return gstk__gave_up(c, &c->send, t, code);
 	gstk__wait_released(t);
 	return 0;
+}
+
+static int send_end(struct gstk_task *t, enum gstk__code code, void *c, uint32_t n)
+{
+	return likely(code == GSTK__CODE_OK && gstk__wait_is_released(t)) ? 0 : send_end_slow(t, code, c, n);
+}
+
+/* The commonest wait: a small message, no deadline, not watched. Lock held, and no receiver. No call: see recv_wait(). */
+static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan *c, struct gstk_task *t,
+								const void *elem)
+{
+	gstk__elem_copy(t->msg, elem, c->elem_size);
+	t->obj = c;
+	gstk__chanq_push(&c->send, gstk__task_index(t));
+	return gstk__block_then(&c->lock, GSTK__WAIT_CHAN_SEND, GSTK_NEVER, send_end, c, 0);
 }
 
 /* Made twice, for no deadline and for one. */
@@ -91,13 +98,13 @@ static inline __attribute__((always_inline)) int send(gstk_chan *c, const void *
 	struct gstk_task *t;
 	void *block = NULL;
 	uint32_t wake;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__wait_begin(&t, "gstk_chan_send");
 
 	if (unlikely(r))
 		return r;
 	gstk__lock(&c->lock);
 	r = gstk__give(c, elem, &block, &wake);
-	if (r == -EAGAIN && deadline_ns == GSTK_NEVER && likely(c->elem_size <= GSTK__SLOT))
+	if (r == -EAGAIN && deadline_ns == GSTK_NEVER && likely(c->elem_size <= GSTK__SLOT && !gstk__chan_flags(c)))
 		return send_wait(c, t, elem);
 	if (unlikely(r != 0 && r != -EPIPE))
 		return send_slow(c, t, elem, deadline_ns, r);
@@ -133,13 +140,42 @@ int gstk_chan_try_send(gstk_chan *c, const void *elem)
 
 /* ---- receive ---- */
 
-/* Lock held; nothing there. */
-static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan *c, struct gstk_task *t,
-								void *elem, uint64_t deadline_ns)
+static __attribute__((noinline)) int recv_end_slow(struct gstk_task *t, enum gstk__code code, void *elem, uint32_t size)
 {
-	uint32_t size = c->elem_size;
-	enum gstk__code code;
+	struct gstk_chan *c = t->obj;
 
+	if (code != GSTK__CODE_OK)
+		return gstk__gave_up(c, &c->recv, t, code);
+	gstk__wait_released(t);
+	if (size > GSTK__SLOT)
+		gstk__unpack_block(elem, (void *)(uintptr_t)t->msg[0], size);
+	else if (elem)
+		gstk__elem_copy(elem, t->msg, size);
+	return 0;
+}
+
+/* The channel may be gone when all is well. */
+static int recv_end(struct gstk_task *t, enum gstk__code code, void *elem, uint32_t size)
+{
+	if (unlikely(code != GSTK__CODE_OK || size > GSTK__SLOT || !gstk__wait_is_released(t)))
+		return recv_end_slow(t, code, elem, size);
+	if (likely(elem))
+		gstk__elem_copy(elem, t->msg, size);
+	return 0;
+}
+
+/* Lock held; nothing there. No call, so no register is saved. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan *c, struct gstk_task *t, void *elem)
+{
+	t->obj = c;
+	gstk__chanq_push(&c->recv, gstk__task_index(t));
+	return gstk__block_then(&c->lock, GSTK__WAIT_CHAN_RECV, GSTK_NEVER, recv_end, elem, c->elem_size);
+}
+
+/* The same with a deadline, or watched. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait_until(struct gstk_chan *c, struct gstk_task *t,
+								      void *elem, uint64_t deadline_ns)
+{
 	if (unlikely(gstk__wait_expired(deadline_ns))) {
 		gstk__unlock(&c->lock);
 		return -ETIMEDOUT;
@@ -148,30 +184,19 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan
 	gstk__chanq_push(&c->recv, gstk__task_index(t));
 	if (unlikely(gstk__chan_flags(c))) /* watched: a closed one is not waited for */
 		gstk__locks_chan_waits(c, t, deadline_ns);
-	code = gstk__block_unlock(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns);
-	if (unlikely(code != GSTK__CODE_OK))
-		return gstk__gave_up(c, &c->recv, t, code);
-	gstk__wait_released(t);
-	if (unlikely(size > GSTK__SLOT))
-		gstk__unpack_block(elem, (void *)(uintptr_t)t->msg[0], size);
-	else if (likely(elem))
-		gstk__elem_copy(elem, t->msg, size);
-	return 0;
+	return gstk__block_then(&c->lock, GSTK__WAIT_CHAN_RECV, deadline_ns, recv_end, elem, c->elem_size);
 }
 
-static inline __attribute__((always_inline)) int recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
+/* Lock held; something is there, perhaps. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int recv_take(struct gstk_chan *c, struct gstk_task *t,
+								void *elem, uint64_t deadline_ns)
 {
-	struct gstk_task *t;
 	void *block = NULL;
 	uint32_t wake, size;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__take(c, elem, &block, &wake);
 
-	if (unlikely(r))
-		return r;
-	gstk__lock(&c->lock);
-	r = gstk__take(c, elem, &block, &wake);
-	if (r == -EAGAIN)
-		return recv_wait(c, t, elem, deadline_ns);
+	if (unlikely(r == -EAGAIN))
+		return recv_wait_until(c, t, elem, deadline_ns);
 	size = c->elem_size;
 	gstk__unlock(&c->lock);
 	if (unlikely(block))
@@ -180,12 +205,36 @@ static inline __attribute__((always_inline)) int recv(gstk_chan *c, void *elem, 
 	return r;
 }
 
-int gstk_chan_recv(gstk_chan *c, void *elem)
+static __attribute__((noinline)) GSTK__FAR_RETURN int recv_slow(struct gstk_chan *c, void *elem, uint64_t deadline_ns)
+{
+	struct gstk_task *t;
+	int r = gstk__wait_begin(&t, "gstk_chan_recv");
+
+	if (unlikely(r))
+		return r;
+	gstk__lock(&c->lock);
+	return recv_take(c, t, elem, deadline_ns);
+}
+
+/* Its ways are all jumps: no register is saved before it is known which is taken. */
+static inline __attribute__((always_inline)) int recv(gstk_chan *c, void *elem, uint64_t deadline_ns)
+{
+	struct gstk_task *t = gstk__ready_task();
+
+	if (unlikely(!t || !gstk__trylock(&c->lock)))
+		return recv_slow(c, elem, deadline_ns);
+	if (likely(deadline_ns == GSTK_NEVER && !(c->nr | c->send.head | gstk__chan_flags(c))))
+		return recv_wait(c, t, elem);
+	return recv_take(c, t, elem, deadline_ns);
+}
+
+/* Never inlined, by LTO neither: gstk-tlscheck has to see who waits. */
+__attribute__((noinline)) int gstk_chan_recv(gstk_chan *c, void *elem)
 {
 	return recv(c, elem, GSTK_NEVER);
 }
 
-int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
+__attribute__((noinline)) int gstk_chan_recv_until(gstk_chan *c, void *elem, uint64_t deadline_ns)
 {
 	return recv(c, elem, deadline_ns);
 }

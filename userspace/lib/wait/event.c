@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "host/refuse.h"
 
 struct gstk_event {
 	int fd;
@@ -18,7 +19,7 @@ int gstk_event_create(gstk_event **event)
 	gstk_event *e;
 
 	if (!event)
-		return -EINVAL;
+		return gstk__refuse("gstk_event_create: nowhere to put the event; give the address of a gstk_event *");
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
@@ -59,6 +60,8 @@ int64_t gstk_event_wait_until(gstk_event *e, uint64_t deadline_ns)
 	uint64_t count;
 	ssize_t n;
 
+	if (!e)
+		return gstk__refuse("gstk_event_wait: the event is NULL");
 	e->waiters++;
 	n = gstk_read_until(e->fd, &count, sizeof(count), deadline_ns);
 	e->waiters--;

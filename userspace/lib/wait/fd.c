@@ -61,13 +61,25 @@ static bool is_tcp(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
+static __attribute__((cold, noinline)) int no_descriptor(void)
+{
+	return table.fd ? -EBADF : gstk__no_runtime("a call on a descriptor");
+}
+
+struct gstk__fd *gstk__fd_known(int fd)
+{
+	struct gstk__fd *f = &table.fd[fd];
+
+	return (unsigned int)fd < table.nr && (f->flags & GSTK__FD_KNOWN) ? f : NULL;
+}
+
 int gstk__fd_get(int fd, struct gstk__fd **out)
 {
 	struct gstk__fd *f;
 	int fl;
 
 	if (__builtin_expect((unsigned int)fd >= table.nr, 0))
-		return table.fd ? -EBADF : -ESRCH;
+		return no_descriptor();
 	f = &table.fd[fd];
 	*out = f;
 	if (__builtin_expect(f->flags & GSTK__FD_KNOWN, 1))
@@ -173,6 +185,11 @@ static inline __attribute__((always_inline)) int waited(struct gstk__fd *f, stru
 	return gstk__code_errno(code);
 }
 
+static int wait_end(struct gstk_task *t, enum gstk__code code, void *f, uint32_t n)
+{
+	return waited(f, t, code);
+}
+
 static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd *f, uint32_t want, uint32_t why,
 							 uint64_t deadline_ns, bool anew)
 {
@@ -180,11 +197,11 @@ static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd
 	int r;
 
 	if (!t)
-		return -ESRCH;
+		return gstk__no_task("a wait for a descriptor");
 	if (gstk__cancel_pending(t))
 		return -ECANCELED;
 	r = hang(fd, f, t, want, anew);
-	return r <= 0 ? r : waited(f, t, gstk__block_unlock(&f->lock, (enum gstk__why)why, deadline_ns));
+	return r <= 0 ? r : gstk__block_then(&f->lock, (enum gstk__why)why, deadline_ns, wait_end, f, 0);
 }
 
 int gstk__fd_hang(struct gstk__fd *f, struct gstk_task *t, uint32_t want)
@@ -207,10 +224,26 @@ GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, ui
 	return wait_on(fd, f, want, why, deadline_ns, false);
 }
 
+GSTK__FAR_RETURN int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, void *arg, uint32_t n)
+{
+	struct gstk_task *t = gstk__current();
+	int r;
+
+	if (!t)
+		return gstk__no_task("a wait for a descriptor");
+	if (gstk__cancel_pending(t))
+		return -ECANCELED;
+	t->obj = f;
+	r = hang(gstk__fd_number(f), f, t, GSTK__FD_READ, false);
+	if (r < 0)
+		return r;
+	return r ? gstk__block_then(&f->lock, GSTK__WAIT_FD_READ, GSTK_NEVER, end, arg, n) : end(t, GSTK__CODE_OK, arg, n);
+}
+
 GSTK__FAR_RETURN int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)
 {
 	if ((unsigned int)fd >= table.nr)
-		return table.fd ? -EBADF : -ESRCH;
+		return no_descriptor();
 	note_high((uint32_t)fd);
 	return wait_on(fd, &table.fd[fd], want, why, deadline_ns, true);
 }

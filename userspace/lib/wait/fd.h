@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include "task/state.h"
+#include "sched/sched.h"
 
 #define GSTK__FD_READ  0x01u
 #define GSTK__FD_WRITE 0x02u
@@ -61,6 +61,10 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
  * each time, so that what is ready already is an event. @fd may be unknown, and stays so.
  */
 int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns);
+/* The first, for READ and for ever, as the last thing that the caller does: @end goes on, its task's ->obj is @f (sched.h). */
+int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, void *arg, uint32_t n);
+/* The record of a descriptor that was used before, or NULL. */
+struct gstk__fd *gstk__fd_known(int fd);
 /* The halves of that, before and after a park. hang: 1 when @t hangs at @f, whose lock is held; else as above. */
 int gstk__fd_hang(struct gstk__fd *f, struct gstk_task *t, uint32_t want);
 int gstk__fd_waited(struct gstk__fd *f, struct gstk_task *t, enum gstk__code code);
@@ -104,6 +108,8 @@ size_t gstk__fd_bytes(void);
 int gstk__netpoll_add(int fd, uint32_t gen);
 /* For what was registered, if the number is still the same file's: then readiness is told once more. */
 int gstk__netpoll_again(int fd, uint32_t gen);
+/* The ring of file operations: what it completes is looked for there (wait/files.h). */
+int gstk__netpoll_add_files(int fd);
 int gstk__netpoll_register(void);
 
 #endif

@@ -19,6 +19,8 @@
 #include "arch/far.h"
 #include "debug/locks.h"
 #include "host/host.h"
+#include "host/refuse.h"
+#include "sched/stackless.h"
 
 #define WAITERS	   1u
 #define FAIR_NS	   1000000u
@@ -79,6 +81,18 @@ static bool announce(_Atomic uint32_t *word)
 	return true;
 }
 
+static __attribute__((cold, noinline)) int held_already(const gstk_mutex *m)
+{
+	return gstk__refuse_with(-EDEADLK, "gstk_mutex_lock: the caller holds the mutex at %p already, and would wait for itself; "
+				 "unlock it first", (const void *)m);
+}
+
+static __attribute__((cold, noinline)) int not_held(const gstk_mutex *m, uint32_t word)
+{
+	return gstk__refuse_with(-EPERM, "gstk_mutex_unlock: the mutex at %p is %s; who locked it unlocks it", (const void *)m,
+				 word >> 1 ? "held by another task" : "not locked");
+}
+
 /* Take it, or join the queue: then 1, with the bucket locked. @since: when t came, 0 at first. */
 static inline int take_or_link(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, uint64_t since)
 {
@@ -89,7 +103,7 @@ static inline int take_or_link(gstk_mutex *m, struct gstk_task *t, uint64_t dead
 		if (take_any(word, me))
 			return 0;
 		if ((atomic_load_explicit(word, memory_order_relaxed) ^ me) <= WAITERS)
-			return -EDEADLK;
+			return held_already(m);
 		if (gstk__wait_expired(deadline_ns))
 			return -ETIMEDOUT;
 		gstk__lock(bucket);
@@ -124,12 +138,38 @@ static inline int waited(gstk_mutex *m, struct gstk_task *t, enum gstk__code cod
 	return gstk__code_errno(code);
 }
 
+static int lock_again(gstk_mutex *m, struct gstk_task *t, uint64_t since);
+
+static int wait_end(struct gstk_task *t, enum gstk__code code, void *m, uint32_t n)
+{
+	int r;
+
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waited(t);
+	r = waited(m, t, code);
+	return likely(r <= 0) ? r : lock_again(m, t, t->msg[0]);
+}
+
+/* For ever, or until a cancel. */
+static GSTK__FAR_RETURN int lock_again(gstk_mutex *m, struct gstk_task *t, uint64_t since)
+{
+	int r = take_or_link(m, t, GSTK_NEVER, since);
+
+	if (r <= 0)
+		return r;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waits(m, GSTK__LOCK_MUTEX, t, GSTK_NEVER);
+	return gstk__block_then(bucket_of(m), GSTK__WAIT_MUTEX, GSTK_NEVER, wait_end, m, 0);
+}
+
 static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
 					       bool cancelable)
 {
 	_Atomic uint32_t *bucket = bucket_of(m);
 	uint64_t since = 0;
 
+	if (likely(deadline_ns == GSTK_NEVER && cancelable))
+		return lock_again(m, t, 0);
 	for (;;) {
 		enum gstk__code code;
 		int r = take_or_link(m, t, deadline_ns, since);
@@ -157,7 +197,7 @@ static __attribute__((cold, noinline)) int lock_watched(gstk_mutex *m, struct gs
 {
 	int r = 0;
 
-	gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, site);
+	gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, deadline_ns, site);
 	if (!take_free(word_of(m), mine(t)))
 		r = lock_slow(m, t, deadline_ns, true);
 	if (!r)
@@ -179,8 +219,8 @@ int gstk__mutex_begin(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns, 
 {
 	*lock = bucket_of(m);
 	if (unlikely(gstk__locks_watched))
-		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
-	return attempted(m, t, deadline_ns, __builtin_return_address(0), take_or_link(m, t, deadline_ns, 0));
+		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, deadline_ns, gstk__stackless_site(t));
+	return attempted(m, t, deadline_ns, gstk__stackless_site(t), take_or_link(m, t, deadline_ns, 0));
 }
 
 int gstk__mutex_end(gstk_mutex *m, struct gstk_task *t, enum gstk__code code, uint64_t deadline_ns,
@@ -194,14 +234,14 @@ int gstk__mutex_end(gstk_mutex *m, struct gstk_task *t, enum gstk__code code, ui
 	*lock = bucket_of(m);
 	if (r > 0)
 		r = take_or_link(m, t, deadline_ns, t->msg[0]);
-	return attempted(m, t, deadline_ns, __builtin_return_address(0), r);
+	return attempted(m, t, deadline_ns, gstk__stackless_site(t), r);
 }
 
 /* Inlined: the return address is the caller's in both. */
 static inline __attribute__((always_inline)) int lock(gstk_mutex *m, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__wait_begin(&t, "gstk_mutex_lock");
 
 	if (unlikely(r))
 		return r;
@@ -229,7 +269,7 @@ int gstk_mutex_try_lock(gstk_mutex *m)
 	struct gstk_task *t = gstk__current();
 
 	if (unlikely(!t))
-		return -ESRCH;
+		return gstk__no_task("gstk_mutex_try_lock");
 	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_try_lock: the mutex")))
 		return -EINVAL;
 	if (unlikely(!take_any(word_of(m), mine(t))))
@@ -281,15 +321,15 @@ int gstk_mutex_unlock(gstk_mutex *m)
 	uint32_t me, old;
 
 	if (unlikely(!t))
-		return -ESRCH;
+		return gstk__no_task("gstk_mutex_unlock");
 	if (unlikely(gstk__locks_watched))
 		gstk__locks_released(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 	me = old = mine(t);
 	if (likely(atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release,
 							   memory_order_relaxed)))
 		return 0;
-	if (old != (me | WAITERS))
-		return -EPERM;
+	if (unlikely(old != (me | WAITERS)))
+		return not_held(m, old);
 	unlock_slow(m);
 	return 0;
 }
@@ -297,7 +337,7 @@ int gstk_mutex_unlock(gstk_mutex *m)
 void gstk__mutex_relock(gstk_mutex *m, struct gstk_task *t)
 {
 	if (unlikely(gstk__locks_watched))
-		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
+		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, GSTK_NEVER, __builtin_return_address(0));
 	if (!take_free(word_of(m), mine(t)))
 		lock_slow(m, t, GSTK_NEVER, false);
 	if (unlikely(gstk__locks_watched))
@@ -309,7 +349,8 @@ void gstk__mutex_release(gstk_mutex *m, struct gstk_task *t)
 	uint32_t old = mine(t);
 
 	if (unlikely(gstk__locks_watched))
-		gstk__locks_released(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
+		gstk__locks_released(m, GSTK__LOCK_MUTEX, t, t->tier == GSTK__TIER_STACKLESS ? gstk__stackless_site(t)
+											     : __builtin_return_address(0));
 	if (!atomic_compare_exchange_strong_explicit(word_of(m), &old, 0, memory_order_release, memory_order_relaxed))
 		unlock_slow(m);
 }
@@ -321,7 +362,9 @@ bool gstk__mutex_held(const gstk_mutex *m, const struct gstk_task *t)
 
 int gstk_mutex_init(gstk_mutex *m)
 {
-	if (unlikely(!m || gstk__refuse_shared(m, "gstk_mutex_init: the mutex")))
+	if (unlikely(!m))
+		return gstk__refuse("gstk_mutex_init: the mutex is NULL");
+	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_init: the mutex")))
 		return -EINVAL;
 	*m = (gstk_mutex)GSTK_MUTEX_INIT;
 	if (unlikely(gstk__locks_watched))

@@ -3,6 +3,7 @@
 #include <greenstk/net.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -90,6 +91,14 @@ static inline int wait_drained(int fd, struct gstk__fd *f, uint64_t deadline_ns)
 	return gstk__fd_wait(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns);
 }
 
+static ssize_t read_ready(int fd, struct gstk__fd *f, void *buf, size_t len, uint64_t deadline_ns)
+{
+	ssize_t n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, gstk__present(buf, len), read(fd, buf, len));
+
+	gstk__fd_note_short(f, n, len);
+	return n;
+}
+
 ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
@@ -97,14 +106,42 @@ ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
-	n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, gstk__present(buf, len), read(fd, buf, len));
-	gstk__fd_note_short(f, n, len);
-	return n;
+	return read_ready(fd, f, buf, len, deadline_ns);
 }
 
+static int read_end(struct gstk_task *t, enum gstk__code code, void *buf, uint32_t len)
+{
+	struct gstk__fd *f = t->obj;
+	int r = gstk__fd_waited(f, t, code);
+
+	return r ? r : (int)read_ready(gstk__fd_number(f), f, buf, len, GSTK_NEVER);
+}
+
+/* One try; who has to wait leaves a small frame: it is what connections do most of their time. */
 ssize_t gstk_read(int fd, void *buf, size_t len)
 {
-	return gstk_read_until(fd, buf, len, GSTK_NEVER);
+	struct gstk__fd *f = gstk__fd_known(fd);
+	ssize_t n;
+
+	if (__builtin_expect(!f || len > INT_MAX || gstk__may_go_on(), 0))
+		return gstk_read_until(fd, buf, len, GSTK_NEVER);
+	if (!atomic_load_explicit(&f->drained, memory_order_relaxed)) {
+		gstk__fd_clear(f, GSTK__FD_READ);
+		gstk__present(buf, len);
+		n = read(fd, buf, len);
+		if (__builtin_expect(n >= 0, 1)) {
+			gstk__did_not_wait();
+			gstk__fd_note_short(f, n, len);
+			return n;
+		}
+		n = -net_errno();
+		if (n == -EINTR)
+			return read_ready(fd, f, buf, len, GSTK_NEVER);
+		if (n != -EAGAIN)
+			return n;
+	}
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	return gstk__fd_read_then(f, read_end, buf, (uint32_t)len);
 }
 
 ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)

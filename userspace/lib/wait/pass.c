@@ -2,13 +2,18 @@
 /* The rare halves of pass.h, and channels as a whole: made, closed, asked, destroyed. */
 #include "wait/pass.h"
 
+#include "host/refuse.h"
+
 int gstk_chan_create(gstk_chan **chan, size_t elem_size, size_t capacity)
 {
 	struct gstk_chan *c;
 	size_t bytes;
 
-	if (!chan || elem_size > INT32_MAX || capacity > INT32_MAX)
-		return -EINVAL;
+	if (!chan)
+		return gstk__refuse("gstk_chan_create: nowhere to put the channel; give the address of a gstk_chan *");
+	if (elem_size > INT32_MAX || capacity > INT32_MAX)
+		return gstk__refuse("gstk_chan_create: %zu elements of %zu bytes; at most %d of each: send pointers to what is so big",
+				    capacity, elem_size, INT32_MAX);
 	/* More than any address space: malloc() of a sanitizer would abort. */
 	if (__builtin_mul_overflow(elem_size, capacity, &bytes) || bytes > 1ull << 46)
 		return -ENOMEM;
@@ -74,7 +79,7 @@ int gstk__wake_node(struct gstk__chanq *q, uint32_t item, bool closed)
 	/* Also when it runs by now: it takes the lock before it looks at its nodes. */
 	if (order != GSTK__LOST)
 		n->won = 1;
-	if (unlikely(order == GSTK__ENQUEUE && (gstk__task(n->task)->flags & GSTK__T_FOREIGN))) {
+	if (unlikely(order == GSTK__ENQUEUE && (gstk__flags(gstk__task(n->task)) & GSTK__T_FOREIGN))) {
 		gstk__enqueue(gstk__task(n->task)); /* now: after unlocking its thread may be gone */
 		return GSTK__LEFT_NODE;
 	}
@@ -98,12 +103,19 @@ uint32_t gstk__refill(struct gstk_chan *c)
 	return wake;
 }
 
+static __attribute__((cold, noinline)) int refuse(const char *call)
+{
+	return gstk__refuse("%s: the channel is NULL; gstk_chan_create() makes one", call);
+}
+
 int gstk_chan_close(gstk_chan *c)
 {
 	/* A part at a time, so that nobody spins on the lock for a million waiters. */
 	enum { PART = 64 };
 	bool more = true;
 
+	if (unlikely(!c))
+		return refuse("gstk_chan_close");
 	gstk__lock(&c->lock);
 	if (gstk__chan_closed(c)) {
 		gstk__unlock(&c->lock);
@@ -147,6 +159,10 @@ size_t gstk_chan_len(gstk_chan *c)
 {
 	size_t nr;
 
+	if (unlikely(!c)) {
+		refuse("gstk_chan_len");
+		return 0;
+	}
 	gstk__lock(&c->lock);
 	nr = c->nr;
 	gstk__unlock(&c->lock);

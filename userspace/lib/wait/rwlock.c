@@ -6,11 +6,17 @@
  */
 #include "arch/far.h"
 #include "debug/locks.h"
+#include "host/refuse.h"
 #include "wait/waitq.h"
 
 #include <greenstk/base.h>
 
 enum { READ = 0, WRITE = 1 };
+
+static inline const char *name_of(int want)
+{
+	return want == WRITE ? "gstk_rwlock_write_lock" : "gstk_rwlock_read_lock";
+}
 
 static inline enum gstk__lock_kind kind_of(int want)
 {
@@ -61,25 +67,10 @@ static inline bool try_enter(gstk_rwlock *l, int want, uint32_t me)
 	return true;
 }
 
-/* Held by others; q is locked. */
-static __attribute__((noinline)) GSTK__FAR_RETURN int lock_wait(gstk_rwlock *l, struct gstk_task *t, int want,
-								uint64_t deadline_ns)
+static int wait_end(struct gstk_task *t, enum gstk__code code, void *lock, uint32_t n)
 {
-	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
-	enum gstk__code code;
+	gstk_rwlock *l = lock;
 
-	if (unlikely(l->writer == gstk__task_index(t) || gstk__wait_expired(deadline_ns))) {
-		int r = l->writer == gstk__task_index(t) ? -EDEADLK : -ETIMEDOUT;
-
-		gstk__unlock(q);
-		return r;
-	}
-	t->obj = l;
-	t->msg[0] = (uint64_t)want;
-	gstk__waitq_push(&l->q, t);
-	if (unlikely(gstk__locks_watched))
-		gstk__locks_waits(l, kind_of(want), t, deadline_ns);
-	code = gstk__block_unlock(q, want == WRITE ? GSTK__WAIT_RWLOCK_WRITE : GSTK__WAIT_RWLOCK_READ, deadline_ns);
 	if (unlikely(gstk__locks_watched))
 		gstk__locks_waited(t);
 	if (likely(code == GSTK__CODE_OK)) {
@@ -87,10 +78,31 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_wait(gstk_rwlock *l, 
 		return 0;
 	}
 	/* Those behind a writer that gave up may go now. */
-	gstk__lock(q);
+	gstk__lock(gstk__waitq_lock(&l->q));
 	gstk__waitq_unlink(&l->q, t);
 	unlock_admit(l);
 	return gstk__code_errno(code);
+}
+
+/* Held by others; q is locked. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_wait(gstk_rwlock *l, struct gstk_task *t, int want,
+								uint64_t deadline_ns)
+{
+	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
+
+	if (unlikely(l->writer == gstk__task_index(t) || gstk__wait_expired(deadline_ns))) {
+		bool mine = l->writer == gstk__task_index(t);
+
+		gstk__unlock(q);
+		return mine ? gstk__refuse_with(-EDEADLK, "%s: the caller has locked the lock at %p for writing, and would wait "
+						"for itself; unlock it first", name_of(want), (void *)l) : -ETIMEDOUT;
+	}
+	t->obj = l;
+	t->msg[0] = (uint64_t)want;
+	gstk__waitq_push(&l->q, t);
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waits(l, kind_of(want), t, deadline_ns);
+	return gstk__block_then(q, want == WRITE ? GSTK__WAIT_RWLOCK_WRITE : GSTK__WAIT_RWLOCK_READ, deadline_ns, wait_end, l, 0);
 }
 
 /* With GREENSTK_DEBUG=locks. */
@@ -100,7 +112,7 @@ static __attribute__((cold, noinline)) int lock_watched(gstk_rwlock *l, struct g
 	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
 	int r = 0;
 
-	gstk__locks_wanted(l, kind_of(want), t, site);
+	gstk__locks_wanted(l, kind_of(want), t, deadline_ns, site);
 	gstk__lock(q);
 	if (try_enter(l, want, gstk__task_index(t)))
 		gstk__unlock(q);
@@ -115,11 +127,11 @@ static inline __attribute__((always_inline)) int lock(gstk_rwlock *l, int want, 
 {
 	_Atomic uint32_t *q = gstk__waitq_lock(&l->q);
 	struct gstk_task *t;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__wait_begin(&t, name_of(want));
 
 	if (unlikely(r))
 		return r;
-	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
+	if (unlikely(gstk__refuse_shared(l, want == WRITE ? "gstk_rwlock_write_lock: the lock" : "gstk_rwlock_read_lock: the lock")))
 		return -EINVAL;
 	if (unlikely(gstk__locks_watched))
 		return lock_watched(l, t, want, deadline_ns, __builtin_return_address(0));
@@ -136,8 +148,8 @@ static inline __attribute__((always_inline)) int try_lock(gstk_rwlock *l, int wa
 	bool in;
 
 	if (unlikely(!t))
-		return -ESRCH;
-	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock: the lock")))
+		return gstk__no_task(name_of(want));
+	if (unlikely(gstk__refuse_shared(l, want == WRITE ? "gstk_rwlock_write_lock: the lock" : "gstk_rwlock_read_lock: the lock")))
 		return -EINVAL;
 	gstk__lock(gstk__waitq_lock(&l->q));
 	in = try_enter(l, want, gstk__task_index(t));
@@ -177,6 +189,12 @@ int gstk_rwlock_try_write_lock(gstk_rwlock *l)
 	return try_lock(l, WRITE);
 }
 
+static __attribute__((cold, noinline)) int not_locked(gstk_rwlock *l, const char *how)
+{
+	return gstk__refuse_with(-EPERM, "gstk_rwlock_%s_unlock: the lock at %p is not locked that way%s", how, (void *)l,
+				 *how == 'w' ? " by the caller" : "");
+}
+
 int gstk_rwlock_read_unlock(gstk_rwlock *l)
 {
 	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_read_unlock: the lock")))
@@ -186,7 +204,7 @@ int gstk_rwlock_read_unlock(gstk_rwlock *l)
 	gstk__lock(gstk__waitq_lock(&l->q));
 	if (unlikely(!l->readers)) {
 		gstk__unlock(gstk__waitq_lock(&l->q));
-		return -EPERM;
+		return not_locked(l, "read");
 	}
 	l->readers--;
 	unlock_admit(l);
@@ -198,7 +216,7 @@ int gstk_rwlock_write_unlock(gstk_rwlock *l)
 	struct gstk_task *t = gstk__current();
 
 	if (unlikely(!t))
-		return -ESRCH;
+		return gstk__no_task("gstk_rwlock_write_unlock");
 	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_write_unlock: the lock")))
 		return -EINVAL;
 	if (unlikely(gstk__locks_watched))
@@ -206,7 +224,7 @@ int gstk_rwlock_write_unlock(gstk_rwlock *l)
 	gstk__lock(gstk__waitq_lock(&l->q));
 	if (unlikely(l->writer != gstk__task_index(t))) {
 		gstk__unlock(gstk__waitq_lock(&l->q));
-		return -EPERM;
+		return not_locked(l, "write");
 	}
 	l->writer = 0;
 	unlock_admit(l);
@@ -215,7 +233,9 @@ int gstk_rwlock_write_unlock(gstk_rwlock *l)
 
 int gstk_rwlock_init(gstk_rwlock *l)
 {
-	if (unlikely(!l || gstk__refuse_shared(l, "gstk_rwlock_init: the lock")))
+	if (unlikely(!l))
+		return gstk__refuse("gstk_rwlock_init: the lock is NULL");
+	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_init: the lock")))
 		return -EINVAL;
 	*l = (gstk_rwlock)GSTK_RWLOCK_INIT;
 	if (unlikely(gstk__locks_watched))

@@ -254,19 +254,45 @@ static int wait_once(struct select *s, struct gstk_task *t, uint64_t deadline_ns
 	return r;
 }
 
+static inline bool bad_case(const struct gstk_case *c)
+{
+	return c->op != GSTK_CASE_RECV && c->op != GSTK_CASE_SEND;
+}
+
+static bool bad_cases(const struct gstk_case *cases, unsigned int nr)
+{
+	if (nr > GSTK__NODES_MAX || (nr && !cases))
+		return true;
+	for (unsigned int i = 0; i < nr; i++)
+		if (bad_case(&cases[i]))
+			return true;
+	return false;
+}
+
+static __attribute__((cold, noinline)) int refuse(const struct gstk_case *cases, unsigned int nr, const char *call)
+{
+	unsigned int i = 0;
+
+	if (nr > GSTK__NODES_MAX)
+		return gstk__refuse("%s: %u cases; at most %u: wait for some of them in another task", call, nr, GSTK__NODES_MAX);
+	if (!cases)
+		return gstk__refuse("%s: %u cases at NULL; give an array of so many", call, nr);
+	while (!bad_case(&cases[i]))
+		i++;
+	return gstk__refuse("%s: case %u has .op %u; set it to GSTK_CASE_RECV or GSTK_CASE_SEND, and .chan to NULL for a case "
+			    "that is out", call, i, cases[i].op);
+}
+
 int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 {
 	struct select s = { .cases = cases, .nr = nr };
 	struct gstk_task *t;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__wait_begin(&t, "gstk_select");
 
 	if (unlikely(r))
 		return r;
-	if (unlikely(nr > GSTK__NODES_MAX || (nr && !cases)))
-		return -EINVAL;
-	for (unsigned int i = 0; i < nr; i++)
-		if (unlikely(cases[i].op != GSTK_CASE_RECV && cases[i].op != GSTK_CASE_SEND))
-			return -EINVAL;
+	if (unlikely(bad_cases(cases, nr)))
+		return refuse(cases, nr, "gstk_select");
 	s.task = gstk__task_index(t);
 	r = nr ? try_all(cases, nr) : -EAGAIN;
 	if (r != -EAGAIN || deadline_ns == 0)
@@ -283,11 +309,12 @@ int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 
 enum gstk_progress gstk_await_select(gstk_future *f, struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 {
-	if (unlikely(nr > GSTK__NODES_MAX || (nr && !cases) || gstk__await_refuse(f, cases, "gstk_await_select: the cases")))
+	if (unlikely(bad_cases(cases, nr)))
+		return gstk__await_over(f, refuse(cases, nr, "gstk_await_select"));
+	if (unlikely(gstk__await_refuse(f, cases, "gstk_await_select: the cases")))
 		return gstk__await_over(f, -EINVAL);
 	for (unsigned int i = 0; i < nr; i++)
-		if (unlikely((cases[i].op != GSTK_CASE_RECV && cases[i].op != GSTK_CASE_SEND) ||
-			     gstk__await_refuse(f, cases[i].elem, "gstk_await_select: an element")))
+		if (unlikely(gstk__await_refuse(f, cases[i].elem, "gstk_await_select: an element")))
 			return gstk__await_over(f, -EINVAL);
 	f->s->arg = cases;
 	f->s->len = nr;

@@ -16,12 +16,16 @@ int gstk__sleep_until(uint64_t until_ns, uint64_t deadline_ns, enum gstk__why wh
 	enum gstk__code code;
 
 	if (!t)
-		return -ESRCH;
+		return gstk__no_task("gstk_sleep");
 	if (gstk__cancel_pending(t))
 		return -ECANCELED;
 	code = gstk__block(commit_nothing, NULL, why, until_ns < deadline_ns ? until_ns : deadline_ns, true);
-	if (code == GSTK__CODE_TIMEDOUT)
-		return until_ns != GSTK_NEVER && gstk__now_ns() >= until_ns ? 0 : -ETIMEDOUT;
+	if (code == GSTK__CODE_TIMEDOUT) {
+		/* By which came first, not by the clock: where every sleep is shorter than a park takes, both are over. */
+		if (t->flags & GSTK__T_DEADLINE && gstk__ext(t)->deadline_ns < deadline_ns)
+			deadline_ns = gstk__ext(t)->deadline_ns;
+		return until_ns <= deadline_ns ? 0 : -ETIMEDOUT;
+	}
 	return gstk__code_errno(code);
 }
 

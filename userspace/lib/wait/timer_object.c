@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "host/host.h"
+#include "host/refuse.h"
 #include "sched/timer.h"
 #include "wait/chan.h"
 
@@ -48,7 +49,7 @@ int gstk_timer_create(gstk_timer **timer)
 	int r;
 
 	if (!timer)
-		return -EINVAL;
+		return gstk__refuse("gstk_timer_create: nowhere to put the timer; give the address of a gstk_timer *");
 	tm = calloc(1, sizeof(*tm));
 	if (!tm)
 		return -ENOMEM;
@@ -62,10 +63,17 @@ int gstk_timer_create(gstk_timer **timer)
 	return 0;
 }
 
+static __attribute__((cold, noinline)) int refuse(const char *call)
+{
+	return gstk__refuse("%s: the timer is NULL; gstk_timer_create() makes one", call);
+}
+
 int gstk_timer_set(gstk_timer *tm, uint64_t deadline_ns, uint64_t period_ns)
 {
+	if (!tm)
+		return refuse("gstk_timer_set");
 	if (!gstk__current())
-		return -ESRCH;
+		return gstk__no_task("gstk_timer_set");
 	gstk__lock(&tm->lock);
 	gstk__timer_disarm(&tm->timer);
 	tm->pending = 0;
@@ -79,6 +87,8 @@ int gstk_timer_set(gstk_timer *tm, uint64_t deadline_ns, uint64_t period_ns)
 
 int gstk_timer_stop(gstk_timer *tm)
 {
+	if (!tm)
+		return refuse("gstk_timer_stop");
 	gstk__lock(&tm->lock);
 	gstk__timer_disarm(&tm->timer);
 	tm->pending = 0;
@@ -88,7 +98,9 @@ int gstk_timer_stop(gstk_timer *tm)
 
 gstk_chan *gstk_timer_chan(gstk_timer *tm)
 {
-	return tm->chan;
+	if (!tm)
+		refuse("gstk_timer_chan");
+	return tm ? tm->chan : NULL;
 }
 
 int gstk_timer_destroy(gstk_timer *tm)

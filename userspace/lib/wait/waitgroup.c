@@ -2,6 +2,7 @@
 /* Wait group: whoever brings the count to zero lets all waiters in. */
 #include <greenstk/base.h>
 
+#include "host/refuse.h"
 #include "wait/waitq.h"
 
 int gstk_waitgroup_add(gstk_waitgroup *g, int64_t n)
@@ -13,8 +14,10 @@ int gstk_waitgroup_add(gstk_waitgroup *g, int64_t n)
 		return -EINVAL;
 	gstk__lock(gstk__waitq_lock(&g->q));
 	if (unlikely(__builtin_add_overflow(g->count, n, &count) || count < 0)) {
+		count = g->count;
 		gstk__unlock(gstk__waitq_lock(&g->q));
-		return -EINVAL;
+		return gstk__refuse("gstk_waitgroup_add: %lld to a count of %lld leaves the range from 0 to 2^63 - 1; is one done twice, "
+				    "or done before it was added?", (long long)n, (long long)count);
 	}
 	g->count = count;
 	if (!count)
@@ -32,7 +35,7 @@ int gstk_waitgroup_done(gstk_waitgroup *g)
 int gstk_waitgroup_wait_until(gstk_waitgroup *g, uint64_t deadline_ns)
 {
 	struct gstk_task *t;
-	int r = gstk__wait_begin(&t);
+	int r = gstk__wait_begin(&t, "gstk_waitgroup_wait");
 
 	if (unlikely(r))
 		return r;

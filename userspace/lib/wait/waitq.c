@@ -7,9 +7,9 @@
 #include "arch/far.h"
 #include "host/host.h"
 
-bool gstk__wait_expired(uint64_t deadline_ns)
+bool gstk__has_passed(uint64_t deadline_ns)
 {
-	return deadline_ns != GSTK_NEVER && deadline_ns <= gstk__now_ns();
+	return deadline_ns <= gstk__now_ns();
 }
 
 /* A few instructions of another thread, unless that was preempted. */
@@ -29,7 +29,7 @@ __attribute__((noinline)) enum gstk__order gstk__wake_owned(struct gstk_task *t,
 
 	__atomic_store_n(&t->wnext, GSTK__BUSY, __ATOMIC_RELAXED);
 	order = gstk__state_wake(t, code, 0);
-	if (order == GSTK__ENQUEUE && (t->flags & GSTK__T_FOREIGN))
+	if (order == GSTK__ENQUEUE && (gstk__flags(t) & GSTK__T_FOREIGN))
 		return GSTK__LEFT; /* it does not wait for its futex when it looks at its word just now */
 	if (order != GSTK__LEFT)
 		__atomic_store_n(&t->wnext, 0, __ATOMIC_RELAXED);
@@ -70,7 +70,18 @@ static inline __attribute__((always_inline)) int waited(struct gstk__waitq *q, s
 	return gstk__code_errno(code);
 }
 
-GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
+static __attribute__((noinline)) int wait_end_slow(struct gstk_task *t, enum gstk__code code, void *q, uint32_t n)
+{
+	return waited(q, t, code);
+}
+
+static int wait_end(struct gstk_task *t, enum gstk__code code, void *q, uint32_t n)
+{
+	return likely(code == GSTK__CODE_OK && gstk__wait_is_released(t)) ? 0 : wait_end_slow(t, code, q, n);
+}
+
+static __attribute__((noinline)) GSTK__FAR_RETURN int wait_until(struct gstk__waitq *q, struct gstk_task *t,
+								 enum gstk__why why, uint64_t deadline_ns)
 {
 	if (unlikely(gstk__wait_expired(deadline_ns))) {
 		gstk__unlock(gstk__waitq_lock(q));
@@ -78,7 +89,16 @@ GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t
 	}
 	t->obj = q;
 	gstk__waitq_push(q, t);
-	return waited(q, t, gstk__block_unlock(gstk__waitq_lock(q), why, deadline_ns));
+	return gstk__block_then(gstk__waitq_lock(q), why, deadline_ns, wait_end, q, 0);
+}
+
+GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why why, uint64_t deadline_ns)
+{
+	if (unlikely(deadline_ns != GSTK_NEVER))
+		return wait_until(q, t, why, deadline_ns);
+	t->obj = q;
+	gstk__waitq_push(q, t);
+	return gstk__block_then(gstk__waitq_lock(q), why, GSTK_NEVER, wait_end, q, 0);
 }
 
 int gstk__waitq_waited(struct gstk__waitq *q, struct gstk_task *t, enum gstk__code code)

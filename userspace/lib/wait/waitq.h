@@ -107,11 +107,16 @@ static inline void gstk__wait_released(struct gstk_task *t)
 		gstk__wait_busy(t);
 }
 
+static inline bool gstk__wait_is_released(struct gstk_task *t)
+{
+	return likely(__atomic_load_n(&t->wnext, __ATOMIC_ACQUIRE) != GSTK__BUSY);
+}
+
 /* The winner of a wait with GSTK__LEFT has unlocked. */
 static inline void gstk__wake_released(struct gstk_task *t)
 {
 	/* Before the mark goes: then the thread may end and t be somebody else. */
-	if (t->flags & GSTK__T_FOREIGN)
+	if (gstk__flags(t) & GSTK__T_FOREIGN)
 		gstk__enqueue(t);
 	__atomic_store_n(&t->wnext, 0, __ATOMIC_RELEASE);
 }
@@ -124,7 +129,7 @@ static inline enum gstk__order gstk__wake_popped(struct gstk_task *t, enum gstk_
 {
 	enum gstk__order order = GSTK__LEFT;
 
-	if (likely(!(t->flags & GSTK__T_FOREIGN)))
+	if (likely(!(gstk__flags(t) & GSTK__T_FOREIGN)))
 		order = gstk__state_wake_parked(t, code);
 	return likely(order != GSTK__LEFT) ? order : gstk__wake_owned(t, code);
 }
@@ -182,13 +187,22 @@ static inline void gstk__waitq_wake_all(struct gstk__waitq *q, struct gstk__wake
 		;
 }
 
-/* What every call that may park asks first: the caller, or an error. */
-static inline int gstk__wait_begin(struct gstk_task **t)
+/* What every call that may park asks first: the caller, or an error. @call: its name, for that. */
+static inline int gstk__wait_begin(struct gstk_task **t, const char *call)
 {
 	*t = gstk__current();
 	if (unlikely(!*t))
-		return -ESRCH;
+		return gstk__no_task(call);
 	return unlikely(gstk__cancel_pending(*t)) ? -ECANCELED : 0;
+}
+
+/* The caller where it may just go on: a task on a worker, not cancelled. Else NULL: gstk__wait_begin() says more. */
+static inline struct gstk_task *gstk__ready_task(void)
+{
+	struct gstk__worker *w = gstk__self();
+	struct gstk_task *t = likely(w) ? *(struct gstk_task **)w : NULL;
+
+	return likely(t && !gstk__cancel_pending(t)) ? t : NULL;
 }
 
 /*
@@ -201,6 +215,10 @@ int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t, enum gstk__why 
 int gstk__waitq_waited(struct gstk__waitq *q, struct gstk_task *t, enum gstk__code code);
 
 /* True when there is no point in parking until @deadline_ns. */
-bool gstk__wait_expired(uint64_t deadline_ns);
+bool gstk__has_passed(uint64_t deadline_ns);
+static inline bool gstk__wait_expired(uint64_t deadline_ns)
+{
+	return unlikely(deadline_ns != GSTK_NEVER) && gstk__has_passed(deadline_ns);
+}
 
 #endif

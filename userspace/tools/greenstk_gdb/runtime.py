@@ -4,7 +4,7 @@ import time
 
 import gdb
 
-from . import unpack
+from . import deep, unpack
 
 STATE_MASK, SHARED = 7, 1 << 4            # task/state.h
 PEER_INDEX, PEER_EXT = 0x07ffffff, 1 << 31  # task/task.h
@@ -71,6 +71,7 @@ class Runtime:
         self.windows, self.sched = variable("gstk__windows"), variable("gstk__sched")
         self.task_type, self.ext_type = Struct("gstk_task"), Struct("gstk__ext")
         self.window_type = Struct("gstk__window")
+        self.structs = {}
         self.states = names("gstk__state", "GSTK__")
         self.tiers = names("gstk__tier", "GSTK__TIER_")
         self.why = names("gstk__why", "GSTK__WAIT_")
@@ -79,6 +80,12 @@ class Runtime:
         self.workers = [self.sched["worker"][i].dereference() for i in range(int(self.sched["nr"]))]
         self.current = {int(w["current"]): w for w in self.workers if int(w["current"])}
         self.now = self._now()
+
+    def struct(self, name):
+        """The fields of a structure, looked up once."""
+        if name not in self.structs:
+            self.structs[name] = Struct(name)
+        return self.structs[name]
 
     def read(self, address, nbytes):
         return bytes(gdb.selected_inferior().read_memory(address, nbytes)) if nbytes else b""
@@ -121,7 +128,8 @@ class Runtime:
         t.state = {"parked": "waiting", "owned": "waiting", "done": "ended"}.get(state, state)
         t.foreign, t.shared = bool(get("flags") & self.foreign), bool(word & SHARED)
         t.tier = self.tiers.get(get("tier"), "?")
-        t.deep, t.tier = t.tier == "deep", "copied" if t.tier == "deep" else t.tier
+        t.deep = t.tier in ("deep", "deep packed")
+        t.tier = {"deep": "copied", "deep packed": "packed"}.get(t.tier, t.tier)
         t.why = self.why.get(get("why"), "?") if t.state == "waiting" else "-"
         t.window, t.sp, t.image = get("window"), get("sp"), get("image")
         t.used = get("used")
@@ -167,7 +175,7 @@ class Runtime:
         start += (index - 1 - (group << group_shift)) * stride
         return start + stride - (h >> 8) % 24 * 64 - (h >> 29 & int(ws["drop_mask"])) * PAGE
 
-    def _reference(self, ident):
+    def reference(self, ident):
         e = variable("entries", "gstk__pack_ref_at")[ident]
         n, at = int(e["bytes"]), self.arena + int(e["block"]) * ARENA_UNIT
         return unpack.Reference(self.read(at, n), self.read(at + n, (n // 8 + 7) // 8), int(e["base"]))
@@ -177,24 +185,17 @@ class Runtime:
         at = self.arena + t.image * ARENA_UNIT
         if t.tier == "resident":
             return self._lazy(t) or self.read(t.sp, t.used)
-        if t.tier == "copied" and t.deep:
-            block, nr_pages, _, _ = self._record(t.image)
-            end = -t.base % PAGE
-            return self.read(block + nr_pages * PAGE - end - t.used, t.used)
+        if t.deep:
+            d, sp = deep.Record(self, t.image, t.base), t.base - t.used
+            return b"".join(d.page(k) for k in range(d.page_of(sp), d.nr_pages))[sp % PAGE:][:t.used]
         if t.tier == "copied":
             return self.read(at, t.used)
         if t.tier == "packed":
-            return unpack.unpack_image(lambda off, n: self.read(at + off, n), t.used, t.base, self._reference)
+            return unpack.unpack_image(lambda off, n: self.read(at + off, n), t.used, t.base, self.reference)
         if t.tier == "remapped":
             slot = int.from_bytes(self.read(at + 8, 8), "little") + int(variable("gstk__module")["map"])
             return self._slot(slot + (t.base - t.used) % PAGE, t.used)
         return b""
-
-    def _record(self, ref):
-        """struct gstk__deep: where its block is, pages of that, the first that is registered, bits."""
-        at = self.arena + ref * ARENA_UNIT
-        f = [int.from_bytes(self.read(at + i, 4), "little") for i in (0, 4, 8)]
-        return self.arena + f[0] * ARENA_UNIT, f[1], f[2], self.read(at + 16, (f[1] + 63) // 64 * 8)
 
     def _lazy(self, t):
         """A stack that came back in part: pages that are not there are in the image (park/lazy.h)."""
@@ -206,15 +207,10 @@ class Runtime:
             return b""
         if int(self.windows["module"]): # a record of park/cold.h: what has not come reads as zero
             return self._slot(t.sp, t.used)
-        block, nr_pages, first, here = self._record(ref)
-        start = t.base + -t.base % PAGE - nr_pages * PAGE
-        out, at = b"", t.sp
+        d, out, at = deep.Record(self, ref, t.base), b"", t.sp
         while at < t.base:
-            k, n = (at - start) // PAGE, min(PAGE - at % PAGE, t.base - at)
-            if k < first or here[k // 8] >> k % 8 & 1:
-                out += self.read(at, n)
-            else:
-                out += self.read(block + at - start, n)
+            k, n = d.page_of(at), min(PAGE - at % PAGE, t.base - at)
+            out += self.read(at, n) if d.here(k) else d.page(k)[at % PAGE:][:n]
             at += n
         return out
 

@@ -3,7 +3,7 @@
 import ctypes
 
 MASK64 = (1 << 64) - 1
-OWN, TWO, LARGE = range(3)
+OWN, TWO, LARGE, RAW = range(4)
 (ZERO, SAME, NEAR, BACK1, BACK2, SMALL, INT, SP, SPB, REG2, REG3, REG4, HALVES, MASK, LIT,
  TINY) = range(16)
 
@@ -105,6 +105,8 @@ def unpack_image(read, nbytes, base, reference):
     if kind == LARGE:
         return unzstd(read(4, head & 0x3fffffff), nbytes)
     stream = read(4, head & 0x3ffff)
+    if kind == RAW:
+        return stream
     if kind == TWO:
         stream = unzstd(stream[4:], int.from_bytes(stream[:4], "little"))
     return unpack_words(stream, nbytes, base, reference(ident) if ident else None)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define ROUND_MS    50u	 /* the sweep makes a round at most so often */
-#define SWEEP_BATCH 128u /* windows that go back with one call, as in park/sweep.c */
+#define SWEEP_BATCH 128u /* windows that go back with one call, as in park/sweep_batch.c */
 #define MOVE_BATCH  64u
 
 struct task {

@@ -74,11 +74,11 @@ gstk__annex_resume:
 	ldp	x16, x17, [x2]
 	ldr	x19, [x2, #GSTK__FRAME_BX]
 	add	sp, x2, #GSTK__FRAME_SIZE
-	mov	x29, x17
 	.cfi_def_cfa sp, 0
 	.cfi_register x30, x16
-	.cfi_same_value x29
+	.cfi_register x29, x17
 	.cfi_same_value x19
+	mov	x29, x17
 	br	x16
 	.cfi_endproc
 	.size	gstk__annex_resume, . - gstk__annex_resume

@@ -167,8 +167,9 @@ gstk_ctx_switch_ontop:
 	mov	x11, sp
 	str	x11, [x0]
 	mov	x0, x3
-	/* From here on the caller is the target, known by nothing but its frame. */
 	mov	x19, x1
+	mov	sp, x1
+	/* From here on the caller is the target, known by nothing but its frame. */
 	.cfi_def_cfa x19, GSTK__FRAME_SIZE
 	.cfi_offset x30, GSTK__FRAME_PC - GSTK__FRAME_SIZE
 	.cfi_offset x29, GSTK__FRAME_BP - GSTK__FRAME_SIZE
@@ -176,7 +177,6 @@ gstk_ctx_switch_ontop:
 	.irp	reg, x20, x21, x22, x23, x24, x25, x26, x27, x28
 	.cfi_undefined \reg
 	.endr
-	mov	sp, x1
 	ldr	x29, [x19, #GSTK__FRAME_BP]     /* for those who walk frame pointers */
 	blr	x2
 	ldr	x16, [x19, #GSTK__FRAME_PC]

@@ -36,6 +36,44 @@ gstk__stack_start:
 	.size	gstk__stack_start, . - gstk__stack_start
 
 /*
+ * task_start:                  the same, x19 = begin
+ *	fn, arg = begin(word, 0)
+ *	result = fn(arg)        with nothing of ours on the stack
+ *	end, arg = begin(result, 1)
+ *	end(arg)
+ *	die
+ *
+ * fn is called, for most return; the end is jumped to, as above. x19 is fn's to restore.
+ */
+	.p2align 4
+	.cfi_startproc
+	.cfi_undefined x30
+	.cfi_undefined x29
+	.type	gstk__task_fresh, %function
+gstk__task_fresh:
+	nop
+	.size	gstk__task_fresh, 4
+	.globl	gstk__task_start
+	.hidden	gstk__task_start
+	.type	gstk__task_start, %function
+gstk__task_start:
+	hint	#36
+	mov	w1, #0
+	blr	x19
+	mov	x2, x0
+	mov	x0, x1
+	blr	x2
+	mov	w1, #1
+	blr	x19
+	mov	x16, x0
+	mov	x0, x1
+	adr	x30, 1f
+	br	x16
+1:	brk	#1
+	.cfi_endproc
+	.size	gstk__task_start, . - gstk__task_start
+
+/*
  * ontop_start:                 x2 = target sp, x3 = fn, x0 = arg; the left stack is saved
  *	sp = target sp          the frame stays where it is, below it fn runs
  *	fn(arg)
@@ -47,7 +85,8 @@ gstk__stack_start:
 	.type	gstk__ontop_start, %function
 gstk__ontop_start:
 	.cfi_startproc
-	.cfi_def_cfa x2, GSTK__FRAME_SIZE
+	/* Of the stack that was left, then of the target: sp is at the frame of either. */
+	.cfi_def_cfa sp, GSTK__FRAME_SIZE
 	.cfi_offset x30, GSTK__FRAME_PC - GSTK__FRAME_SIZE
 	.cfi_offset x29, GSTK__FRAME_BP - GSTK__FRAME_SIZE
 	.cfi_offset x19, GSTK__FRAME_BX - GSTK__FRAME_SIZE

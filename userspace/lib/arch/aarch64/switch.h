@@ -17,6 +17,7 @@ extern "C" {
 
 /* aarch64/start.S; never called from C. */
 void gstk__stack_start(void);
+void gstk__task_start(void);
 void gstk__ontop_start(void);
 /* aarch64/ctx.S */
 void gstk__ctx_resume(void);
@@ -54,6 +55,18 @@ gstk__stack_prepare(void *base, void (*entry)(uintptr_t word))
 	frame->pc = (uintptr_t)gstk__stack_start;
 	frame->bp = 0;
 	frame->bx = (uintptr_t)entry;
+	return frame;
+}
+
+/* The same for a task: begin(word, false) says what is called. */
+static inline void *
+gstk__stack_prepare_task(void *base, struct gstk__begin (*begin)(uintptr_t word, bool ended))
+{
+	struct gstk__frame *frame = (struct gstk__frame *)((uintptr_t)base & ~(uintptr_t)15) - 1;
+
+	frame->pc = (uintptr_t)gstk__task_start;
+	frame->bp = 0;
+	frame->bx = (uintptr_t)begin;
 	return frame;
 }
 

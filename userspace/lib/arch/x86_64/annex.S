@@ -69,11 +69,11 @@ gstk__annex_resume:
 	movq	GSTK__FRAME_BP(%rsi), %rdx
 	movq	GSTK__FRAME_BX(%rsi), %rbx
 	leaq	GSTK__FRAME_SIZE(%rsi), %rsp
-	movq	%rdx, %rbp
 	.cfi_def_cfa %rsp, 0
 	.cfi_register %rip, %rcx
-	.cfi_same_value %rbp
+	.cfi_register %rbp, %rdx
 	.cfi_same_value %rbx
+	movq	%rdx, %rbp
 	jmpq	*%rcx
 	int3
 	.cfi_endproc

@@ -184,8 +184,9 @@ gstk_ctx_switch_ontop:
 	movq	(%rsi), %rsi
 	movq	%rsp, (%rdi)
 	movq	%rax, %rdi
-	/* From here on the caller is the target, known by nothing but its frame. */
 	movq	%rsi, %rbx
+	movq	%rsi, %rsp
+	/* From here on the caller is the target, known by nothing but its frame. */
 	.cfi_def_cfa %rbx, GSTK__FRAME_SIZE
 	.cfi_offset %rip, GSTK__FRAME_PC - GSTK__FRAME_SIZE
 	.cfi_offset %rbp, GSTK__FRAME_BP - GSTK__FRAME_SIZE
@@ -194,7 +195,6 @@ gstk_ctx_switch_ontop:
 	.cfi_undefined %r13
 	.cfi_undefined %r14
 	.cfi_undefined %r15
-	movq	%rsi, %rsp
 	movq	GSTK__FRAME_BP(%rbx), %rbp      /* for those who walk frame pointers */
 	andq	$-16, %rsp
 	callq	*%rdx

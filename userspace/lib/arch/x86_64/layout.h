@@ -9,7 +9,7 @@
  *      sp + 24   | mxcsr                    |
  *      sp        | the frame                |
  *
- * On a fresh stack the FP words are there too, and entry is in rbx.
+ * On a fresh stack the FP words are there too, and entry is in rbx. What then.S keeps above the frame is drawn there.
  */
 #ifndef GSTK__X86_64_LAYOUT_H
 #define GSTK__X86_64_LAYOUT_H
@@ -23,6 +23,9 @@
 #define GSTK__CALLED_X87   28
 #define GSTK__CALLED_R12   32
 #define GSTK__CALLED_SIZE  64
+
+#define GSTK__THEN_R12     48
+#define GSTK__THEN_SIZE    80
 
 /* mxcsr: all but the six sticky flags, which the ABI does not keep. */
 #define GSTK__MXCSR_CONTROL 0xffc0
@@ -43,6 +46,7 @@ struct gstk__called_frame {
 #else
 #define GSTK__LAYOUT_ASSERT(x) _Static_assert(x, #x)
 #endif
+GSTK__LAYOUT_ASSERT(sizeof(struct gstk__kept) == GSTK__THEN_R12 - GSTK__FRAME_SIZE);
 GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, pc) == GSTK__FRAME_PC);
 GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, bp) == GSTK__FRAME_BP);
 GSTK__LAYOUT_ASSERT(offsetof(struct gstk__frame, bx) == GSTK__FRAME_BX);

@@ -37,6 +37,45 @@ gstk__stack_start:
 	.size	gstk__stack_start, . - gstk__stack_start
 
 /*
+ * task_start:                  the same, rbx = begin
+ *	fn, arg = begin(word, 0)
+ *	result = fn(arg)        with no more than its return address on the stack
+ *	end, arg = begin(result, 1)
+ *	end(arg)
+ *	die
+ *
+ * fn is called, for most return; the end is jumped to, as above. rbx is fn's to restore.
+ */
+	.p2align 4
+	.cfi_startproc
+	.cfi_undefined %rip
+	.cfi_undefined %rbp
+	.type	gstk__task_fresh, @function
+gstk__task_fresh:
+	nop
+	.size	gstk__task_fresh, 1
+	.globl	gstk__task_start
+	.hidden	gstk__task_start
+	.type	gstk__task_start, @function
+gstk__task_start:
+	endbr64
+	movq	%rax, %rdi
+	xorl	%esi, %esi
+	callq	*%rbx
+	movq	%rdx, %rdi
+	callq	*%rax
+	movq	%rax, %rdi
+	movl	$1, %esi
+	callq	*%rbx
+	movq	%rdx, %rdi
+	leaq	1f(%rip), %rcx
+	pushq	%rcx
+	jmpq	*%rax
+1:	ud2
+	.cfi_endproc
+	.size	gstk__task_start, . - gstk__task_start
+
+/*
  * ontop_start:                 rsi = target sp, rdx = fn, rax = arg; the left stack is saved
  *	rsp = target sp         the frame stays where it is, below it fn runs
  *	fn(arg)
@@ -48,7 +87,8 @@ gstk__stack_start:
 	.type	gstk__ontop_start, @function
 gstk__ontop_start:
 	.cfi_startproc
-	.cfi_def_cfa %rsi, GSTK__FRAME_SIZE
+	/* Of the stack that was left, then of the target: rsp is at the frame of either. */
+	.cfi_def_cfa %rsp, GSTK__FRAME_SIZE
 	.cfi_offset %rip, GSTK__FRAME_PC - GSTK__FRAME_SIZE
 	.cfi_offset %rbp, GSTK__FRAME_BP - GSTK__FRAME_SIZE
 	.cfi_offset %rbx, GSTK__FRAME_BX - GSTK__FRAME_SIZE

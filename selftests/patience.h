@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Included before every suite that runs in a guest. The kernel's harness gives a
- * case 30 seconds of wall clock; an emulated, instrumented kernel on a busy
- * machine is slower than that by a factor that the guest is told.
+ * Included before every suite. The kernel's harness gives a case 30 seconds of wall
+ * clock; a busy machine, an emulator or an instrumented kernel is slower than that by a
+ * factor that the runner tells (scripts/run-tests.sh; of guests, selftests/vm).
  */
-#ifndef GREENSTK_VM_PATIENCE_H
-#define GREENSTK_VM_PATIENCE_H
+#ifndef GREENSTK_PATIENCE_H
+#define GREENSTK_PATIENCE_H
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/* What a wait leaves on its task's stack: the caller's registers and a few words, whatever the library called on the way. */
+#include "wait_test.h"
+
+#include "arch/arch.h"
+#include "debug/annotate.h"
+#include "sched/sched.h"
+#include "window/window.h"
+
+#if defined(GSTK__HAVE_SWITCH_THEN) && !defined(GSTK__ASAN) && !defined(GSTK__TSAN)
+#define LEFT 88 /* arch/x86_64/then.S: the return address, four registers, three words, the frame */
+#else
+#define LEFT 0
+#endif
+
+static gstk_chan *empty, *full;
+static gstk_mutex held = GSTK_MUTEX_INIT;
+static gstk_sem sem = GSTK_SEM_INIT(0);
+static gstk_waitgroup group = GSTK_WAITGROUP_INIT;
+static gstk_task *long_one;
+static int ends[2];
+
+static void receive_one(void)
+{
+	char v;
+
+	CHECK_EQ(gstk_chan_recv(empty, &v), -EPIPE);
+}
+
+static void send_one(void)
+{
+	CHECK_EQ(gstk_chan_send(full, "x"), -EPIPE);
+}
+
+static void lock(void)
+{
+	CHECK_EQ(gstk_mutex_lock(&held), 0);
+	CHECK_EQ(gstk_mutex_unlock(&held), 0);
+}
+
+static void wait_for_semaphore(void)
+{
+	CHECK_EQ(gstk_sem_wait(&sem), 0);
+}
+
+static void wait_for_group(void)
+{
+	CHECK_EQ(gstk_waitgroup_wait(&group), 0);
+}
+
+static void join(void)
+{
+	CHECK_EQ(gstk_join(long_one, NULL), 0);
+}
+
+static void read_byte(void)
+{
+	char c;
+
+	CHECK_EQ(gstk_read(ends[0], &c, 1), 1);
+}
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} waits[] = {
+	{ "gstk_chan_recv", receive_one }, { "gstk_chan_send", send_one }, { "gstk_mutex_lock", lock },
+	{ "gstk_sem_wait", wait_for_semaphore },
+	{ "gstk_waitgroup_wait", wait_for_group }, { "gstk_join", join }, { "gstk_read", read_byte },
+};
+enum { NR = sizeof(waits) / sizeof(*waits) };
+
+static struct gstk_task *task[NR];
+static uintptr_t before[NR];
+
+static void *waiter(void *arg)
+{
+	task[(long)arg] = gstk__current_task();
+	before[(long)arg] = gstk__sp();
+	waits[(long)arg].fn();
+	return NULL;
+}
+
+static void *for_a_semaphore(void *arg)
+{
+	CHECK_EQ(gstk_sem_wait(arg), 0);
+	return NULL;
+}
+
+static uintptr_t parked_at(const struct gstk_task *t)
+{
+	return t->tier == GSTK__TIER_RESIDENT ? (uintptr_t)t->sp : (uintptr_t)gstk__win_base(t->window) - t->used;
+}
+
+/* Each of those functions has a frame of its own between the two: of one local, at most, and what it calls saves nothing. */
+WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
+{
+	static gstk_sem end = GSTK_SEM_INIT(0);
+	gstk_task *t[NR];
+	char c;
+
+	CHECK_EQ(gstk_chan_create(&empty, 1, 0), 0);
+	CHECK_EQ(gstk_chan_create(&full, 1, 0), 0);
+	CHECK_EQ(pipe(ends), 0);
+	CHECK_EQ(gstk_mutex_lock(&held), 0);
+	CHECK_EQ(gstk_waitgroup_add(&group, 1), 0);
+	long_one = start(for_a_semaphore, &end);
+	/* A descriptor that has been read once is known. */
+	CHECK_EQ(write(ends[1], "x", 1), 1);
+	CHECK_EQ(gstk_read(ends[0], &c, 1), 1);
+	for (long i = 0; i < NR; i++)
+		t[i] = start(waiter, (void *)i);
+	settle();
+	/* With GREENSTK_DEBUG=locks waits are recorded on the way. */
+	for (int i = 0; i < NR && LEFT && !getenv("GREENSTK_DEBUG"); i++) {
+		long left = (long)(before[i] - parked_at(task[i]));
+
+		long own = waits[i].fn == read_byte ? 64 + 48 : 64; /* a read has its result widened, in a frame */
+
+		if (left > LEFT + own)
+			fprintf(stderr, "# %s leaves %ld bytes\n", waits[i].name, left);
+		CHECK(left >= LEFT && left <= LEFT + own);
+	}
+	CHECK_EQ(gstk_chan_close(empty), 0);
+	CHECK_EQ(gstk_chan_close(full), 0);
+	CHECK_EQ(gstk_mutex_unlock(&held), 0);
+	CHECK_EQ(gstk_sem_post(&sem, 1), 0);
+	CHECK_EQ(gstk_waitgroup_done(&group), 0);
+	CHECK_EQ(gstk_sem_post(&end, 1), 0);
+	CHECK_EQ(write(ends[1], "y", 1), 1);
+	for (int i = 0; i < NR; i++)
+		CHECK_EQ(finish(t[i]), 0);
+	close(ends[0]);
+	close(ends[1]);
+	CHECK_EQ(gstk_chan_destroy(empty), 0);
+	CHECK_EQ(gstk_chan_destroy(full), 0);
+}
+
+/* Who has a deadline keeps a timer meanwhile, and comes back as others do. */
+static void *with_deadline(void *arg)
+{
+	char v;
+
+	CHECK_EQ(gstk_deadline_set(gstk_now() + 5 * MS), 0);
+	CHECK_EQ(gstk_chan_recv(empty, &v), -ETIMEDOUT);
+	CHECK_EQ(gstk_deadline_set(GSTK_NEVER), 0);
+	return NULL;
+}
+
+static _Atomic int here;
+
+static void *keeps_errno(void *arg)
+{
+	char v;
+
+	errno = 1000 + (int)(long)arg;
+	here++;
+	CHECK_EQ(gstk_chan_recv(empty, &v), (long)arg % 3 ? 0 : -ECANCELED);
+	CHECK_EQ(errno, 1000 + (int)(long)arg);
+	return NULL;
+}
+
+WAIT_TEST(errno_deadlines_and_cancels_find_their_way_back)
+{
+	gstk_task *t[30];
+
+	CHECK_EQ(gstk_chan_create(&empty, 1, 0), 0);
+	CHECK_EQ(finish(start(with_deadline, NULL)), 0);
+	for (long i = 0; i < 30; i++)
+		t[i] = start(keeps_errno, (void *)i);
+	while (here < 30)
+		gstk_yield();
+	settle();
+	for (int i = 0; i < 30; i += 3)
+		CHECK_EQ(gstk_cancel(t[i]), 0);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(gstk_chan_send(empty, "z"), 0);
+	for (int i = 0; i < 30; i++)
+		CHECK_EQ(finish(t[i]), 0);
+	CHECK_EQ(gstk_chan_destroy(empty), 0);
+	here = 0;
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/* gstk_main() where there is hardly room for it, and threads of the library that somebody ends. */
+#include <pthread.h>
+#include "report_test.h"
+
+/* ---- no room ---- */
+
+static gstk_chan *gate;
+
+static void *waits(void *arg)
+{
+	gstk_chan_recv(gate, NULL);
+	return NULL;
+}
+
+static void *fills_the_pool(void *arg)
+{
+	CHECK_EQ(gstk_chan_create(&gate, 0, 0), 0);
+	while (!gstk_go(waits, NULL))
+		;
+	return arg;
+}
+
+TEST(the_result_comes_though_all_places_are_taken)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .max_tasks = 1024 };
+	void *result = NULL;
+
+	ASSERT_EQ(0, gstk_main(fills_the_pool, &config, &result, &config));
+	EXPECT_EQ(result, (void *)&config);
+}
+
+static void *sets_a_flag(void *arg)
+{
+	*(bool *)arg = true;
+	return NULL;
+}
+
+/* The main task's stack is larger than the address space that is left. */
+static void larger_than_there_is(void)
+{
+	const size_t stack = (size_t)1 << 34;
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .main_stack = stack };
+	struct rlimit as;
+	bool ran = false;
+	size_t pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	CHECK_EQ(fscanf(f, "%zu", &pages), 1);
+	fclose(f);
+	as.rlim_cur = as.rlim_max = pages * 4096 + stack;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &as), 0);
+	CHECK_EQ(gstk_main(sets_a_flag, &ran, NULL, &config), -ENOMEM);
+	CHECK(!ran);
+	config.main_stack = 0;
+	CHECK_EQ(gstk_main(sets_a_flag, &ran, NULL, &config), 0);
+	CHECK(ran);
+}
+
+TEST(without_room_for_the_main_stack_it_says_so)
+{
+	if (UNDER_TSAN || UNDER_ASAN || EMULATED())
+		SKIP(return, "the tool itself needs address space");
+	ASSERT_EQ(0, in_child(larger_than_there_is));
+	EXPECT_TRUE(reported("greenstk: no address space for the main task's stack of 17179869184 bytes; raise ulimit -v"));
+	EXPECT_TRUE(silent_about("no window of its own"));
+}
+
+/* ---- ended threads ---- */
+
+static void *ends_its_thread(void *arg)
+{
+	pthread_exit(NULL);
+}
+
+static void a_task_does(void)
+{
+	with_workers(2, (void (*)(void))ends_its_thread);
+}
+
+static void on_another_worker(void)
+{
+	CHECK_EQ(gstk_spawn(NULL, ends_its_thread, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_PINNED, .worker = 1)), 0);
+	gstk_sleep(GSTK_NEVER);
+}
+
+static void a_pinned_task_does(void)
+{
+	with_workers(2, on_another_worker);
+}
+
+static void call_it(void)
+{
+	gstk_blocking(ends_its_thread, NULL, NULL);
+}
+
+static void a_blocking_call_does(void)
+{
+	with_workers(2, call_it);
+}
+
+#define WITHOUT_SANITIZER() if (UNDER_TSAN || UNDER_ASAN) SKIP(return, "the sanitizer's own end of a thread fails on a task's stack")
+
+TEST(a_task_that_ends_its_thread_is_told_what_to_call)
+{
+	int status;
+
+	WITHOUT_SANITIZER();
+	status = in_child(a_task_does);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	EXPECT_TRUE(reported("greenstk: a thread of the library ended: pthread_exit() or pthread_cancel() in a task; gstk_exit() ends a task\n"));
+	status = in_child(a_pinned_task_does);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	EXPECT_TRUE(reported("in a task; gstk_exit() ends a task\n"));
+	status = in_child(a_blocking_call_does);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	EXPECT_TRUE(reported("in a function of gstk_blocking(), which has to return\n"));
+}
+
+static void forks(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid)
+		pthread_exit(NULL);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+TEST(in_a_child_of_fork_a_task_may_end_its_thread)
+{
+	WITHOUT_SANITIZER();
+	with_workers(2, forks);
+}
+
+static void *spawns_nothing(void *arg)
+{
+	return arg;
+}
+
+static void *a_life(void *arg)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .flags = (uint32_t)(uintptr_t)arg };
+
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(gstk_go(spawns_nothing, NULL), 0);
+	if (arg)
+		CHECK(gstk_run_once(0) >= 1);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+	pthread_exit(arg);
+}
+
+TEST(a_thread_that_is_the_librarys_no_more_may_end)
+{
+	void *flags[] = { NULL, (void *)(uintptr_t)GSTK_EMBEDDED };
+	pthread_t t;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&t, NULL, a_life, flags[i]));
+		ASSERT_EQ(0, pthread_join(t, NULL));
+	}
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A round of the sweep: what each of its visits to windows and tasks is decided by, and what it found. One
+ * sweeps at a time, so there is one.
+ */
+#ifndef GSTK__PARK_SWEEP_ROUND_H
+#define GSTK__PARK_SWEEP_ROUND_H
+
+#include "debug/annotate.h"
+#include "park/history.h"
+#include "park/sweep_batch.h"
+
+#define GSTK__SWEEP_BLOCK ((size_t)2 << 20) /* of what one page table maps */
+
+struct gstk__round {
+	struct gstk__climate climate;
+	uint64_t soonest_ms;	   /* when the next thing is to be done, from now */
+	uint64_t did;		   /* things done */
+	uint64_t seen_bytes, seen; /* pages of the residents seen, as far as they are known, and how many */
+};
+extern struct gstk__round gstk__round;
+
+GSTK__RACY_INLINE struct gstk__history gstk__round_history(const struct gstk_task *t)
+{
+	bool bounced;
+	struct gstk__history h = gstk__history_of(&gstk__round.climate, gstk__task_index(t), t->tick, &bounced);
+
+	gstk__count_by(&gstk__sweep_counts.bounces, bounced);
+	return h;
+}
+
+static inline void gstk__round_because(enum gstk__reason why)
+{
+	gstk__count(&gstk__sweep_counts.decided[why]);
+}
+
+/* Its stack is moved, or will be with this batch. */
+static inline void gstk__round_moved(struct gstk__park *p, const struct gstk_task *t, const struct gstk__stack_facts *f,
+				     bool packed)
+{
+	gstk__round.did++;
+	gstk__history_moved(gstk__task_index(t), f->history, p->tick, packed);
+}
+
+static inline void gstk__round_note_next(const struct gstk__stack_facts *f)
+{
+	uint64_t ms = gstk__policy_next(&gstk__round.climate, f);
+
+	if (ms < gstk__round.soonest_ms)
+		gstk__round.soonest_ms = ms;
+}
+
+/* Evict, move or trim who is cold of windows first .. first + nr, which share a page table. */
+void gstk__sweep_windows(struct gstk__park *p, uint32_t first, uint32_t nr);
+/* Pack the stack of @t if it was away for long. */
+void gstk__sweep_task(struct gstk__park *p, struct gstk_task *t);
+/* Give back what is below the stack pointers of stacks that never move, and what free windows keep. */
+void gstk__sweep_trim(struct gstk__park *p);
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/* Pages that go while no stack moves: below the stack pointers of private ones, and in free windows. */
+#include "park/sweep_round.h"
+
+/* Stacks that never move: what is below their stack pointers. */
+static GSTK__RACY void trim_private(struct gstk__park *p)
+{
+	uint32_t high = gstk__win_private_high();
+
+	for (uint32_t i = (uint32_t)gstk__windows.nr + 1; i < high; i++) {
+		struct gstk__window *win = gstk__win(i);
+		uint32_t ri = gstk__peek(&win->resident);
+		struct gstk_task *r = gstk__task(ri);
+		struct gstk__stack_facts f = { .may_move = false };
+		struct gstk__decision d;
+
+		if (!ri || r->window != i)
+			continue;
+		/* Not its bounds: it may be given another mapping just now. */
+		f.resident = r->tier == GSTK__TIER_RESIDENT;
+		f.trimmed = win->low == r->tick + 1;
+		f.idle_ms = (uint32_t)(p->tick - r->tick);
+		d = gstk__policy(&gstk__round.climate, &f);
+		if (d.action == GSTK__TRIM && !gstk__state_own(r))
+			d = (struct gstk__decision){ GSTK__KEEP, GSTK__KEPT_BUSY };
+		gstk__round_because(d.why);
+		if (d.action == GSTK__TRIM) {
+			/* Owned: it is parked for good now, here or elsewhere. */
+			if (r->window == i && r->tier == GSTK__TIER_RESIDENT) {
+				gstk__batch_range(gstk__win_limit(i), r->sp);
+				win->low = r->tick + 1;
+				f.trimmed = true;
+				gstk__round.did++;
+			}
+			gstk__batch.owned[gstk__batch.nr_owned++] = ri;
+			if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_ranges >= GSTK__BATCH - 1)
+				gstk__batch_flush(p);
+		}
+		gstk__round_note_next(&f);
+	}
+	gstk__batch_flush(p);
+}
+
+static void trim_free_private(struct gstk__park *p)
+{
+	uint32_t head = gstk__win_take_free_private(), i;
+
+	for (i = head; i; i = gstk__win(i)->next_free) {
+		struct gstk__window *win = gstk__win(i);
+
+		if (win->low == GSTK__LOW_CLEAN || !win->map)
+			continue;
+		win->low = GSTK__LOW_CLEAN;
+		gstk__batch_range(gstk__win_limit(i), gstk__win_base(i));
+		if (gstk__batch.nr_ranges >= GSTK__BATCH - 1)
+			gstk__batch_flush(p);
+	}
+	gstk__batch_flush(p);
+	gstk__win_put_list_private(head);
+}
+
+/* Free windows keep pages that nobody needs. */
+static void trim_free(struct gstk__park *p)
+{
+	uint32_t head = gstk__win_take_free(), i;
+
+	for (i = head; i; i = gstk__win(i)->next_free) {
+		struct gstk__window *win = gstk__win(i);
+
+		if (win->low == GSTK__LOW_CLEAN)
+			continue;
+		win->low = GSTK__LOW_CLEAN;
+		gstk__batch_dead(i, gstk__batch_end(i));
+		if (gstk__batch.nr_ranges >= GSTK__BATCH - 8 || gstk__batch.nr_dead >= GSTK__BATCH)
+			gstk__batch_flush(p);
+	}
+	gstk__batch_flush(p);
+	gstk__win_put_list(head);
+}
+
+void gstk__sweep_trim(struct gstk__park *p)
+{
+	trim_free(p);
+	trim_private(p);
+	trim_free_private(p);
+}

@@ -136,6 +136,44 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_chan_destroy(full), 0);
 }
 
+static gstk_mutex contended = GSTK_MUTEX_INIT;
+static struct gstk_task *slower;
+static bool got_it;
+
+static void *comes_second(void *arg)
+{
+	slower = gstk__current_task();
+	CHECK_EQ(gstk_mutex_lock(&contended), 0);
+	got_it = true;
+	return (void *)(long)gstk_mutex_unlock(&contended);
+}
+
+static void loses_again_and_again(void)
+{
+	gstk_task *t;
+	uintptr_t first;
+
+	CHECK_EQ(gstk_mutex_lock(&contended), 0);
+	t = start(comes_second, NULL);
+	gstk_yield(); /* not for a millisecond, after which it would be given the mutex */
+	first = parked_at(slower);
+	for (int i = 0; i < 200 && !got_it; i++) {
+		CHECK_EQ(gstk_mutex_unlock(&contended), 0);
+		CHECK_EQ(gstk_mutex_lock(&contended), 0);
+		gstk_yield();
+		if (!got_it)
+			CHECK(first - parked_at(slower) < 1024);
+	}
+	CHECK_EQ(gstk_mutex_unlock(&contended), 0);
+	CHECK_EQ(finish(t), 0);
+}
+
+/* A waiter that is woken finds the mutex taken again, and waits anew: where it waited before. One worker: it runs in the yield. */
+TEST(a_lock_that_is_lost_again_and_again_costs_no_more_stack)
+{
+	with_workers(1, loses_again_and_again);
+}
+
 /* Who has a deadline keeps a timer meanwhile, and comes back as others do. */
 static void *with_deadline(void *arg)
 {

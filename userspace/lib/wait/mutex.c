@@ -138,38 +138,12 @@ static inline int waited(gstk_mutex *m, struct gstk_task *t, enum gstk__code cod
 	return gstk__code_errno(code);
 }
 
-static int lock_again(gstk_mutex *m, struct gstk_task *t, uint64_t since);
-
-static int wait_end(struct gstk_task *t, enum gstk__code code, void *m, uint32_t n)
-{
-	int r;
-
-	if (unlikely(gstk__locks_watched))
-		gstk__locks_waited(t);
-	r = waited(m, t, code);
-	return likely(r <= 0) ? r : lock_again(m, t, t->msg[0]);
-}
-
-/* For ever, or until a cancel. */
-static GSTK__FAR_RETURN int lock_again(gstk_mutex *m, struct gstk_task *t, uint64_t since)
-{
-	int r = take_or_link(m, t, GSTK_NEVER, since);
-
-	if (r <= 0)
-		return r;
-	if (unlikely(gstk__locks_watched))
-		gstk__locks_waits(m, GSTK__LOCK_MUTEX, t, GSTK_NEVER);
-	return gstk__block_then(bucket_of(m), GSTK__WAIT_MUTEX, GSTK_NEVER, wait_end, m, 0);
-}
-
-static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
-					       bool cancelable)
+/* With frames: with a deadline, not to be cancelled, or once more. @since: as in take_or_link(). */
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_framed(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
+						 bool cancelable, uint64_t since)
 {
 	_Atomic uint32_t *bucket = bucket_of(m);
-	uint64_t since = 0;
 
-	if (likely(deadline_ns == GSTK_NEVER && cancelable))
-		return lock_again(m, t, 0);
 	for (;;) {
 		enum gstk__code code;
 		int r = take_or_link(m, t, deadline_ns, since);
@@ -191,6 +165,34 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, s
 	}
 }
 
+/* Others may be faster any number of times, and each wait from in here would stand on the one before. */
+static int wait_end(struct gstk_task *t, enum gstk__code code, void *m, uint32_t n)
+{
+	int r;
+
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waited(t);
+	r = waited(m, t, code);
+	return likely(r <= 0) ? r : lock_framed(m, t, GSTK_NEVER, true, t->msg[0]);
+}
+
+/* For ever, or until a cancel. */
+static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t)
+{
+	int r = take_or_link(m, t, GSTK_NEVER, 0);
+
+	if (r <= 0)
+		return r;
+	if (unlikely(gstk__locks_watched))
+		gstk__locks_waits(m, GSTK__LOCK_MUTEX, t, GSTK_NEVER);
+	return gstk__block_then(bucket_of(m), GSTK__WAIT_MUTEX, GSTK_NEVER, wait_end, m, 0);
+}
+
+static inline __attribute__((always_inline)) int lock_until(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns)
+{
+	return likely(deadline_ns == GSTK_NEVER) ? lock_slow(m, t) : lock_framed(m, t, deadline_ns, true, 0);
+}
+
 /* With GREENSTK_DEBUG=locks. */
 static __attribute__((cold, noinline)) int lock_watched(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns,
 							const void *site)
@@ -199,7 +201,7 @@ static __attribute__((cold, noinline)) int lock_watched(gstk_mutex *m, struct gs
 
 	gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, deadline_ns, site);
 	if (!take_free(word_of(m), mine(t)))
-		r = lock_slow(m, t, deadline_ns, true);
+		r = lock_until(m, t, deadline_ns);
 	if (!r)
 		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, site);
 	return r;
@@ -251,7 +253,7 @@ static inline __attribute__((always_inline)) int lock(gstk_mutex *m, uint64_t de
 		return lock_watched(m, t, deadline_ns, __builtin_return_address(0));
 	if (likely(take_free(word_of(m), mine(t))))
 		return 0;
-	return lock_slow(m, t, deadline_ns, true);
+	return lock_until(m, t, deadline_ns);
 }
 
 int gstk_mutex_lock_until(gstk_mutex *m, uint64_t deadline_ns)
@@ -339,7 +341,7 @@ void gstk__mutex_relock(gstk_mutex *m, struct gstk_task *t)
 	if (unlikely(gstk__locks_watched))
 		gstk__locks_wanted(m, GSTK__LOCK_MUTEX, t, GSTK_NEVER, __builtin_return_address(0));
 	if (!take_free(word_of(m), mine(t)))
-		lock_slow(m, t, GSTK_NEVER, false);
+		lock_framed(m, t, GSTK_NEVER, false, 0);
 	if (unlikely(gstk__locks_watched))
 		gstk__locks_taken(m, GSTK__LOCK_MUTEX, t, __builtin_return_address(0));
 }

@@ -180,6 +180,9 @@ int main(int argc, char **argv)
 	const char *one = NULL;
 	bool failed = false, any = false;
 	struct contender *c0;
+	char *list_of_failed = NULL;
+	size_t len;
+	FILE *names;
 	int o;
 
 	opt.lock = getenv("TIMING_LOCK");
@@ -258,13 +261,23 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	c0 = contenders_find(opt.peers);
+	names = open_memstream(&list_of_failed, &len);
 	for (struct bench *b = first; b; b = b->next) {
 		if (!wanted(b, argv + optind, argc - optind))
 			continue;
 		any = true;
-		failed |= !run_bench(b, c0);
+		if (run_bench(b, c0))
+			continue;
+		failed = true;
+		if (names)
+			fprintf(names, " %s", b->name);
 	}
 	lock_drop();
+	if (names)
+		fclose(names);
+	if (failed)
+		fprintf(stderr, "gstk-bench: failed:%s\n", list_of_failed);
+	free(list_of_failed);
 	if (!any) {
 		fprintf(stderr, "gstk-bench: nothing is called that; try --list\n");
 		return 2;

@@ -178,7 +178,16 @@ struct waiter {
 	const struct way *way;
 	uint64_t deadline, own;
 	long first;
+	bool cancels;
 };
+
+/* When a cancel comes between a wait's begin and its park. */
+static enum gstk_progress then_cancel(const struct waiter *w, enum gstk_progress p)
+{
+	if (w->cancels)
+		CHECK_EQ(gstk_cancel(gstk_self()), 0);
+	return p;
+}
 
 /* The result of the wait, and of the same again after a cancel. */
 FUTURE(waiter, struct waiter, count_drop)
@@ -188,7 +197,7 @@ FUTURE(waiter, struct waiter, count_drop)
 	GSTK_FUTURE_BEGIN(w->line);
 	if (w->own)
 		CHECK_EQ(gstk_deadline_set(w->own), 0);
-	GSTK_AWAIT(w->line, w->way->wait(f, w->deadline));
+	GSTK_AWAIT(w->line, then_cancel(w, w->way->wait(f, w->deadline)));
 	w->first = gstk_await_result(f);
 	began++;
 	if (w->first == -ECANCELED) {
@@ -319,6 +328,18 @@ WAIT_TEST(a_cancel_ends_each_wait)
 			CHECK_EQ(gstk_cancel(t), 0);
 			CHECK_EQ(finish(t), -ECANCELED);
 			CHECK_EQ(gstk_sem_try_wait(&world.sem), 0);
+			end_world();
+		}
+	}
+}
+
+WAIT_TEST(a_cancel_just_before_the_park_ends_each_wait)
+{
+	for (int i = 0; i < NR_WAYS; i++) {
+		for (int timed = 0; timed < 2; timed++) {
+			make_world();
+			CHECK_EQ(finish(future(&waiter, &(struct waiter){ .way = &ways[i], .cancels = true,
+				.deadline = timed ? gstk_now() + 3600 * 1000 * MS : GSTK_NEVER })), -ECANCELED);
 			end_world();
 		}
 	}

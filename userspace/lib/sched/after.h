@@ -17,7 +17,7 @@ void gstk__after_slow(struct gstk__worker *w);
  * Park for a lock that is let go of when that is done, and whose holder may wake t then. 0, or when t was cancelled
  * before, the word that it parked with: the caller goes on with gstk__parked_canceled().
  */
-static inline __attribute__((always_inline)) uint32_t gstk__park_unlock(struct gstk__worker *w, struct gstk_task *t)
+static inline __attribute__((always_inline, warn_unused_result)) uint32_t gstk__park_unlock(struct gstk__worker *w, struct gstk_task *t)
 {
 	_Atomic uint32_t *lock = w->after_lock;
 	uint32_t word;

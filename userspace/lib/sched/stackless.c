@@ -102,8 +102,12 @@ static bool park(struct gstk__worker *w, struct gstk_future *f)
 	if (deadline_ns != GSTK_NEVER || f->commit || f->through) {
 		park_owned(f, deadline_ns != GSTK_NEVER);
 	} else {
+		uint32_t word;
+
 		w->after_lock = f->lock;
-		gstk__park_unlock(w, t);
+		word = gstk__park_unlock(w, t);
+		if (__builtin_expect(word, 0))
+			gstk__parked_canceled(t, word);
 	}
 	return true;
 }

@@ -374,6 +374,54 @@ TEST(a_cancel_and_a_deadline_stop_what_the_kernel_is_at_with_two_workers)
 	with_way("uring", 2, stopped);
 }
 
+/* Stops the process and lets it go on, as a shell does: the kernel's threads give up what they were at (EINTR). */
+static void stop_and_continue(pid_t pid, int times)
+{
+	for (int i = 0; i < times; i++) {
+		kill(pid, SIGSTOP);
+		usleep(5000);
+		kill(pid, SIGCONT);
+		usleep(5000);
+	}
+}
+
+static void stopped_by_signal(void)
+{
+	gstk_task *t[10];
+	int status, out;
+	pid_t pid;
+
+	if (!by_ring())
+		return;
+	make_fifo();
+	for (int i = 0; i < 10; i++)
+		t[i] = start(opens_fifo, (void *)O_RDONLY);
+	settle();
+	pid = fork();
+	if (!pid) {
+		stop_and_continue(getppid(), 20);
+		_exit(0);
+	}
+	while (!waitpid(pid, &status, WNOHANG))
+		gstk_sleep(MS);
+	settle();
+	CHECK_EQ(came_back, 0);
+	for (int i = 1; i < 10; i++)
+		gstk_cancel(t[i]);
+	for (int i = 1; i < 10; i++)
+		CHECK_EQ(finish(t[i]), -ECANCELED);
+	out = (int)(long)opens_fifo((void *)O_WRONLY);
+	CHECK(out >= 0);
+	close((int)finish(t[0]));
+	close(out);
+	CHECK_EQ(now_().file_pool_calls, 0);
+}
+
+TEST(a_process_that_was_stopped_goes_on_with_what_the_kernel_was_at)
+{
+	with_way("uring", 1, stopped_by_signal);
+}
+
 static void left_behind(void)
 {
 	if (!by_ring())

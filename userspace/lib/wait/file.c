@@ -21,6 +21,7 @@
 
 #define MOST_BYTES 0x7ffff000u /* of one transfer, as in the kernel */
 #define DISK_UNIT  512u	       /* what O_DIRECT transfers are multiples of */
+#define MOST_STOPS 1000	       /* of the process, during one operation */
 
 struct call {
 	long (*fn)(struct call *c); /* the plain call */
@@ -141,9 +142,14 @@ static int64_t wait_for(struct call *c)
 
 	if (ring_may(c, gstk__files_begin())) {
 		struct io_uring_sqe e = entry(c);
+		int stops = 0;
 
+		/* EINTR: the process was stopped, and goes on. Not for ever: a file system may say so as well. */
+		do
+			done = gstk__files_do(&e, &r);
+		while (done && r == -EINTR && stops++ < MOST_STOPS);
 		/* What the plain call would say, too? */
-		done = gstk__files_do(&e, &r) && r != -EAGAIN && r != -EOPNOTSUPP && r != -EINTR &&
+		done = done && r != -EAGAIN && r != -EOPNOTSUPP && r != -EINTR &&
 		       (r != -ECANCELED || gstk__may_go_on());
 	}
 	if (!done)

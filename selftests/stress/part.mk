@@ -53,3 +53,14 @@ torture: $(O)/stress/torture  ## stacks through all tiers at random, with failur
 check: torture
 soak: TORTURE_MS := 60000
 soak: torture
+
+# Races with threads of the application, each made wide by a pause at its point.
+$(O)/stress/threads: selftests/stress/threads.c selftests/lib/wait_test.h $(stress-lib) | $(KSELFTEST)
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS_COMMON) -Iuserspace/lib $(KSELFTEST_CPPFLAGS) -DGSTK__INJECTION $(CFLAGS_COMMON) -Wno-missing-prototypes \
+		-o $@ $< $(stress-lib) $(LIB_LIBS)
+.PHONY: stress-threads
+stress-threads: $(O)/stress/threads  ## threads of the application beside the workers, with pauses where they race
+	@GREENSTK_PATIENCE=1 $(RUN_TESTS) -s threads -t 300 $<
+check: stress-threads

@@ -220,8 +220,9 @@ void gstk__foreign_cancel(void)
 		struct gstk_task *t = gstk__task(i);
 		uint32_t word = gstk__word(t);
 
-		if ((gstk__state_of(word) == GSTK__PARKED || gstk__state_of(word) == GSTK__OWNED) &&
+		if (gstk__flags(t) & GSTK__T_FOREIGN &&
+		    (gstk__state_of(word) == GSTK__PARKED || gstk__state_of(word) == GSTK__OWNED) &&
 		    gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
-			gstk__enqueue(t);
+			gstk__foreign_wake(t); /* not enqueue(): it may be gone, and its place be a task's */
 	}
 }

@@ -13,6 +13,7 @@
  */
 #include <greenstk/base.h>
 
+#include "debug/inject.h"
 #include "host/host.h"
 #include "sched/stuck.h"
 #include "sched/timer.h"
@@ -27,18 +28,18 @@
 void gstk__wake_worker(uint32_t index)
 {
 	struct gstk__worker *v = gstk__sched.worker[index];
-	uint32_t one = 1;
+	uint32_t how = atomic_load(&v->futex); /* after the caller's push, in the order of all: see gstk__idle() */
 
-	/* The caller's push is a full barrier: see gstk__idle(). Mostly it is awake, and its line stays. */
-	if (!atomic_load_explicit(&v->futex, memory_order_relaxed))
-		return;
-	if (atomic_compare_exchange_strong(&v->futex, &one, 0)) {
+	/* Mostly it is awake, and its line stays. It may wake by itself meanwhile, and go to sleep in another way. */
+	do {
+		if (!how)
+			return;
+		GSTK__INJECT(wake_worker);
+	} while (!atomic_compare_exchange_weak(&v->futex, &how, 0));
+	if (how == 1)
 		gstk__futex_wake(&v->futex, 1);
-	} else if (one == 2) {
-		atomic_store(&v->futex, 0);
-		if (gstk__poller)
-			gstk__poller->wake();
-	}
+	else if (gstk__poller)
+		gstk__poller->wake();
 }
 
 /* Wake one sleeper, if there is one: first those on a futex, then the one in the poller. */
@@ -203,6 +204,7 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 		 * sleep too long, or we find its timer. */
 		if (poller)
 			atomic_store(&s->poll_until, GSTK_NEVER);
+		atomic_thread_fence(memory_order_seq_cst);
 		wake_at = poller ? next_timer() : GSTK_NEVER;
 		wakings = atomic_load(&s->wakings);
 		watch = poller && atomic_load(&s->sleeping) < s->nr;
@@ -253,16 +255,15 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
  */
 void gstk__go_outside(struct gstk__worker *w)
 {
-	uint64_t next = next_timer();
+	uint64_t next = gstk__sweep_hook ? gstk__sweep_hook(w, gstk__now_ns(), true) : GSTK_NEVER, timer;
 
-	if (gstk__sweep_hook) {
-		uint64_t sweep = gstk__sweep_hook(w, gstk__now_ns(), true);
-
-		next = sweep < next ? sweep : next;
-	}
+	GSTK__INJECT(go_outside);
 	atomic_store(&w->futex, 2);
-	/* Partner: the fence in gstk__wake_idle(). */
+	/* Partner: the fence in gstk__wake_idle(). Who arms a timer or brings work after it wakes us. */
 	atomic_thread_fence(memory_order_seq_cst);
+	timer = next_timer();
+	if (timer < next)
+		next = timer;
 	gstk__poller->leave(gstk__work_visible(w) ? 0 : next);
 }
 

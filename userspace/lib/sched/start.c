@@ -18,6 +18,7 @@
 #include "host/host.h"
 #include "park/lazy.h"
 #include "sched/annex.h"
+#include "sched/foreign.h"
 #include "sched/site.h"
 #include "sched/stackless.h"
 #include "sched/starved.h"
@@ -244,9 +245,24 @@ static inline __attribute__((always_inline)) void make_joinable(struct gstk__wor
 	}
 }
 
+/* Of a joiner, while what it joins is not joinable yet: a thread may end as soon as that is, and its place be a task's. */
+static inline bool is_thread(const struct gstk_task *j)
+{
+	return gstk__flags(j) & GSTK__T_FOREIGN;
+}
+
+static void wake_joined(struct gstk_task *j, bool thread)
+{
+	if (thread)
+		gstk__foreign_wake(j);
+	else
+		gstk__enqueue(j);
+}
+
 void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *result)
 {
 	struct gstk_task *n;
+	bool thread;
 
 	run_cleanups(t);
 	if (__builtin_expect(gstk__locks_watched, 0))
@@ -255,9 +271,11 @@ void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *res
 	GSTK__TRACE(left(w, t, GSTK__TRACE_ENDED));
 	w->current = NULL;
 	gstk__gauge(&w->park.n.stackless, -1);
+	thread = n && is_thread(n);
 	make_joinable(w, t);
+	GSTK__INJECT(joinable);
 	if (n)
-		gstk__enqueue(n);
+		wake_joined(n, thread);
 }
 
 /* On another stack: everything that t still holds. */
@@ -265,6 +283,7 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 {
 	struct gstk__window *win = gstk__win(t->window);
 	uint32_t wake = w->exit_wake, index = gstk__task_index(t);
+	bool thread = __builtin_expect(wake != 0, 0) && is_thread(gstk__task(wake));
 
 	if (__builtin_expect(t->flags & GSTK__T_ANNEX, 0))
 		gstk__annex_drop(t);
@@ -292,8 +311,9 @@ void gstk__task_ended(struct gstk__worker *w, struct gstk_task *t)
 	}
 	t->tier = GSTK__TIER_NONE;
 	make_joinable(w, t);
+	GSTK__INJECT(joinable);
 	if (wake)
-		gstk__enqueue(gstk__task(wake));
+		wake_joined(gstk__task(wake), thread);
 	gstk__fence_light(); /* partner: gstk_main(), which stores main_task and then looks whether it has ended */
 	if (__builtin_expect(atomic_load_explicit(&gstk__sched.main_task, memory_order_relaxed) == index, 0) &&
 	    atomic_compare_exchange_strong(&gstk__sched.main_task, &index, GSTK__MAIN_ENDED))

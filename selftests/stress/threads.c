@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Threads of the application beside the workers, and races with them that are made wide: each case pauses at one
+ * injection point, each time. (The library is built with these.)
+ */
+#include "../lib/wait_test.h"
+
+#include <poll.h>
+#include "sched/worker.h"
+
+static void pause_at(const char *point)
+{
+	CHECK_EQ(setenv("GREENSTK_INJECT", point, 1), 0); /* in the child that runs the case */
+	alarm(120);
+}
+
+/* ---- a thread joins a task and ends: its place among the tasks is the next one's ---- */
+
+static _Atomic long ran, spawned;
+static _Atomic bool over;
+
+static void *counts(void *arg)
+{
+	ran++;
+	return NULL;
+}
+
+static void *spawner(void *arg)
+{
+	while (!over) {
+		for (int i = 0; i < 20; i++, spawned++)
+			CHECK_EQ(gstk_spawn(NULL, counts, NULL, NULL), 0);
+		while (ran < spawned - 20 && !over)
+			usleep(20);
+	}
+	return NULL;
+}
+
+/* Not over before its thread waits, and not so late that this sleeps: how long that is depends. */
+static void *soon(void *arg)
+{
+	static uint32_t seed = 1;
+
+	for (uint64_t end = gstk_now() + rnd(&seed) % 30000; gstk_now() < end;)
+		;
+	return arg;
+}
+
+static enum gstk_progress soon_poll(gstk_future *f, void *state)
+{
+	return gstk_future_done(f, soon((void *)5l));
+}
+
+static void *joiner(void *arg)
+{
+	static const struct gstk_future_type type = { sizeof(type), "soon", 0, soon_poll, NULL };
+	gstk_task *t;
+
+	if (arg)
+		CHECK_EQ(gstk_future_spawn(&t, &type, NULL), 0);
+	else
+		CHECK_EQ(gstk_spawn(&t, soon, (void *)5l, NULL), 0);
+	CHECK_EQ(finish(t), 5);
+	return NULL;
+}
+
+static void joins_and_ends(void *stackless)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
+	pthread_t other, t;
+
+	pause_at("joinable");
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(pthread_create(&other, NULL, spawner, NULL), 0);
+	for (int i = 0; i < 4000; i++) {
+		CHECK_EQ(pthread_create(&t, NULL, joiner, stackless), 0);
+		CHECK_EQ(pthread_join(t, NULL), 0);
+	}
+	over = true;
+	CHECK_EQ(pthread_join(other, NULL), 0);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, gstk_now() + 30000 * MS), 0);
+	CHECK_EQ(ran, spawned);
+}
+
+TEST(a_thread_that_joined_a_task_may_end_at_once)
+{
+	joins_and_ends(NULL);
+}
+
+TEST(a_thread_that_joined_a_stackless_task_may_end_at_once)
+{
+	joins_and_ends(&over);
+}
+
+/* ---- a worker is woken, but has been awake meanwhile and sleeps in another way ---- */
+
+enum { WORKERS = 3 };
+
+static gstk_sem ping[WORKERS], pong[WORKERS];
+static _Atomic bool all_asked;
+
+static void *answers(void *arg)
+{
+	long i = (long)arg;
+
+	for (;;) {
+		CHECK_EQ(gstk_sem_wait(&ping[i]), 0);
+		if (all_asked)
+			return NULL;
+		CHECK_EQ(gstk_sem_post(&pong[i], 1), 0);
+	}
+}
+
+static void *asks(void *arg)
+{
+	long i = (long)arg;
+	uint32_t seed = 77 + (uint32_t)i;
+
+	while (!over) {
+		CHECK_EQ(gstk_sem_post(&ping[i], 1), 0);
+		CHECK_EQ(gstk_sem_wait(&pong[i]), 0);
+		if (rnd(&seed) % 4 == 0)
+			usleep(rnd(&seed) % 600);
+	}
+	return NULL;
+}
+
+/* Its worker comes out of the poller by itself. */
+static void *sleeps(void *arg)
+{
+	uint32_t seed = 5;
+
+	while (!over)
+		gstk_sleep(rnd(&seed) % 800000);
+	return NULL;
+}
+
+/* It sleeps, but others see it awake. For a moment that is so while it is woken. */
+static bool unseen(const struct gstk__worker *w)
+{
+	char name[64], line[512], *state;
+	ssize_t n;
+	int fd;
+
+	if (atomic_load(&w->futex))
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/task/%d/stat", w->tid);
+	fd = open(name, O_RDONLY);
+	CHECK(fd >= 0);
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = 0;
+	state = strrchr(line, ')');
+	return state && state[2] == 'S' && !atomic_load(&w->futex);
+}
+
+TEST(a_worker_that_sleeps_is_seen_to_sleep)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = WORKERS, .flags = GSTK_NO_SWEEP };
+	uint64_t switches[WORKERS] = { 0 }, end;
+	int since[WORKERS] = { 0 }, times = 0;
+	gstk_task *t[WORKERS], *sleeper;
+	pthread_t thread[WORKERS];
+
+	pause_at("wake_worker");
+	CHECK_EQ(gstk_init(&config), 0);
+	for (long i = 0; i < WORKERS; i++) {
+		CHECK_EQ(gstk_spawn(&t[i], answers, (void *)i, (GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_PINNED, .worker = (uint32_t)i))), 0);
+		CHECK_EQ(pthread_create(&thread[i], NULL, asks, (void *)i), 0);
+	}
+	sleeper = start(sleeps, NULL);
+	for (end = gstk_now() + 4000 * MS; gstk_now() < end; usleep(1000)) {
+		for (int i = 0; i < WORKERS; i++) {
+			uint64_t now = __atomic_load_n(&gstk__sched.worker[i]->park.n.switches, __ATOMIC_RELAXED);
+
+			since[i] = unseen(gstk__sched.worker[i]) && now == switches[i] ? since[i] + 1 : 0;
+			switches[i] = now;
+			times += since[i] == 8; /* who wakes it may be preempted, but not again and again for so long */
+		}
+	}
+	over = true;
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(thread[i], NULL);
+	all_asked = true;
+	for (int i = 0; i < WORKERS; i++) {
+		CHECK_EQ(gstk_sem_post(&ping[i], 1), 0);
+		CHECK_EQ(finish(t[i]), 0);
+	}
+	finish(sleeper);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, GSTK_NEVER), 0);
+	if (times >= 10)
+		fprintf(stderr, "# %d times\n", times);
+	CHECK(times < 10);
+}
+
+/* ---- a timer is set while an embedded runtime is left ---- */
+
+static gstk_timer *timer;
+static _Atomic bool is_set;
+
+static void *sets(void *arg)
+{
+	uint32_t seed = 9;
+
+	while (!over) {
+		if (!is_set) {
+			usleep(rnd(&seed) % 300);
+			CHECK_EQ(gstk_timer_set(timer, gstk_now() + MS, 0), 0);
+			is_set = true;
+		}
+		usleep(10);
+	}
+	return NULL;
+}
+
+TEST(a_timer_set_while_the_runtime_is_left_makes_its_descriptor_readable)
+{
+	struct gstk_config config = { .size = sizeof(config), .flags = GSTK_EMBEDDED | GSTK_NO_SWEEP };
+	struct pollfd p = { .events = POLLIN };
+	uint64_t count, end;
+	pthread_t t;
+	bool set;
+
+	pause_at("go_outside");
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(gstk_timer_create(&timer), 0);
+	p.fd = gstk_runtime_fd();
+	CHECK(p.fd >= 0);
+	CHECK_EQ(pthread_create(&t, NULL, sets, NULL), 0);
+	for (end = gstk_now() + 2000 * MS; gstk_now() < end;) {
+		CHECK(gstk_run_once(0) >= 0);
+		if (gstk_chan_try_recv(gstk_timer_chan(timer), &count) == 0) {
+			is_set = false;
+			continue;
+		}
+		set = is_set;
+		CHECK(poll(&p, 1, set ? 10000 : 0) == 1 || !set);
+	}
+	over = true;
+	pthread_join(t, NULL);
+	CHECK_EQ(gstk_timer_destroy(timer), 0);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER), 0);
+}
+
+TEST_HARNESS_MAIN

@@ -3,6 +3,7 @@
  * linked through the items, so that putting something in cannot fail. */
 #include "sched/worker.h"
 
+#include "debug/inject.h"
 #include "host/host.h"
 
 uint32_t *gstk__item_link(uint32_t item)
@@ -44,11 +45,12 @@ uint32_t gstk__uninject(struct gstk__worker *w)
 			more = 64;
 		atomic_fetch_sub_explicit(&s->inject_nr, 1, memory_order_relaxed);
 		while (more-- && s->inject_head) {
-			uint32_t other = s->inject_head;
+			uint32_t other = s->inject_head, next = *gstk__item_link(other);
 
 			if (!gstk__deque_push(&w->ready, other))
 				break;
-			s->inject_head = *gstk__item_link(other);
+			GSTK__INJECT(uninjected);
+			s->inject_head = next; /* a thief may have the other by now, and its link be another's */
 			atomic_fetch_sub_explicit(&s->inject_nr, 1, memory_order_relaxed);
 		}
 	}

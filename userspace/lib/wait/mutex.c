@@ -293,7 +293,7 @@ static __attribute__((noinline)) void unlock_slow(gstk_mutex *m)
 	while ((n = gstk__waitq_pop(&m->q))) {
 		uint32_t rest = m->q.head ? WAITERS : 0;
 
-		if (now - n->msg[0] > FAIR_NS) {
+		if (now > n->msg[0] && now - n->msg[0] > FAIR_NS) { /* it may have come since */
 			/* Before the wait is decided: then n may run, unlock and free the mutex. */
 			atomic_store_explicit(word, mine(n) | rest, memory_order_relaxed);
 			order = gstk__wake_popped(n, GRANTED);

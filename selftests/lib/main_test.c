@@ -30,6 +30,59 @@ TEST(the_result_comes_though_all_places_are_taken)
 	EXPECT_EQ(result, (void *)&config);
 }
 
+/* Of 256 places nine in ten are used: on whichever worker they are wanted, and wherever they were used before. */
+struct part {
+	int nr;
+	gstk_sem *filled;
+};
+
+static void *fills_a_part(void *arg)
+{
+	struct part *p = arg;
+	gstk_task *t[180];
+
+	for (int i = 0; i < p->nr; i++)
+		CHECK_EQ(gstk_spawn(&t[i], waits, NULL, NULL), 0);
+	gstk_sem_post(p->filled, 1);
+	for (int i = 0; i < p->nr; i++)
+		CHECK_EQ(finish(t[i]), 0);
+	return NULL;
+}
+
+static void on_each_worker(void)
+{
+	static gstk_sem filled = GSTK_SEM_INIT(0);
+	static struct part few = { 15, &filled }, many = { 180, &filled };
+	gstk_task *t[4];
+
+	for (uint32_t round = 0; round < 8; round++) {
+		CHECK_EQ(gstk_chan_create(&gate, 0, 0), 0);
+		for (uint32_t i = 0; i < 4; i++) {
+			CHECK_EQ(gstk_spawn(&t[i], fills_a_part, i < 3 ? &few : &many, (GSTK_OPTS(gstk_spawn_opts,
+				.flags = GSTK_PINNED, .worker = (i + round) % 4))), 0);
+			CHECK_EQ(gstk_sem_wait(&filled), 0);
+		}
+		CHECK_EQ(gstk_chan_close(gate), 0);
+		for (uint32_t i = 0; i < 4; i++)
+			CHECK_EQ(finish(t[i]), 0);
+		CHECK_EQ(gstk_chan_destroy(gate), 0);
+	}
+}
+
+static void *on_four(void *arg)
+{
+	on_each_worker();
+	return NULL;
+}
+
+TEST(workers_keep_few_places_from_each_other)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 4, .max_tasks = 256 };
+
+	alarm(120);
+	ASSERT_EQ(0, gstk_main(on_four, NULL, NULL, &config));
+}
+
 static void *sets_a_flag(void *arg)
 {
 	*(bool *)arg = true;

@@ -96,6 +96,7 @@ static struct gstk__worker *worker_new(uint32_t index)
 	w->rng = 0x9e3779b9u * (index + 1);
 	w->spin_ns = 20000;
 	w->handoff_budget = 64;
+	gstk__task_cache_init(&w->tasks, gstk__config.workers);
 	if (gstk__park_init(&w->park) || !gstk__deque_init(&w->ready, 256) || !gstk__deque_init(&w->fresh, 256)) {
 		worker_free(w);
 		return NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The pool of tasks: a reserved array that grows by touching it, a global free list under a lock
- * and a free list for each worker, refilled and emptied 64 at a time.
+ * and a free list for each worker, refilled and emptied many at a time.
  */
 #include "task/task.h"
 
@@ -9,6 +9,9 @@
 #include "host/host.h"
 #include "host/lock.h"
 #include "task/state.h"
+
+#define MOST   256u /* that a worker keeps, */
+#define REFILL 64u  /* and gets at a time */
 
 struct gstk_task *gstk__tasks;
 size_t gstk__max_tasks;
@@ -36,6 +39,18 @@ void gstk__task_pool_fini(void)
 	gstk__tasks = NULL;
 }
 
+void gstk__task_cache_init(struct gstk__task_cache *c, uint32_t workers)
+{
+	size_t most = gstk__max_tasks / (16 * workers);
+
+	*c = (struct gstk__task_cache){ .most = most < MOST ? (uint32_t)most : MOST };
+}
+
+static uint32_t refill(const struct gstk__task_cache *c)
+{
+	return !c ? 0 : c->most < REFILL ? c->most : REFILL;
+}
+
 struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
 {
 	struct gstk_task *t = NULL;
@@ -44,7 +59,7 @@ struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
 	if (pool.head) {
 		t = gstk__task(pool.head);
 		pool.head = t->next;
-		for (; c && pool.head && c->nr < 64; c->nr++) {
+		for (; pool.head && c && c->nr < refill(c); c->nr++) {
 			uint32_t i = pool.head;
 
 			pool.head = gstk__task(i)->next;
@@ -53,7 +68,7 @@ struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
 		}
 	} else {
 		uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_relaxed);
-		uint32_t nr = c ? 64 : 1;
+		uint32_t nr = 1 + refill(c);
 
 		if (high + nr > gstk__max_tasks + 1)
 			nr = (uint32_t)(gstk__max_tasks + 1 - high);
@@ -75,7 +90,7 @@ void gstk__task_free_slow(struct gstk__task_cache *c, struct gstk_task *t)
 	gstk__lock(&pool.lock);
 	t->next = pool.head;
 	pool.head = gstk__task_index(t);
-	for (int i = 0; c && c->head && i < 128; i++, c->nr--) {
+	for (uint32_t half = c ? c->nr / 2 : 0; half; half--, c->nr--) {
 		struct gstk_task *o = gstk__task(c->head);
 
 		c->head = o->next;

@@ -174,11 +174,13 @@ static inline uint32_t gstk__task_index(const struct gstk_task *t)
 	return (uint32_t)(t - gstk__tasks);
 }
 
-/* pool.c. A cache belongs to one worker; NULL is the locked path. */
+/* pool.c. A cache belongs to one worker; NULL is the locked path. All of them together keep a sixteenth of all
+ * records from the others, at most. */
 struct gstk__task_cache {
-	uint32_t head, nr;
+	uint32_t head, nr, most;
 };
 int gstk__task_pool_init(size_t max_tasks);
+void gstk__task_cache_init(struct gstk__task_cache *c, uint32_t workers);
 void gstk__task_pool_fini(void);
 struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c);
 void gstk__task_free_slow(struct gstk__task_cache *c, struct gstk_task *t);
@@ -198,7 +200,7 @@ static inline struct gstk_task *gstk__task_alloc(struct gstk__task_cache *c)
 
 static inline void gstk__task_free(struct gstk__task_cache *c, struct gstk_task *t)
 {
-	if (__builtin_expect(c && c->nr < 256, 1)) {
+	if (__builtin_expect(c && c->nr < c->most, 1)) {
 		t->next = c->head;
 		c->head = gstk__task_index(t);
 		c->nr++;

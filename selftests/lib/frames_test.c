@@ -15,6 +15,9 @@
 
 static gstk_chan *empty, *full;
 static gstk_mutex held = GSTK_MUTEX_INIT;
+static gstk_mutex guard = GSTK_MUTEX_INIT;
+static gstk_cond cond = GSTK_COND_INIT;
+static gstk_rwlock rw = GSTK_RWLOCK_INIT;
 static gstk_sem sem = GSTK_SEM_INIT(0);
 static gstk_waitgroup group = GSTK_WAITGROUP_INIT;
 static gstk_task *long_one;
@@ -60,6 +63,25 @@ static void read_byte(void)
 	CHECK_EQ(gstk_read(ends[0], &c, 1), 1);
 }
 
+static void read_lock(void)
+{
+	CHECK_EQ(gstk_rwlock_read_lock(&rw), 0);
+	CHECK_EQ(gstk_rwlock_read_unlock(&rw), 0);
+}
+
+static void write_lock(void)
+{
+	CHECK_EQ(gstk_rwlock_write_lock(&rw), 0);
+	CHECK_EQ(gstk_rwlock_write_unlock(&rw), 0);
+}
+
+static void wait_for_condition(void)
+{
+	CHECK_EQ(gstk_mutex_lock(&guard), 0);
+	CHECK_EQ(gstk_cond_wait(&cond, &guard), 0);
+	CHECK_EQ(gstk_mutex_unlock(&guard), 0);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -67,6 +89,8 @@ static const struct {
 	{ "gstk_chan_recv", receive_one }, { "gstk_chan_send", send_one }, { "gstk_mutex_lock", lock },
 	{ "gstk_sem_wait", wait_for_semaphore },
 	{ "gstk_waitgroup_wait", wait_for_group }, { "gstk_join", join }, { "gstk_read", read_byte },
+	{ "gstk_rwlock_read_lock", read_lock }, { "gstk_rwlock_write_lock", write_lock },
+	{ "gstk_cond_wait", wait_for_condition },
 };
 enum { NR = sizeof(waits) / sizeof(*waits) };
 
@@ -103,6 +127,7 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_chan_create(&full, 1, 0), 0);
 	CHECK_EQ(pipe(ends), 0);
 	CHECK_EQ(gstk_mutex_lock(&held), 0);
+	CHECK_EQ(gstk_rwlock_write_lock(&rw), 0);
 	CHECK_EQ(gstk_waitgroup_add(&group, 1), 0);
 	long_one = start(for_a_semaphore, &end);
 	/* A descriptor that has been read once is known. */
@@ -124,6 +149,8 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_chan_close(empty), 0);
 	CHECK_EQ(gstk_chan_close(full), 0);
 	CHECK_EQ(gstk_mutex_unlock(&held), 0);
+	CHECK_EQ(gstk_rwlock_write_unlock(&rw), 0);
+	CHECK_EQ(gstk_cond_signal(&cond), 0);
 	CHECK_EQ(gstk_sem_post(&sem, 1), 0);
 	CHECK_EQ(gstk_waitgroup_done(&group), 0);
 	CHECK_EQ(gstk_sem_post(&end, 1), 0);

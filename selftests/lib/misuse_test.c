@@ -195,9 +195,9 @@ static void wrong_objects(void)
 	REFUSED(gstk_select(nowhere(), 2, GSTK_NEVER), -EINVAL, "gstk_select: 2 cases at NULL; give an array of so many\n");
 	REFUSED(gstk_select(&bad_op, UINT32_MAX, GSTK_NEVER), -EINVAL, "gstk_select: 4294967295 cases; at most ");
 	REFUSED(gstk_select(&bad_op, 1, GSTK_NEVER), -EINVAL, "gstk_select: case 0 has .op 7; set it to GSTK_CASE_RECV or GSTK_CASE_SEND");
-	REFUSED(gstk_mutex_init(nowhere()), -EINVAL, "gstk_mutex_init: the mutex is NULL\n");
+	REFUSED(gstk_mutex_init(nowhere()), -EINVAL, "gstk_mutex_init: the mutex is NULL; give the address of a gstk_mutex\n");
 	REFUSED(gstk_mutex_destroy(nowhere()), 0, NULL);
-	REFUSED(gstk_rwlock_init(nowhere()), -EINVAL, "gstk_rwlock_init: the lock is NULL\n");
+	REFUSED(gstk_rwlock_init(nowhere()), -EINVAL, "gstk_rwlock_init: the lock is NULL; give the address of a gstk_rwlock\n");
 	REFUSED(gstk_rwlock_destroy(nowhere()), 0, NULL);
 	REFUSED(gstk_cond_wait(&cond, nowhere()), -EINVAL, "gstk_cond_wait: the mutex is NULL;");
 	REFUSED(gstk_once_run(&once, NULL, NULL), -EINVAL, "gstk_once_run: the function is NULL; give what is to run once\n");
@@ -209,7 +209,7 @@ static void wrong_objects(void)
 	CHECK_EQ(gstk_sem_post(&full, 1), 0);
 	REFUSED(gstk_event_create(nowhere()), -EINVAL, "gstk_event_create: nowhere to put the event;");
 	REFUSED(gstk_event_destroy(nowhere()), 0, NULL);
-	REFUSED(gstk_event_wait(nowhere()), -EINVAL, "gstk_event_wait: the event is NULL\n");
+	REFUSED(gstk_event_wait(nowhere()), -EINVAL, "gstk_event_wait: the event is NULL; gstk_event_create() makes one\n");
 	REFUSED(gstk_timer_create(nowhere()), -EINVAL, "gstk_timer_create: nowhere to put the timer;");
 	REFUSED(gstk_timer_set(nowhere(), 1, 0), -EINVAL, "gstk_timer_set: the timer is NULL; gstk_timer_create() makes one\n");
 	REFUSED(gstk_timer_stop(nowhere()), -EINVAL, "gstk_timer_stop: the timer is NULL;");
@@ -254,9 +254,9 @@ static void wrong_calls(void)
 	REFUSED(gstk_cleanup_pop(true), -ENOENT, NULL);
 	REFUSED(gstk_alloc(SIZE_MAX), 0, NULL);
 	REFUSED(gstk_scope_begin(nowhere(), GSTK_NEVER), -EINVAL, "gstk_scope_begin: nowhere to put the scope;");
-	REFUSED(gstk_scope_cancel(nowhere(), -ECANCELED), -EINVAL, "gstk_scope_cancel: the scope is NULL\n");
-	REFUSED(gstk_scope_error(nowhere()), -EINVAL, "gstk_scope_error: the scope is NULL\n");
-	REFUSED(gstk_scope_end(nowhere()), -EINVAL, "gstk_scope_end: the scope is NULL\n");
+	REFUSED(gstk_scope_cancel(nowhere(), -ECANCELED), -EINVAL, "gstk_scope_cancel: the scope is NULL; gstk_scope_begin() makes one\n");
+	REFUSED(gstk_scope_error(nowhere()), -EINVAL, "gstk_scope_error: the scope is NULL; gstk_scope_begin() makes one\n");
+	REFUSED(gstk_scope_end(nowhere()), -EINVAL, "gstk_scope_end: the scope is NULL; gstk_scope_begin() makes one\n");
 	CHECK_EQ(gstk_scope_begin(&scope, GSTK_NEVER), 0);
 	REFUSED(gstk_scope_cancel(scope, 5), -EINVAL, "gstk_scope_cancel: the error is 5; give a negative errno");
 	REFUSED(gstk_scope_spawn(scope, nothing_scoped, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_NATIVE)), -EINVAL,
@@ -292,9 +292,9 @@ static void wrong_contexts(void)
 	struct gstk_ctx ctx;
 
 	listen_in();
-	REFUSED(gstk_ctx_create(nowhere(), stack, sizeof(stack), nothing_word), -EINVAL, "gstk_ctx_create: the context is NULL\n");
-	REFUSED(gstk_ctx_create(&ctx, nowhere(), sizeof(stack), nothing_word), -EINVAL, "gstk_ctx_create: the stack is NULL\n");
-	REFUSED(gstk_ctx_create(&ctx, stack, sizeof(stack), NULL), -EINVAL, "gstk_ctx_create: the first function is NULL\n");
+	REFUSED(gstk_ctx_create(nowhere(), stack, sizeof(stack), nothing_word), -EINVAL, "gstk_ctx_create: the context is NULL; give the address of a struct gstk_ctx\n");
+	REFUSED(gstk_ctx_create(&ctx, nowhere(), sizeof(stack), nothing_word), -EINVAL, "gstk_ctx_create: the stack is NULL; give its lowest address\n");
+	REFUSED(gstk_ctx_create(&ctx, stack, sizeof(stack), NULL), -EINVAL, "gstk_ctx_create: the first function is NULL; give what begins on the stack\n");
 	REFUSED(gstk_ctx_create(&ctx, stack, 100, nothing_word), -EINVAL, "gstk_ctx_create: a stack of 100 bytes; at least GSTK_CTX_STACK_MIN, which is 1024\n");
 	REFUSED(gstk_ctx_create(&ctx, stack, SIZE_MAX, nothing_word), -EINVAL, "gstk_ctx_create: a stack of 18446744073709551615 bytes");
 }

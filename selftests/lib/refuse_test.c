@@ -79,8 +79,8 @@ static void scope_wrong(void) { with_workers(1, wrong_scopes); }
 TEST(a_scope_does_too)
 {
 	ASSERT_EQ(0, in_child(scope_wrong));
-	EXPECT_TRUE(reported("greenstk: gstk_scope_spawn: the scope is NULL\n"));
-	EXPECT_TRUE(reported("greenstk: gstk_scope_spawn: the function is NULL\n"));
+	EXPECT_TRUE(reported("greenstk: gstk_scope_spawn: the scope is NULL; gstk_scope_begin() makes one\n"));
+	EXPECT_TRUE(reported("greenstk: gstk_scope_spawn: the function is NULL; give what the task is to run\n"));
 	EXPECT_TRUE(reported("gstk_scope_spawn: options of 0 bytes; set .size"));
 	EXPECT_TRUE(reported("gstk_scope_spawn: an argument block of 8 bytes at "));
 	EXPECT_EQ(4, lines());

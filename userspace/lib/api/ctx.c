@@ -22,7 +22,8 @@ static int thread_check(void)
 int gstk_ctx_create(struct gstk_ctx *ctx, void *stack, size_t size, gstk_ctx_entry entry)
 {
 	if (!ctx || !stack || !entry)
-		return gstk__refuse("gstk_ctx_create: the %s is NULL", !ctx ? "context" : !stack ? "stack" : "first function");
+		return gstk__refuse("gstk_ctx_create: the %s", !ctx ? "context is NULL; give the address of a struct gstk_ctx"
+				    : !stack ? "stack is NULL; give its lowest address" : "first function is NULL; give what begins on the stack");
 	if (size < GSTK_CTX_STACK_MIN)
 		return gstk__refuse("gstk_ctx_create: a stack of %zu bytes; at least GSTK_CTX_STACK_MIN, which is %d", size,
 				    GSTK_CTX_STACK_MIN);

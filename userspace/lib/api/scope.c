@@ -180,6 +180,11 @@ int gstk_scope_begin(gstk_scope **scope, uint64_t deadline_ns)
 	return 0;
 }
 
+static __attribute__((cold, noinline)) int no_scope(const char *call)
+{
+	return gstk__refuse("%s: the scope is NULL; gstk_scope_begin() makes one", call);
+}
+
 int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gstk_spawn_opts *opts)
 {
 	struct gstk_spawn_opts o = { .size = sizeof(o) };
@@ -188,7 +193,7 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 	int err;
 
 	if (!s || !fn)
-		return gstk__refuse("gstk_scope_spawn: the %s is NULL", s ? "function" : "scope");
+		return s ? gstk__refuse("gstk_scope_spawn: the function is NULL; give what the task is to run") : no_scope("gstk_scope_spawn");
 	err = gstk__refuse_shared(arg, "gstk_scope_spawn: the argument");
 	if (err)
 		return err;
@@ -238,7 +243,7 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 int gstk_scope_cancel(gstk_scope *s, int err)
 {
 	if (!s)
-		return gstk__refuse("gstk_scope_cancel: the scope is NULL");
+		return no_scope("gstk_scope_cancel");
 	if (err >= 0)
 		return gstk__refuse("gstk_scope_cancel: the error is %d; give a negative errno, -ECANCELED say", err);
 	fail(s, err);
@@ -250,7 +255,7 @@ int gstk_scope_error(gstk_scope *s)
 	int err;
 
 	if (!s)
-		return gstk__refuse("gstk_scope_error: the scope is NULL");
+		return no_scope("gstk_scope_error");
 	gstk__lock(gstk__waitq_lock(&s->q));
 	err = s->err;
 	gstk__unlock(gstk__waitq_lock(&s->q));
@@ -311,7 +316,7 @@ int gstk_scope_end(gstk_scope *s)
 	int err;
 
 	if (!s)
-		return gstk__refuse("gstk_scope_end: the scope is NULL");
+		return no_scope("gstk_scope_end");
 	if (!t || s->owner != t)
 		return gstk__refuse_with(-EPERM, "gstk_scope_end: not the task that began the scope; only that one ends it");
 	if (s->cleanup && !innermost(s))

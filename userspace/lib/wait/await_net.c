@@ -172,7 +172,8 @@ const struct gstk__await gstk__await_accept = { GSTK__WAIT_FD_READ, accept_begin
 enum gstk_progress gstk_await_connect(gstk_future *f, int fd, const struct sockaddr *addr, socklen_t len, uint64_t deadline_ns)
 {
 	if (unlikely(!addr && len))
-		return gstk__await_over(f, gstk__refuse("gstk_await_connect: %u bytes of address at NULL", (unsigned int)len));
+		return gstk__await_over(f, gstk__refuse("gstk_await_connect: %u bytes of address at NULL; give where to connect to",
+						       (unsigned int)len));
 	return on_descriptor(f, GSTK__AWAIT_CONNECT, fd, (void *)addr, len, deadline_ns);
 }
 

@@ -61,7 +61,7 @@ int64_t gstk_event_wait_until(gstk_event *e, uint64_t deadline_ns)
 	ssize_t n;
 
 	if (!e)
-		return gstk__refuse("gstk_event_wait: the event is NULL");
+		return gstk__refuse("gstk_event_wait: the event is NULL; gstk_event_create() makes one");
 	e->waiters++;
 	n = gstk_read_until(e->fd, &count, sizeof(count), deadline_ns);
 	e->waiters--;

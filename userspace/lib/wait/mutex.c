@@ -365,7 +365,7 @@ bool gstk__mutex_held(const gstk_mutex *m, const struct gstk_task *t)
 int gstk_mutex_init(gstk_mutex *m)
 {
 	if (unlikely(!m))
-		return gstk__refuse("gstk_mutex_init: the mutex is NULL");
+		return gstk__refuse("gstk_mutex_init: the mutex is NULL; give the address of a gstk_mutex");
 	if (unlikely(gstk__refuse_shared(m, "gstk_mutex_init: the mutex")))
 		return -EINVAL;
 	*m = (gstk_mutex)GSTK_MUTEX_INIT;

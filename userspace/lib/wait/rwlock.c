@@ -234,7 +234,7 @@ int gstk_rwlock_write_unlock(gstk_rwlock *l)
 int gstk_rwlock_init(gstk_rwlock *l)
 {
 	if (unlikely(!l))
-		return gstk__refuse("gstk_rwlock_init: the lock is NULL");
+		return gstk__refuse("gstk_rwlock_init: the lock is NULL; give the address of a gstk_rwlock");
 	if (unlikely(gstk__refuse_shared(l, "gstk_rwlock_init: the lock")))
 		return -EINVAL;
 	*l = (gstk_rwlock)GSTK_RWLOCK_INIT;

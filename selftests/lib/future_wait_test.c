@@ -345,6 +345,22 @@ WAIT_TEST(a_cancel_just_before_the_park_ends_each_wait)
 	}
 }
 
+FUTURE(sleeps_too_long, int, NULL)
+{
+	uint64_t d = gstk_now() + MS;
+
+	GSTK_FUTURE_BEGIN(*(int *)state_);
+	CHECK_EQ(gstk_deadline_set(d), 0);
+	GSTK_AWAIT(*(int *)state_, gstk_await_time(f, d + 1)); /* both are over when it comes back */
+	return gstk_future_done(f, ptr(gstk_await_result(f)));
+	GSTK_FUTURE_END;
+}
+
+WAIT_TEST(a_sleep_beyond_the_own_deadline_ends_by_that)
+{
+	CHECK_EQ(finish(future(&sleeps_too_long, NULL)), -ETIMEDOUT);
+}
+
 WAIT_TEST(a_deadline_ends_each_wait)
 {
 	for (int i = 0; i < NR_WAYS; i++) {

@@ -2,7 +2,6 @@
 /* What a stackless task waits for: the table, and what is no object. */
 #include "wait/await.h"
 
-#include "host/host.h"
 #include "sched/start.h"
 
 int64_t gstk_await_result(const gstk_future *f)
@@ -37,9 +36,12 @@ static int64_t time_begin(struct gstk_future *f)
 
 static int64_t time_end(struct gstk_future *f, enum gstk__code code)
 {
-	if (code == GSTK__CODE_TIMEDOUT) /* or the task's own deadline has come before */
-		return gstk__now_ns() >= (uintptr_t)f->s->arg ? 0 : -ETIMEDOUT;
-	return gstk__code_errno(code);
+	struct gstk_task *t = f->task;
+
+	if (code != GSTK__CODE_TIMEDOUT)
+		return gstk__code_errno(code);
+	/* By which came first, not by the clock: as in sleep.c. */
+	return t->flags & GSTK__T_DEADLINE && gstk__ext(t)->deadline_ns < (uintptr_t)f->s->arg ? -ETIMEDOUT : 0;
 }
 
 static const struct gstk__await await_time = { GSTK__WAIT_SLEEP, time_begin, time_end };

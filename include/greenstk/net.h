@@ -65,7 +65,7 @@ GSTK_API int gstk_poll(int fd, short events, uint64_t deadline_ns);
 GSTK_API int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns);
 
 /**
- * Close a descriptor that was used here. Tasks parked on it get -EBADF first. One that was closed with plain
+ * Close a descriptor that was used here. Tasks parked on it, or about to, get -EBADF. One that was closed with plain
  * close(2) is noticed when a call of this library gives its number out again, but not when somebody else
  * opens it: a descriptor of another's that is blocking could then block a worker.
  */

@@ -242,4 +242,58 @@ TEST(a_timer_set_while_the_runtime_is_left_makes_its_descriptor_readable)
 	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER), 0);
 }
 
+/* ---- a descriptor is closed when its reader does not wait for it, but is about to ---- */
+
+static void *reads(void *arg)
+{
+	char text[16];
+	ssize_t n;
+
+	while ((n = gstk_read((int)(long)arg, text, sizeof(text))) > 0)
+		;
+	return (void *)n;
+}
+
+static enum gstk_progress reads_poll(gstk_future *f, void *state)
+{
+	struct { long fd; char text[16]; } *s = state;
+	int64_t r = gstk_await_result(f);
+
+	return r < 0 ? gstk_future_done(f, (void *)r) : gstk_await_read(f, (int)s->fd, s->text, sizeof(s->text), GSTK_NEVER);
+}
+
+static void closes(void)
+{
+	static const struct gstk_future_type type = { sizeof(type), "reads", 24, reads_poll, NULL };
+	struct { long fd; char text[16]; } state = { 0 };
+	uint32_t seed = 3;
+
+	for (int i = 0; i < 300; i++) {
+		int p[2];
+		gstk_task *t;
+		void *r;
+
+		CHECK_EQ(pipe(p), 0);
+		state.fd = p[0];
+		if (i % 2)
+			t = start(reads, (void *)state.fd);
+		else
+			CHECK_EQ(gstk_future_spawn(&t, &type, &state), 0);
+		for (int k = 0; k < 200; k++)
+			CHECK_EQ(write(p[1], "something of two", 16), 16);
+		for (uint64_t end = gstk_now() + rnd(&seed) % 300000; gstk_now() < end;)
+			;
+		CHECK_EQ(gstk_close(p[0]), 0);
+		CHECK_EQ(gstk_join_until(t, &r, gstk_now() + 10000 * MS), 0);
+		CHECK_EQ((long)r, -EBADF);
+		CHECK_EQ(gstk_close(p[1]), 0);
+	}
+}
+
+TEST(who_is_about_to_wait_for_a_descriptor_that_is_closed_is_told)
+{
+	pause_at("close");
+	with_workers(2, closes);
+}
+
 TEST_HARNESS_MAIN

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <greenstk/base.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include "arch/far.h"
@@ -73,6 +74,36 @@ struct gstk__fd *gstk__fd_known(int fd)
 	return (unsigned int)fd < table.nr && (f->flags & GSTK__FD_KNOWN) ? f : NULL;
 }
 
+/* A few instructions and a close(2) of another thread; then the number is nobody's, or another file's. */
+static void wait_closing(struct gstk__fd *f)
+{
+	while (f->flags & GSTK__FD_CLOSING)
+		sched_yield();
+}
+
+/* A descriptor that is known from now on. False: it is being closed, and @anew is not: it was not created just now. */
+static bool adopt(int fd, bool stream, bool anew)
+{
+	struct gstk__fd *f = &table.fd[fd];
+	bool again;
+
+	note_high((uint32_t)fd);
+	gstk__lock(&f->lock);
+	if (!anew && f->flags & GSTK__FD_CLOSING) {
+		gstk__unlock(&f->lock);
+		return false;
+	}
+	/* Somebody may wait for it already, in gstk__fd_wait_anew(): tell of its readiness under the new number. */
+	again = f->flags & GSTK__FD_REGISTERED;
+	f->gen++;
+	again = again && !gstk__netpoll_again(fd, f->gen);
+	f->flags = GSTK__FD_KNOWN | (stream ? GSTK__FD_STREAM : 0) | (again ? GSTK__FD_REGISTERED : 0);
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
+	gstk__unlock(&f->lock);
+	return true;
+}
+
 int gstk__fd_get(int fd, struct gstk__fd **out)
 {
 	struct gstk__fd *f;
@@ -84,32 +115,21 @@ int gstk__fd_get(int fd, struct gstk__fd **out)
 	*out = f;
 	if (__builtin_expect(f->flags & GSTK__FD_KNOWN, 1))
 		return 0;
-	fl = fcntl(fd, F_GETFL);
-	if (fl < 0)
-		return -errno;
-	if (!(fl & O_NONBLOCK) && fcntl(fd, F_SETFL, fl | O_NONBLOCK))
-		return -errno;
-	gstk__fd_adopt(fd, is_tcp(fd));
+	do {
+		wait_closing(f);
+		fl = fcntl(fd, F_GETFL);
+		if (fl < 0)
+			return -errno;
+		if (!(fl & O_NONBLOCK) && fcntl(fd, F_SETFL, fl | O_NONBLOCK))
+			return -errno;
+	} while (!adopt(fd, is_tcp(fd), false));
 	return 0;
 }
 
 void gstk__fd_adopt(int fd, bool stream)
 {
-	struct gstk__fd *f = &table.fd[fd];
-	bool again;
-
-	if ((unsigned int)fd >= table.nr)
-		return;
-	note_high((uint32_t)fd);
-	gstk__lock(&f->lock);
-	/* Somebody may wait for it already, in gstk__fd_wait_anew(): tell of its readiness under the new number. */
-	again = f->flags & GSTK__FD_REGISTERED;
-	f->gen++;
-	again = again && !gstk__netpoll_again(fd, f->gen);
-	f->flags = GSTK__FD_KNOWN | (stream ? GSTK__FD_STREAM : 0) | (again ? GSTK__FD_REGISTERED : 0);
-	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
-	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
-	gstk__unlock(&f->lock);
+	if ((unsigned int)fd < table.nr)
+		adopt(fd, stream, true);
 }
 
 static uint32_t head_of(const struct gstk__fd *f)
@@ -144,6 +164,10 @@ static inline __attribute__((always_inline)) int hang(int fd, struct gstk__fd *f
 						      bool anew)
 {
 	gstk__lock(&f->lock);
+	if (__builtin_expect(f->flags & GSTK__FD_CLOSING, 0)) {
+		gstk__unlock(&f->lock);
+		return -EBADF;
+	}
 	if (anew)
 		atomic_fetch_and_explicit(&f->events, ~(want | GSTK__FD_FAIL), memory_order_relaxed);
 	if (anew || !(f->flags & GSTK__FD_REGISTERED)) {
@@ -245,6 +269,7 @@ GSTK__FAR_RETURN int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uin
 	if ((unsigned int)fd >= table.nr)
 		return no_descriptor();
 	note_high((uint32_t)fd);
+	wait_closing(&table.fd[fd]);
 	return wait_on(fd, &table.fd[fd], want, why, deadline_ns, true);
 }
 
@@ -272,7 +297,7 @@ int gstk__fd_event(int fd, uint32_t gen, uint32_t bits)
 	return woken;
 }
 
-void gstk__fd_closed(int fd)
+void gstk__fd_closing(int fd)
 {
 	struct gstk__fd *f;
 	uint32_t i;
@@ -282,7 +307,7 @@ void gstk__fd_closed(int fd)
 	f = &table.fd[fd];
 	gstk__lock(&f->lock);
 	f->gen++;
-	f->flags = 0;
+	f->flags = GSTK__FD_CLOSING;
 	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->events, 0, memory_order_relaxed);
 	while ((i = head_of(f))) {
@@ -290,6 +315,12 @@ void gstk__fd_closed(int fd)
 		gstk__wake(gstk__task(i), GSTK__CODE_CLOSED);
 	}
 	gstk__unlock(&f->lock);
+}
+
+void gstk__fd_closed(int fd)
+{
+	if ((unsigned int)fd < table.nr) /* another file may have been adopted by now, and is not */
+		atomic_fetch_and_explicit(&table.fd[fd].flags, ~GSTK__FD_CLOSING, memory_order_release);
 }
 
 bool gstk__fd_any_waiter(void)

@@ -31,6 +31,7 @@
 #define GSTK__FD_REGISTERED 0x02u
 #define GSTK__FD_STREAM	    0x04u /* TCP */
 #define GSTK__FD_NO_SOCKET  0x08u /* a pipe, a file: send(2) does not do */
+#define GSTK__FD_CLOSING    0x10u /* between closing() and closed(): who comes now must not wait for what goes */
 
 struct gstk__fd {
 	_Atomic uint32_t lock;
@@ -98,7 +99,8 @@ ssize_t gstk__net_write(int fd, struct gstk__fd *f, const void *buf, size_t len)
 
 /* An event came (from the poller). */
 int gstk__fd_event(int fd, uint32_t gen, uint32_t bits);
-/* Waiters get -EBADF; the record starts anew. */
+/* Around close(2). Waiters get -EBADF, and so does who is about to wait; the record starts anew. */
+void gstk__fd_closing(int fd);
 void gstk__fd_closed(int fd);
 bool gstk__fd_any_waiter(void);
 /* Bytes of the records up to the highest descriptor seen. */

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "debug/inject.h"
 #include "host/host.h"
 #include "sched/sched.h"
 #include "wait/fd.h"
@@ -388,6 +389,11 @@ int gstk_accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 int gstk_close(int fd)
 {
+	int err;
+
+	gstk__fd_closing(fd);
+	GSTK__INJECT(close);
+	err = close(fd) ? -net_errno() : 0;
 	gstk__fd_closed(fd);
-	return close(fd) ? -net_errno() : 0;
+	return err;
 }

@@ -18,13 +18,22 @@ void gstk__cancel_mark(struct gstk_task *t)
 	atomic_fetch_or_explicit(&t->poke, GSTK__POKE_CANCEL, memory_order_seq_cst);
 }
 
+static bool waits(uint32_t word)
+{
+	return gstk__state_of(word) == GSTK__PARKED || gstk__state_of(word) == GSTK__OWNED;
+}
+
 void gstk__cancel_wake(struct gstk_task *t)
 {
 	uint32_t word = gstk__word(t);
 
 	GSTK__INJECT(cancel);
-	/* Still asked for, in the wait that we saw: else it has noticed, and waits for something else. */
-	if (gstk__cancel_pending(t) && gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
+	/* Still asked for, in the wait that we saw: else it has noticed, and waits for something else. Who did not wait sees
+	 * it when it parks; or has ended, and the next one in its place has not been asked. */
+	if (!waits(word) || !gstk__cancel_pending(t))
+		return;
+	GSTK__INJECT(cancel_seen);
+	if (gstk__state_wake(t, GSTK__CODE_CANCELED, word) == GSTK__ENQUEUE)
 		gstk__enqueue(t);
 }
 

@@ -232,6 +232,11 @@ TEST(work_of_other_threads_reaches_the_outer_loop)
 	end();
 }
 
+static void *wait_for_it(void *arg)
+{
+	return (void *)(long)gstk_sem_wait(arg);
+}
+
 TEST(the_descriptor_is_readable_only_when_there_is_something)
 {
 	gstk_task *t;
@@ -244,6 +249,50 @@ TEST(the_descriptor_is_readable_only_when_there_is_something)
 	EXPECT_FALSE(readable());
 	CHECK_EQ(gstk_join(t, NULL), 0);
 	EXPECT_FALSE(readable());
+	end();
+}
+
+/* The loop asks for the descriptor once; what its own handlers do then counts as well. */
+TEST(work_of_its_own_thread_makes_the_descriptor_readable)
+{
+	struct gstk_spawn_opts pinned = { .size = sizeof(pinned), .flags = GSTK_PINNED };
+	static gstk_sem sem = GSTK_SEM_INIT(0);
+	gstk_task *t, *idle;
+	struct pollfd p;
+	gstk_timer *timer;
+
+	begin();
+	p = (struct pollfd){ gstk_runtime_fd(), POLLIN, 0 };
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(gstk_spawn(&t, count_me, NULL, i == 1 ? &pinned : NULL), 0);
+		EXPECT_EQ(1, poll(&p, 1, 5000));
+		EXPECT_EQ(1, gstk_run_once(0));
+		EXPECT_EQ(0, poll(&p, 1, 0));
+		CHECK_EQ(gstk_join(t, NULL), 0);
+	}
+	CHECK_EQ(gstk_spawn(&t, wait_for_it, &sem, NULL), 0);
+	CHECK_EQ(gstk_spawn(&idle, forever, NULL, NULL), 0);
+	gstk_run_once(0);
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	CHECK_EQ(gstk_sem_post(&sem, 1), 0);
+	EXPECT_EQ(1, poll(&p, 1, 5000));
+	EXPECT_EQ(1, gstk_run_once(0));
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	CHECK_EQ(gstk_timer_create(&timer), 0);
+	CHECK_EQ(gstk_timer_set(timer, gstk_now() + 20 * MS, 0), 0);
+	for (int i = 0; i < 3 && !gstk_chan_len(gstk_timer_chan(timer)); i++) {
+		EXPECT_EQ(1, poll(&p, 1, 5000));
+		EXPECT_EQ(0, gstk_run_once(0));
+	}
+	EXPECT_EQ(1, gstk_chan_len(gstk_timer_chan(timer)));
+	CHECK_EQ(gstk_timer_destroy(timer), 0);
+	EXPECT_EQ(-ETIMEDOUT, gstk_shutdown(GSTK_SHUTDOWN_JOIN, gstk_now() + MS));
+	EXPECT_EQ(0, poll(&p, 1, 0));
+	CHECK_EQ(gstk_cancel(idle), 0);
+	EXPECT_EQ(1, poll(&p, 1, 5000));
+	EXPECT_EQ(1, gstk_run_once(0));
+	CHECK_EQ(gstk_join(idle, NULL), 0);
 	end();
 }
 

@@ -296,8 +296,12 @@ static int shut_down(struct gstk__worker *w, enum gstk_shutdown_mode mode, uint6
 	int err;
 
 	s->owned_main = true;
+	if (w)
+		gstk__come_inside(w);
 	err = gstk__drain(mode, deadline_ns);
 	s->owned_main = false;
+	if (err && w)
+		gstk__go_outside(w); /* the runtime goes on, and so may the loop around it */
 	if (err)
 		return err;
 	stop_threads(w ? 1 : 0);

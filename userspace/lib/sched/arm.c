@@ -10,8 +10,8 @@ void gstk__timer_arm(struct gstk__timer *timer)
 	struct gstk__worker *w = gstk__self();
 
 	timer->wheel = w ? w->index : 0;
-	/* A worker looks at all wheels before it sleeps; for others somebody may have to wake. */
-	if (gstk__timer_wheel_arm(&gstk__timer_wheels[timer->wheel], timer) && !w)
+	/* A worker looks at all wheels before it sleeps; for others, and one outside, somebody may have to wake. */
+	if (gstk__timer_wheel_arm(&gstk__timer_wheels[timer->wheel], timer) && (!w || w->batch & GSTK__BATCH_OUTSIDE))
 		gstk__wake_idle(NULL);
 }
 

@@ -251,13 +251,14 @@ bool gstk__idle(struct gstk__worker *w, uint64_t timeout_ns)
 
 /*
  * The caller goes back to a loop of its own (an embedded runtime's only worker): for others it now
- * sleeps in the poller, so their wakes, events and the next timer make the descriptor readable.
+ * sleeps in the poller, so their wakes, its own, events and the next timer make the descriptor readable.
  */
 void gstk__go_outside(struct gstk__worker *w)
 {
 	uint64_t next = gstk__sweep_hook ? gstk__sweep_hook(w, gstk__now_ns(), true) : GSTK_NEVER, timer;
 
 	GSTK__INJECT(go_outside);
+	w->batch |= GSTK__BATCH_OUTSIDE;
 	atomic_store(&w->futex, 2);
 	/* Partner: the fence in gstk__wake_idle(). Who arms a timer or brings work after it wakes us. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -269,6 +270,7 @@ void gstk__go_outside(struct gstk__worker *w)
 
 void gstk__come_inside(struct gstk__worker *w)
 {
+	w->batch &= ~GSTK__BATCH_OUTSIDE;
 	atomic_store(&w->futex, 0);
 	gstk__poller->come_back();
 }

@@ -24,10 +24,17 @@ __attribute__((noinline)) struct gstk__worker *gstk__self_slow(void)
 }
 #endif
 
-/* Of a batch; a trace only takes the short way. */
+/* Of a batch; the other two only take the short way. */
 static inline bool batching(const struct gstk__worker *w)
 {
-	return w->batch & ~GSTK__BATCH_TRACED;
+	return w->batch & ~(GSTK__BATCH_TRACED | GSTK__BATCH_OUTSIDE);
+}
+
+/* Its own thread brings work from outside its tasks, and then waits for the descriptor. */
+static inline void tell_outside(struct gstk__worker *w)
+{
+	if (__builtin_expect(w->batch & GSTK__BATCH_OUTSIDE, 0))
+		gstk__wake_worker(w->index);
 }
 
 /*
@@ -37,8 +44,10 @@ static inline bool batching(const struct gstk__worker *w)
  */
 static inline void pushed(struct gstk__worker *w, int64_t len)
 {
-	if (gstk__sched.alone)
+	if (gstk__sched.alone) {
+		tell_outside(w);
 		return;
+	}
 	if (batching(w)) {
 		w->batch_wakes += 2;
 		return;
@@ -73,6 +82,7 @@ void gstk__push_next(struct gstk__worker *w, uint32_t item)
 	if (gstk__sched.alone) {
 		old = atomic_load_explicit(&w->next, memory_order_relaxed);
 		atomic_store_explicit(&w->next, item, memory_order_relaxed);
+		tell_outside(w);
 	} else {
 		old = atomic_exchange_explicit(&w->next, item, memory_order_acq_rel);
 	}
@@ -95,6 +105,8 @@ static void enqueue_pinned(struct gstk_task *t)
 							memory_order_seq_cst, memory_order_relaxed));
 	if (w != gstk__self())
 		gstk__wake_worker(w->index);
+	else
+		tell_outside(w);
 }
 
 /* True: it runs next. */

@@ -33,6 +33,7 @@ enum gstk__after {
 };
 
 #define GSTK__BATCH_TRACED (1u << 31) /* there is a trace: no short way for what is woken */
+#define GSTK__BATCH_OUTSIDE (1u << 30) /* embedded, and in the application's loop: who brings work makes the descriptor readable */
 
 /* What the C++ runtime keeps for each thread: the exceptions that are handled and those in flight. */
 struct gstk__eh {
@@ -57,7 +58,7 @@ struct gstk__worker {
 	uint32_t poll_at;	  /* at so many picks the loop looks at poller, timers and injected work */
 	uint32_t handoff_budget;
 	uint32_t tick;		  /* milliseconds, refreshed by the loop */
-	uint32_t batch;		  /* depth of wake batches, and BATCH_TRACED */
+	uint32_t batch;		  /* depth of wake batches, BATCH_TRACED, BATCH_OUTSIDE */
 	uint32_t batch_wakes;
 	uint32_t lone_pushes;
 	uint32_t ready_ops;	  /* operations that did not have to wait */

@@ -63,6 +63,28 @@ static void *gdb_text_body(void *arg)
 	return (void *)(intptr_t)gdb_wait_outer(buffer);
 }
 
+static void *gdb_on_annex(void *arg)
+{
+	return gdb_plain_body(arg);
+}
+
+/* Waits on a stack of gstk_call_on_stack(), while its own leaves the window. */
+static void *gdb_annex_body(void *arg)
+{
+	void *r;
+
+	CHECK_EQ(gstk_call_on_stack(100000, gdb_on_annex, arg, &r), 0);
+	return r;
+}
+
+static void *gdb_annexes_body(void *arg)
+{
+	void *r;
+
+	CHECK_EQ(gstk_call_on_stack(100000, gdb_annex_body, arg, &r), 0);
+	return r;
+}
+
 static void spawn_named(const char *name, gstk_fn fn, uint32_t flags)
 {
 	CHECK_EQ(gstk_spawn(NULL, fn, NULL, &(struct gstk_spawn_opts){ .size = sizeof(struct gstk_spawn_opts),
@@ -77,7 +99,9 @@ static void debuggee_main(void)
 	spawn_named("random", gdb_random_body, 0);
 	spawn_named("text", gdb_text_body, 0);
 	spawn_named("private", gdb_plain_body, GSTK_PRIVATE);
-	while (waiting < NR_ALIKE + 3)
+	spawn_named("on annex", gdb_annex_body, 0);
+	spawn_named("on two", gdb_annexes_body, 0);
+	while (waiting < NR_ALIKE + 5)
 		gstk_yield();
 	gstk_yield();
 	gdb_tasks_marker();
@@ -165,7 +189,7 @@ static void check_tasks(struct __test_metadata *_metadata)
 	int alike = 0;
 
 	ASSERT_NE(NULL, list) TH_LOG("%s", out);
-	EXPECT_NE(NULL, strstr(list, "12 tasks\n")) TH_LOG("%s", list);
+	EXPECT_NE(NULL, strstr(list, "14 tasks\n")) TH_LOG("%s", list);
 	for (at = strstr(out, "== bt\n"); at && (at = strstr(at, "  \"alike\"  waiting for chan recv, ")); at++)
 		alike += !!strstr(strndupa(at, strcspn(at, "\n")), ", packed ");
 	EXPECT_EQ(NR_ALIKE, alike) TH_LOG("%s", out);
@@ -180,11 +204,14 @@ static void check_tasks(struct __test_metadata *_metadata)
 	EXPECT_TRUE(has_frames("text", "gdb_text_body"));
 	EXPECT_TRUE(has_frames("private", "gdb_plain_body"));
 	EXPECT_TRUE(has_frames("alike", "gdb_plain_body"));
+	EXPECT_TRUE(shows("on annex", " of gstk_call_on_stack()"));
+	EXPECT_TRUE(has_frames("on annex", "gdb_annex_body"));
+	EXPECT_TRUE(has_frames("on two", "gdb_annexes_body"));
 	/* Every one of those, also the ones that are coded against another. */
 	alike = 0;
 	for (at = strstr(out, "== bt\n"); at && (at = strstr(at, "in gdb_plain_body")); at++)
 		alike++;
-	EXPECT_EQ(NR_ALIKE + 1, alike);
+	EXPECT_EQ(NR_ALIKE + 3, alike);
 	EXPECT_EQ(NULL, strstr(out, "cannot be read")) TH_LOG("%s", out);
 }
 
@@ -259,6 +286,9 @@ TEST(gdb_shows_tasks_wherever_their_stacks_are_in_a_core)
 	run_gdb(args);
 	check_tasks(_metadata);
 	EXPECT_NE(NULL, strstr(out, "== wrong\n0 tasks\n")) TH_LOG("%s", out);
+	snprintf(args, sizeof(args), " -ex 'source " GSTK_GDB_SCRIPT "' -ex 'echo == bt\\n' -ex 'gstk-bt \"on two\"' %s %s/core*", self, dir);
+	run_gdb(args);
+	EXPECT_TRUE(has_frames("on two", "gdb_annexes_body"));
 	/* A batch ends at its first error. */
 	for (int i = 0; i < 3; i++) {
 		static const char *const wrong[][2] = {

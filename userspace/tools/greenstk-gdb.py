@@ -32,6 +32,8 @@ def line(t):
         text += ", %s" % ("not started" if t.tier == "none" else t.tier)
         if t.state != "running" and t.used:
             text += " %d bytes" % t.used
+            if t.annexes:
+                text += " and %d of gstk_call_on_stack()" % sum(base - sp for sp, base in t.annexes)
         text += ", window %d%s" % (t.window, " shared" if t.shared else "")
     elif not t.foreign and t.state != "ended":
         text += ", not started"
@@ -66,6 +68,8 @@ Usage: gstk-bt NUMBER|NAME|all"""
     def invoke(self, arg, from_tty):
         r, unwinder = started(), unwind.Unwinder()
         arg = arg.strip()
+        if len(arg) > 1 and arg[0] == arg[-1] == '"':  # as the list has it
+            arg = arg[1:-1]
         if not arg:
             raise gdb.GdbError("gstk-bt NUMBER|NAME|all")
         if arg.isdigit():
@@ -92,14 +96,15 @@ Usage: gstk-bt NUMBER|NAME|all"""
         if not self.known_cpu():
             print("    (frames of a stack that is off the CPU: on x86-64 only)")
             return
-        stack = r.stack(t)
+        stacks = r.stacks(t)
+        low, stack = stacks[0]
         word = [int.from_bytes(stack[i:i + 8], "little") for i in (0, 8, 16)]
         if not word[0]:
             raise unpack.BadImage("it is not in this core")
         regs = {unwind.PC: word[0], unwind.BP: word[1], unwind.BX: word[2],
-                unwind.SP: t.base - len(stack) + FRAME_SIZE}
+                unwind.SP: low + FRAME_SIZE}
         nr = 0
-        for pc, exact, _ in unwinder.frames(regs, stack, t.base):
+        for pc, exact, _ in unwinder.frames(regs, stacks):
             names, where = unwind.describe(pc, exact)
             for i, name in enumerate(names):
                 print("#%-3d %#018x in %s ()%s%s" % (nr, pc, name, " (inlined)" if i + 1 < len(names) else "",

@@ -76,6 +76,7 @@ class Runtime:
         self.tiers = names("gstk__tier", "GSTK__TIER_")
         self.why = names("gstk__why", "GSTK__WAIT_")
         self.foreign = int(gdb.parse_and_eval("(int)GSTK__T_FOREIGN"))
+        self.annex = int(gdb.parse_and_eval("(int)GSTK__T_ANNEX"))
         self.ext = int(variable("pool", "gstk__ext_at")["ext"])
         self.workers = [self.sched["worker"][i].dereference() for i in range(int(self.sched["nr"]))]
         self.current = {int(w["current"]): w for w in self.workers if int(w["current"])}
@@ -138,11 +139,13 @@ class Runtime:
             age = self.now - get("tick") & 0xffffffff
             t.age = age if age < 1 << 31 else 0
         t.worker = self.current.get(t.address)
-        peer, t.name = get("peer"), ""
+        peer, t.name, t.annexes = get("peer"), "", []
         if peer & PEER_EXT:
             x = self.read(self.ext + (peer & PEER_INDEX) * self.ext_type.size, self.ext_type.size)
             where, n = self.ext_type.at["name"]
             t.name = x[where:where + n].split(b"\0")[0].decode(errors="replace")
+            if get("flags") & self.annex and t.state == "waiting":
+                t.annexes = self._annexes(self.ext_type.get(x, "annex"), self.ext_type.get(x, "annex_sp"))
         if t.tier == "stackless":
             t.name = self._type_name(t.sp) or "future"
         if t.foreign or t.state == "ended" or not t.window:
@@ -152,6 +155,18 @@ class Runtime:
             if t.tier == "resident":
                 t.used = t.base - t.sp
         return t
+
+    def _annexes(self, annex, sp):
+        """Stacks of gstk_call_on_stack(), innermost first, each from sp to its base: sched/annex.h."""
+        fields, found = self.struct("gstk__annex"), []
+        try:
+            while annex:
+                found.append((sp, annex + fields.size))
+                annex = fields.get(self.read(annex, fields.size), "outer")
+                sp = fields.get(self.read(annex, fields.size), "sp") if annex else 0
+        except gdb.MemoryError:  # gcore leaves them out
+            pass
+        return found
 
     def _type_name(self, stackless):
         """struct gstk__stackless, and the struct gstk_future_type that it begins with a pointer to."""
@@ -196,6 +211,11 @@ class Runtime:
             slot = int.from_bytes(self.read(at + 8, 8), "little") + int(variable("gstk__module")["map"])
             return self._slot(slot + (t.base - t.used) % PAGE, t.used)
         return b""
+
+    def stacks(self, t):
+        """Lowest address and bytes of each stack that it stands on, innermost first."""
+        own = self.stack(t)
+        return [(sp, self.read(sp, base - sp)) for sp, base in t.annexes] + [(t.base - len(own), own)]
 
     def _lazy(self, t):
         """A stack that came back in part: pages that are not there are in the image (park/lazy.h)."""

@@ -113,14 +113,15 @@ class Unwinder:
         new[SP] = at
         return new if new.get(PC) else None
 
-    def frames(self, regs, stack, base):
-        """(pc, exact, sp) of each frame, from the innermost; stack: the bytes of [base - len, base)."""
-        low, exact = base - len(stack), True
+    def frames(self, regs, stacks):
+        """(pc, exact, sp) of each frame, from the innermost; stacks: of each that it stands on the lowest address, and bytes."""
+        exact = True
 
         def word(address):
-            if not low <= address <= base - 8:
-                raise IndexError("%#x is outside the stack" % address)
-            return int.from_bytes(stack[address - low:address - low + 8], "little")
+            for low, stack in stacks:
+                if low <= address <= low + len(stack) - 8:
+                    return int.from_bytes(stack[address - low:address - low + 8], "little")
+            raise IndexError("%#x is outside the stack" % address)
 
         for _ in range(100000):
             yield regs[PC], exact, regs[SP]

@@ -109,8 +109,9 @@ GSTK_API int gstk_main(void *(*fn)(void *), void *arg, void **result, const stru
 
 /**
  * For another event loop (GSTK_EMBEDDED): a file descriptor that polls readable when
- * gstk_run_once() has something to do: a task, an event, a timer. -EINVAL without an embedded runtime,
- * or on another thread than its own; -EMFILE.
+ * gstk_run_once() has something to do: a task, an event, a timer, whoever brought it: other threads, or the loop's own
+ * (gstk_spawn(), gstk_sem_post(), ... in its callbacks). -EINVAL without an embedded runtime, or on another thread than
+ * its own; -EMFILE.
  */
 GSTK_API int gstk_runtime_fd(void);
 

@@ -506,6 +506,22 @@ WAIT_TEST(a_bigger_stack_gets_a_window_of_its_own_size)
 	}
 }
 
+/* Nor does it begin in one that the worker has at hand, of a task that has just ended. */
+WAIT_TEST(a_bigger_stack_is_no_window_that_is_left_over)
+{
+	enum { NR = 20 };
+	gstk_task *t[NR];
+
+	for (int i = 0; i < NR; i++)
+		t[i] = start(give_back, NULL);
+	for (int i = 0; i < NR; i++)
+		finish(t[i]);
+	for (int i = 0; i < NR; i++)
+		CHECK_EQ(gstk_spawn(&t[i], use_big_stack, NULL, GSTK_OPTS(gstk_spawn_opts, .stack_size = 4 << 20)), 0);
+	for (int i = 0; i < NR; i++)
+		CHECK_EQ(finish(t[i]), 501);
+}
+
 WAIT_TEST(names_are_kept_and_cut)
 {
 	gstk_task *t;

@@ -64,7 +64,8 @@ static int set_opts(struct gstk_task *t, const struct gstk_spawn_opts *o)
 {
 	struct gstk__ext *x;
 
-	if (o->flags & GSTK_PRIVATE)
+	/* More than a window holds: not in one that happens to be free (pick.h looks at the flags only). */
+	if (o->flags & GSTK_PRIVATE || o->stack_size > gstk__windows.stack)
 		t->flags |= GSTK__T_PRIVATE;
 	if (o->flags & GSTK_PINNED)
 		t->flags |= GSTK__T_PINNED;

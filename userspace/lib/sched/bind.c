@@ -137,8 +137,7 @@ enum gstk__bound gstk__bind(struct gstk__worker *w, struct gstk_task *t)
 	struct gstk__ext *x = gstk__ext(t);
 	uint32_t i = 0;
 
-	if ((t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) ||
-	    (x && x->stack_size > gstk__windows.stack)) {
+	if (t->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) {
 		size_t size = x && x->stack_size ? x->stack_size : gstk__windows.stack;
 		enum gstk__bound bound = bind_private(w, t, size);
 

@@ -47,9 +47,14 @@ gcc -Wall -Werror -o "$dir/c-static" "$src" "${static[@]}"
 gcc -O2 -flto -Wall -Werror -o "$dir/c-lto" "$src" "${static[@]}"
 read -ra preload < <(pkg-config --cflags --libs greenstk-preload)
 gcc -Wall -Werror -o "$dir/c-preload" "$src" "${preload[@]}"
-for p in c-shared cxx-shared c-static c-lto c-preload; do
+# All in one program, by the very command that the document shows.
+whole=$(sed -n '/^\tcc.*\\$/N; s/^\t\(cc.*whole-archive.*\)/\1/p' "$root/Documentation/preload.rst" | tr -d '\\\n\t')
+[ -n "$whole" ] || { echo "no cc line with --whole-archive in preload.rst"; exit 1; }
+(cd "$dir" && cp "$src" program.c && eval "${whole/#cc/gcc -o c-whole}") || { echo "does not build: $whole"; exit 1; }
+for p in c-shared cxx-shared c-static c-lto c-preload c-whole; do
 	timeout 20 "$dir/$p" >"$dir/out" || { echo "$p fails:"; cat "$dir/out"; exit 1; }
 done
 ldd "$dir/c-shared" | grep libgreenstk.so.0 >/dev/null || { echo "c-shared does not use the shared library"; exit 1; }
 ! ldd "$dir/c-static" | grep libgreenstk >/dev/null || { echo "c-static uses the shared library"; exit 1; }
+nm "$dir/c-whole" | grep " [TW] sleep$" >/dev/null || { echo "what preload.rst links with --whole-archive is not in the program"; exit 1; }
 ldd "$dir/c-preload" | grep libgreenstk-preload.so >/dev/null || { echo "c-preload is not linked with the interposed libc"; exit 1; }

@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "host/host.h"
+#include "host/uffd.h"
 #include "window/window.h"
 
 #ifndef PIDFD_SELF_THREAD_GROUP
@@ -40,12 +41,12 @@ static void process_madvise_line(int fd)
 
 static void userfaultfd_line(int fd)
 {
-	int u = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	struct uffdio_api api = { .api = UFFD_API };
+	int u = gstk__uffd_probe();
 
 	if (u < 0) {
-		dprintf(fd, "kernel.userfaultfd no (%s): stacks are restored whole%s\n", strerror(errno),
-			errno == EPERM ? "; sysctl vm.unprivileged_userfaultfd=1 or CAP_SYS_PTRACE allows it" : "");
+		dprintf(fd, "kernel.userfaultfd no (%s): stacks are restored whole%s\n", strerror(-u),
+			u == -EPERM ? "; sysctl vm.unprivileged_userfaultfd=1 or CAP_SYS_PTRACE allows it" : "");
 		return;
 	}
 	if (ioctl(u, UFFDIO_API, &api))

@@ -33,6 +33,15 @@ static int from_device(void)
 	return fd;
 }
 
+int gstk__uffd_probe(void)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY), err = errno;
+
+	if (fd < 0)
+		fd = from_device();
+	return fd < 0 ? -err : fd;
+}
+
 static int refused(const char *step, int err)
 {
 	const char *advice;

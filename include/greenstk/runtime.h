@@ -49,7 +49,8 @@ enum gstk_files {
 
 /**
  * Configuration. A zero field means the default; each has an environment variable of the same
- * name (GREENSTK_WORKERS, GREENSTK_WINDOWS, GREENSTK_WINDOW_SIZE, ...) that wins over the field.
+ * name (GREENSTK_WORKERS, GREENSTK_WINDOWS, GREENSTK_WINDOW_SIZE, ...) that wins over the field: a number, or one
+ * with K, M or G (times 1024, 1024^2, 1024^3). See greenstk(7).
  */
 struct gstk_config {
 	size_t size;		 /**< sizeof(struct gstk_config) */
@@ -58,7 +59,7 @@ struct gstk_config {
 	size_t windows;		 /**< shared windows; default 65,536 */
 	size_t window_size;	 /**< bytes a window, guard included; power of two; default 256 KiB */
 	size_t max_tasks;	 /**< upper bound on live tasks; default 2^26; lowered with a message where address space is limited */
-	size_t image_bytes;	 /**< address space for saved stacks; default 64 GiB; each worker keeps a window's size of it */
+	size_t image_bytes;	 /**< address space for saved stacks; default, and most, 64 GiB; each worker keeps a window's size of it */
 	size_t resident_budget;	 /**< bytes of idle resident stacks before the sweep evicts; default 64 MiB */
 	uint64_t evict_idle_ns;	 /**< a stack idle for so long is evicted; default 1 s */
 	uint64_t pack_idle_ns;	 /**< an image idle for so long is packed; default 30 s */

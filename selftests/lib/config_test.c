@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Configuration: what makes no sense is refused with a line that says what would. */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include "report_test.h"
 
 static struct gstk_config config;
@@ -40,6 +46,7 @@ TEST(absurd_values_are_refused_by_name)
 	REFUSED(window_size, 300000, "window_size");
 	REFUSED(window_size, 128 << 10, "window_size");
 	REFUSED(max_tasks, (size_t)1 << 40, "max_tasks");
+	REFUSED(image_bytes, ((size_t)64 << 30) + 1, "image_bytes"); /* offsets of 32 bits, in units of 16 bytes */
 	REFUSED(main_stack, (size_t)1 << 40, "main_stack");
 	REFUSED(blocking_threads, 1u << 20, "blocking_threads");
 	REFUSED(dump_signal, SIGKILL, "dump_signal");
@@ -61,6 +68,9 @@ TEST(a_variable_that_is_misspelt_is_told_and_what_is_none_of_ours_is_not)
 	setenv("GREENSTK_WORKER", "3", 1);
 	setenv("GREENSTK_IMAGEBYTES", "1m", 1);
 	setenv("GREENSTK_BACK_ENT", "copy", 1);
+	setenv("GREENSTK_PACK_IDLE", "1000", 1);
+	setenv("GREENSTK_STUCK_REPORT", "1000", 1);
+	setenv("GREENSTK_STUCK", "1", 1);
 	setenv("GREENSTK_", "", 1);
 	setenv("GREENSTK_MY_OWN", "x", 1);
 	setenv("GREENSTK_A_NAME_THAT_IS_LONGER_THAN_ANY_OF_THEM_IS", "x", 1);
@@ -68,6 +78,9 @@ TEST(a_variable_that_is_misspelt_is_told_and_what_is_none_of_ours_is_not)
 	EXPECT_TRUE(reported("there is no variable GREENSTK_WORKER; is GREENSTK_WORKERS meant?"));
 	EXPECT_TRUE(reported("no variable GREENSTK_IMAGEBYTES; is GREENSTK_IMAGE_BYTES meant?"));
 	EXPECT_TRUE(reported("no variable GREENSTK_BACK_ENT; is GREENSTK_BACKEND meant?"));
+	EXPECT_TRUE(reported("no variable GREENSTK_PACK_IDLE; is GREENSTK_PACK_IDLE_NS meant?"));
+	EXPECT_TRUE(reported("no variable GREENSTK_STUCK_REPORT; is GREENSTK_STUCK_REPORT_NS meant?"));
+	EXPECT_TRUE(silent_about("GREENSTK_STUCK; "));
 	EXPECT_TRUE(silent_about("GREENSTK_; "));
 	EXPECT_TRUE(silent_about("MY_OWN"));
 	EXPECT_TRUE(silent_about("A_NAME"));
@@ -100,6 +113,7 @@ TEST(numbers_too_large_for_their_field_are_refused)
 		{ "GREENSTK_WORKERS", "4294967297" }, { "GREENSTK_WORKERS", "4G" },
 		{ "GREENSTK_BLOCKING_THREADS", "4294967297" }, { "GREENSTK_WINDOWS", "17179869184G" },
 		{ "GREENSTK_WINDOWS", "18446744073709551616" }, { "GREENSTK_EVICT_IDLE_NS", " -5" },
+		{ "GREENSTK_NO_SWEEP", "2" },
 	};
 
 	for (unsigned int i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
@@ -125,6 +139,33 @@ TEST(a_guard_has_64_KiB_in_the_smallest_window_too)
 {
 	ASSERT_EQ(0, in_child(smallest)) TH_LOG("%s", report);
 	EXPECT_TRUE(reported("config.guard_bytes 65536"));
+}
+
+static void info_by_device(void)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { sizeof(f) / sizeof(*f), f };
+
+	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
+	with_workers(1, print_info);
+}
+
+/* It says the same as the line of the backend, which takes it from there. */
+TEST(userfaultfd_by_its_device_is_there)
+{
+	int dev = EMULATED() ? -1 : open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+
+	if (dev < 0)
+		SKIP(return, "no filters of system calls, or /dev/userfaultfd cannot be opened");
+	close(dev);
+	ASSERT_EQ(0, in_child(info_by_device)) TH_LOG("%s", report);
+	EXPECT_TRUE(reported("kernel.userfaultfd yes"));
 }
 
 TEST_HARNESS_MAIN

@@ -115,7 +115,7 @@ TEST(without_room_for_the_main_stack_it_says_so)
 	if (UNDER_TSAN || UNDER_ASAN || EMULATED())
 		SKIP(return, "the tool itself needs address space");
 	ASSERT_EQ(0, in_child(larger_than_there_is));
-	EXPECT_TRUE(reported("greenstk: no address space for the main task's stack of 17179869184 bytes; raise ulimit -v"));
+	EXPECT_TRUE(reported("greenstk: no address space for the main task's stack of 17179869184 bytes; raise ulimit -v (or -d), or "));
 	EXPECT_TRUE(silent_about("no window of its own"));
 }
 

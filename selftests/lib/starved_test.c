@@ -193,7 +193,7 @@ TEST(without_address_space_init_says_what_it_was_for)
 		SKIP(return, "the tool itself needs address space");
 	ASSERT_EQ(0, in_child(no_space));
 	EXPECT_TRUE(reported("greenstk: no address space for "));
-	EXPECT_TRUE(reported("; raise ulimit -v, or with strict overcommit vm.overcommit_ratio, or lower gstk_config."));
+	EXPECT_TRUE(reported("; raise ulimit -v (or -d), or with strict overcommit vm.overcommit_ratio, or lower gstk_config."));
 }
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "debug/mode.h"
 #include "host/host.h"
+#include "park/arena.h"
 
 #define MAX_WORKERS 256u
 #define MAX_BLOCKING_THREADS 32768u
@@ -65,6 +66,12 @@ static int from_env(const char *name, unsigned long long *value, bool *set)
 	return 0;
 }
 
+static int absurd(const char *what, unsigned long long value, const char *limits)
+{
+	fprintf(stderr, "greenstk: %s = %llu makes no sense: %s\n", what, value, limits);
+	return -EINVAL;
+}
+
 static int env_flag(struct gstk_config *c, const char *name, uint32_t flag)
 {
 	unsigned long long v;
@@ -72,6 +79,8 @@ static int env_flag(struct gstk_config *c, const char *name, uint32_t flag)
 
 	if (from_env(name, &v, &set))
 		return -EINVAL;
+	if (set && v > 1)
+		return absurd(name, v, "0 or 1");
 	if (set)
 		c->flags = v ? c->flags | flag : c->flags & ~flag;
 	return 0;
@@ -135,12 +144,6 @@ static int env_files(struct gstk_config *c)
 	static const char *const names[] = { "auto", "uring", "pool" };
 
 	return env_name("GREENSTK_FILES", &c->files, names, sizeof(names) / sizeof(*names));
-}
-
-static int absurd(const char *what, unsigned long long value, const char *limits)
-{
-	fprintf(stderr, "greenstk: %s = %llu makes no sense: %s\n", what, value, limits);
-	return -EINVAL;
 }
 
 int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
@@ -233,6 +236,8 @@ int gstk__config_resolve(struct gstk_config *c, const struct gstk_config *in)
 			"SIGBUS; -1 for none\n", c->dump_signal);
 		return -EINVAL;
 	}
+	if (c->image_bytes > GSTK__ARENA_MAX_BYTES)
+		return absurd("image_bytes", c->image_bytes, "at most 64 GiB");
 	if (c->main_stack > (size_t)1 << 34)
 		return absurd("main_stack", c->main_stack, "at most 16 GiB");
 	return 0;

@@ -24,7 +24,7 @@ static int keep_window(size_t stack)
 	uint32_t i = gstk__win_get_private(stack);
 
 	if (!i) {
-		fprintf(stderr, "greenstk: no address space for the main task's stack of %zu bytes; raise ulimit -v, or with strict "
+		fprintf(stderr, "greenstk: no address space for the main task's stack of %zu bytes; raise ulimit -v (or -d), or with strict "
 			"overcommit vm.overcommit_ratio, or lower gstk_config.main_stack or GREENSTK_MAIN_STACK\n", stack);
 		return -ENOMEM;
 	}

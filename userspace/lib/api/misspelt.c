@@ -41,6 +41,12 @@ static unsigned int distance(const char *a, size_t bytes, const char *b)
 	return row[to];
 }
 
+/* A time without its unit. */
+static bool lacks_unit(const char *a, size_t bytes, const char *b)
+{
+	return !strncmp(a, b, bytes) && !strcmp(b + bytes, "_NS");
+}
+
 const char *gstk__misspelt(const char *variable, size_t bytes)
 {
 	const size_t prefix = sizeof("GREENSTK_") - 1;
@@ -54,6 +60,8 @@ const char *gstk__misspelt(const char *variable, size_t bytes)
 
 		if (!d)
 			return NULL;
+		if (lacks_unit(variable + prefix, bytes - prefix, known[i]))
+			d = 1;
 		if (d < best) {
 			best = d;
 			nearest = known[i];

@@ -188,7 +188,7 @@ static size_t bounded_tasks(size_t max_tasks)
 static int no_space(const char *what, const char *less, int err)
 {
 	if (err == -ENOMEM)
-		fprintf(stderr, "greenstk: no address space for %s; raise ulimit -v, or with strict overcommit vm.overcommit_ratio, or "
+		fprintf(stderr, "greenstk: no address space for %s; raise ulimit -v (or -d), or with strict overcommit vm.overcommit_ratio, or "
 			"lower gstk_config.%s\n", what, less);
 	return err;
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include "wait_test.h"
 
@@ -475,6 +476,34 @@ static void interrupted(void)
 TEST(a_signal_handler_may_not_wait_and_a_condition_there_keeps_its_mutex)
 {
 	with_workers(1, interrupted);
+	EXPECT_EQ(0, wrong);
+}
+
+/* ---- a descriptor beyond the limit ---- */
+
+static void high_descriptor(void)
+{
+	char c;
+
+	listen_in();
+	REFUSED(gstk_read(700, &c, 1), -EBADF, "a call on a descriptor: 700 is open, but beyond the 600 that were allowed when the runtime "
+					       "began; raise the hard limit before gstk_init() (ulimit -Hn)\n");
+	REFUSED(gstk_poll_foreign(700, POLLIN, GSTK_NEVER), -EBADF, "a call on a descriptor: 700 is open,");
+	REFUSED(gstk_read(701, &c, 1), -EBADF, NULL);
+	REFUSED(gstk_read(500, &c, 1), -EBADF, NULL);
+	REFUSED(gstk_read(-1, &c, 1), -EBADF, NULL);
+	CHECK_EQ(gstk_close(700), 0);
+}
+
+TEST(a_descriptor_beyond_the_limit_says_so)
+{
+	const struct rlimit most = { 600, 600 };
+	int p[2];
+
+	ASSERT_EQ(0, pipe(p));
+	ASSERT_EQ(700, dup2(p[0], 700));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &most));
+	with_workers(1, high_descriptor);
 	EXPECT_EQ(0, wrong);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include "arch/far.h"
 #include "host/host.h"
+#include "host/refuse.h"
 #include "sched/sched.h"
 
 #define MAX_FDS (1u << 22)
@@ -62,9 +63,14 @@ static bool is_tcp(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static __attribute__((cold, noinline)) int no_descriptor(void)
+static __attribute__((cold, noinline)) int no_descriptor(int fd)
 {
-	return table.fd ? -EBADF : gstk__no_runtime("a call on a descriptor");
+	if (!table.fd)
+		return gstk__no_runtime("a call on a descriptor");
+	if (fd < 0 || fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	return gstk__refuse_with(-EBADF, "a call on a descriptor: %d is open, but beyond the %u that were allowed when the runtime began; "
+				 "raise the hard limit before gstk_init() (ulimit -Hn)", fd, table.nr);
 }
 
 struct gstk__fd *gstk__fd_known(int fd)
@@ -110,7 +116,7 @@ int gstk__fd_get(int fd, struct gstk__fd **out)
 	int fl;
 
 	if (__builtin_expect((unsigned int)fd >= table.nr, 0))
-		return no_descriptor();
+		return no_descriptor(fd);
 	f = &table.fd[fd];
 	*out = f;
 	if (__builtin_expect(f->flags & GSTK__FD_KNOWN, 1))
@@ -267,7 +273,7 @@ GSTK__FAR_RETURN int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, vo
 GSTK__FAR_RETURN int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)
 {
 	if ((unsigned int)fd >= table.nr)
-		return no_descriptor();
+		return no_descriptor(fd);
 	note_high((uint32_t)fd);
 	wait_closing(&table.fd[fd]);
 	return wait_on(fd, &table.fd[fd], want, why, deadline_ns, true);

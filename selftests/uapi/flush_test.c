@@ -192,16 +192,18 @@ TEST_F(flush, where_nothing_is_freed_nothing_is_flushed)
 {
 	struct greenstk_reclaim e[2] = { { .window = 0 }, { .window = 8 } };
 	struct greenstk_drop d[4] = { 0 };
-	uint64_t flushes;
+	uint64_t flushes, handle;
 	long best = 0, before, n;
 	uint32_t i, done, round;
 
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 2; i++) {
 			paint(window_base(&self->o, i * 8), 16 * PAGE, i);
-			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &d[i].handle));
+			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &handle));
+			d[i].handle = handle;
 			/* Nothing is in it any more. */
-			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &d[2 + i].handle));
+			ASSERT_EQ(0, park(&self->o, i * 8, 16 * PAGE, &handle));
+			d[2 + i].handle = handle;
 		}
 		flushes = stat_of(&self->o).flushes;
 		before = shootdowns();

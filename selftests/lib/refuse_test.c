@@ -208,7 +208,7 @@ static void blind(void)
 {
 	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
 
-	alarm((unsigned int)(2 * slowness()));
+	(alarm)((unsigned int)(2 * slowness())); /* how it ends: no limit, to which patience would be added */
 	gstk_main(no_more_descriptors, NULL, NULL, &config);
 }
 
@@ -235,7 +235,7 @@ static void without_proc(void)
 {
 	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
 
-	alarm((unsigned int)(2 * slowness()));
+	(alarm)((unsigned int)(2 * slowness()));
 	gstk_main(no_proc, NULL, NULL, &config);
 }
 

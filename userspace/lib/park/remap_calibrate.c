@@ -3,7 +3,7 @@
  * From how many bytes on is it cheaper to move a stack's pages than its bytes? Measured at start on the
  * spare windows behind the last one, out and in again:
  *
- *	move(pages)  = fixed + pages * page		many at a time, and one alone
+ *	move(pages)  = fixed + pages * page		all of them at a time, and a few one by one: each is a flush
  *	copy(pages)  = pages * (out cold + in cold)	a claim
  *		     + pages * (given back + fault)	and when the sweep gives the window's pages back
  */
@@ -18,6 +18,7 @@
 #define FEW   4u
 #define MANY  16u
 #define TRIES 4
+#define ALONE 4u  /* so many windows are moved one by one */
 #define EAGER 16u /* a fault costs more than so many pages moved with the rest, and brings as many */
 
 static uint32_t first_spare(void)
@@ -36,12 +37,12 @@ static void touch(uint32_t pages)
 }
 
 /* Those that were refused on their way @in are still in their slots; out, those that were not. */
-static void give_up(const struct greenstk_switch *e, bool in)
+static void give_up(const struct greenstk_switch *e, uint32_t nr, bool in)
 {
 	struct greenstk_drop d[GSTK__WIN_SPARE];
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++)
+	for (uint32_t i = 0; i < nr; i++)
 		if (in == !!e[i].result)
 			d[n++] = (struct greenstk_drop){ .handle = in ? e[i].handle_in : e[i].handle_out };
 	if (n)
@@ -51,27 +52,28 @@ static void give_up(const struct greenstk_switch *e, bool in)
 /* Out and in again, @each stacks a call; nanoseconds a stack, or 0: the module refused. */
 static uint32_t round_trip(uint32_t pages, uint32_t each)
 {
+	uint32_t n = each == 1 ? ALONE : GSTK__WIN_SPARE;
 	struct greenstk_switch e[GSTK__WIN_SPARE];
 	uint64_t ns = 0, start = gstk__now_ns();
 
 	for (int in = 0; in < 2; in++) {
-		for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++) {
+		for (uint32_t i = 0; i < n; i++) {
 			uint64_t handle = in ? e[i].handle_out : 0;
 
 			e[i] = (struct greenstk_switch){ .window = first_spare() + i, .handle_in = handle,
 							 .out_bytes = in ? 0 : pages * PAGE,
 							 .eager_pages = GREENSTK_EAGER_ALL };
 		}
-		for (uint32_t i = 0; i < GSTK__WIN_SPARE; i += each)
+		for (uint32_t i = 0; i < n; i += each)
 			gstk__module_switch(e + i, each);
-		for (uint32_t i = 0; i < GSTK__WIN_SPARE; i++)
+		for (uint32_t i = 0; i < n; i++)
 			if (e[i].result) {
-				give_up(e, in);
+				give_up(e, n, in);
 				return 0;
 			}
 	}
 	ns = gstk__now_ns() - start;
-	return (uint32_t)(ns / GSTK__WIN_SPARE) + 1;
+	return (uint32_t)(ns / n) + 1;
 }
 
 static uint32_t best_of(uint32_t pages, uint32_t each)
@@ -151,6 +153,9 @@ void gstk__remap_calibrate_again(void)
 	if (!gstk__windows.module || forced)
 		return;
 	measure(&r);
+	/* Refused for the moment: what was measured before is better than never to move. */
+	if (!r.batch_ns || !r.alone_ns)
+		return;
 #define STORE(field) __atomic_store_n(&gstk__remap.field, r.field, __ATOMIC_RELAXED)
 	STORE(batch_ns);
 	STORE(alone_ns);

@@ -33,6 +33,12 @@ static __attribute__((noipa, no_sanitize("address"))) void *toucher(void *arg)
 	return NULL;
 }
 
+static int scoped_toucher(void *arg)
+{
+	toucher(arg);
+	return 0;
+}
+
 static gstk_task *start_named(gstk_fn fn, const char *name, uint32_t flags)
 {
 	gstk_task *t;
@@ -183,9 +189,30 @@ static void by_mprotect(void)
 	by_a_task();
 }
 
+static void main_in_a_scope(void)
+{
+	gstk_scope *s;
+
+	parked_owner(0);
+	CHECK_EQ(gstk_scope_begin(&s, GSTK_NEVER), 0);
+	CHECK_EQ(gstk_scope_spawn(s, scoped_toucher, NULL, NULL), 0);
+	gstk_scope_end(s);
+}
+
+static void in_a_scope(void)
+{
+	debugged(main_in_a_scope);
+}
+
 static bool died_of_it(int status)
 {
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+TEST(a_task_of_a_scope_is_named_by_the_function_and_the_call_of_the_application)
+{
+	EXPECT_TRUE(died_of_it(in_child(in_a_scope)));
+	EXPECT_TRUE(reported("touched by task 3 \"scoped\" on worker 0, runs scoped_toucher+0x0, spawned at main_in_a_scope+0x"));
 }
 
 TEST(a_task_that_touches_another_ones_stack_is_named_with_both_backtraces)

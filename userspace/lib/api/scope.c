@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/spawn.h"
 #include "host/host.h"
 #include "host/refuse.h"
 #include "sched/start.h"
@@ -229,7 +230,7 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 	s->running += !err;
 	gstk__unlock(gstk__waitq_lock(&s->q));
 	if (!err) {
-		err = gstk_spawn(NULL, child_runs, c, &o);
+		err = gstk__spawn_known(child_runs, c, &o, (void *)fn, __builtin_return_address(0));
 		if (!err)
 			return 0;
 		gstk__lock(gstk__waitq_lock(&s->q));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "api/config.h"
 #include "api/native.h"
+#include "api/spawn.h"
 #include "api/owned.h"
 #include "debug/annotate.h"
 #include "debug/probe.h"
@@ -131,7 +132,7 @@ static inline __attribute__((always_inline)) int launch(gstk_task **task, struct
 
 /* With options, its own or those for all; or not now. */
 static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, void *arg,
-						const struct gstk_spawn_opts *opts, const void *site)
+						const struct gstk_spawn_opts *opts, const void *known, const void *site)
 {
 	struct gstk_spawn_opts o;
 	struct gstk_task *t;
@@ -164,8 +165,15 @@ static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, vo
 		gstk__task_reap(t);
 		return err;
 	}
-	gstk__spawned_note(t, t->obj, site);
+	if (known != (void *)fn)
+		atomic_store_explicit(&t->poke, gstk__site_poke(known), memory_order_relaxed);
+	gstk__spawned_note(t, known, site);
 	return launch(task, t, !task || o.flags & GSTK_DETACHED);
+}
+
+int gstk__spawn_known(gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *known, const void *site)
+{
+	return spawn_slow(NULL, fn, arg, opts, known, site);
 }
 
 int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
@@ -174,7 +182,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 
 	if (__builtin_expect(!fn || opts || !atomic_load_explicit(&gstk__sched.plain, memory_order_relaxed) ||
 			     gstk__in_shared_window(arg), 0))
-		return spawn_slow(task, fn, arg, opts, __builtin_return_address(0));
+		return spawn_slow(task, fn, arg, opts, (void *)fn, __builtin_return_address(0));
 	t = task_of(fn, arg);
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;

@@ -210,7 +210,7 @@ static void end_slowly(void)
 TEST(a_shutdown_that_takes_long_says_what_it_waits_for)
 {
 	ASSERT_EQ(in_child_until((const char *const[]){ "waiting for 1 tasks", NULL }, end_slowly), 0) TH_LOG("%s", report);
-	ASSERT_TRUE(reported("greenstk: shutdown: waiting for 1 tasks"));
+	ASSERT_TRUE(reported("greenstk: shutdown: waiting for 1 tasks; gstk-info --tasks "));
 }
 
 TEST_HARNESS_MAIN

@@ -401,6 +401,31 @@ TEST(outside_a_task_what_is_a_tasks_is_refused)
 	EXPECT_EQ(0, wrong);
 }
 
+static void *lends_its_stack(void *arg)
+{
+	char local = 0, text[300];
+
+	listen_in();
+	snprintf(text, sizeof(text), "gstk_blocking: the argument at %p lies on the stack of a task whose window is shared, so its "
+		 "bytes may be elsewhere when the thread looks. Use gstk_blocking_copy(),", (void *)&local);
+	REFUSED(gstk_blocking(nothing, &local, NULL), -EINVAL, text);
+	return NULL;
+}
+
+static void spawn_lender(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, lends_its_stack, NULL, NULL), 0);
+	CHECK_EQ(gstk_join(t, NULL), 0);
+}
+
+TEST(an_argument_on_a_stack_that_may_move_is_refused_by_what_is_for_that)
+{
+	with_workers(1, spawn_lender);
+	EXPECT_EQ(0, wrong);
+}
+
 static void elsewhere(void)
 {
 	listen_in();

@@ -76,8 +76,13 @@ static bool drained(void *arg)
 	if (!(live | waits) || now >= d->deadline_ns)
 		return true;
 	if (now >= d->next_report_ns) {
-		fprintf(stderr, "greenstk: shutdown: waiting for %llu %s\n", (unsigned long long)(live | waits),
-			live ? "tasks" : "threads of the application, which wait in calls of this library");
+		char where[100] = "";
+
+		if (live && gstk__config.dump_signal > 0)
+			snprintf(where, sizeof(where), "; gstk-info --tasks %d, or kill -%d %d, says where they are", getpid(),
+				 gstk__config.dump_signal, getpid());
+		fprintf(stderr, "greenstk: shutdown: waiting for %llu %s%s\n", (unsigned long long)(live | waits),
+			live ? "tasks" : "threads of the application, which wait in calls of this library", where);
 		d->next_report_ns = now + 2000000000u;
 		if (d->cancel)
 			cancel_all(); /* tasks that were spawned, or cleared the request, meanwhile */

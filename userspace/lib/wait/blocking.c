@@ -271,8 +271,10 @@ int gstk_blocking_until(void *(*fn)(void *), void *arg, void **result, uint64_t 
 			*result = r;
 		return 0;
 	}
-	if (unlikely(gstk__refuse_shared(arg, "gstk_blocking: the argument")))
-		return -EINVAL;
+	if (unlikely(gstk__in_shared_window(arg)))
+		return gstk__refuse("gstk_blocking: the argument at %p lies on the stack of a task whose window is shared, so its bytes "
+				    "may be elsewhere when the thread looks. Use gstk_blocking_copy(), spawn the caller with "
+				    "GSTK_PRIVATE, or take it from gstk_alloc().", arg);
 	err = gstk__may_wait();
 	if (!err)
 		err = gstk__may_go_on();

@@ -61,7 +61,7 @@ for my $h (@headers) {
 			next;
 		}
 		if ($l =~ /^\s*$/) { $doc = undef; $cur = undef; next }
-		next if $l =~ m{^\s*(#\s*(if|endif|else|elif|include|undef)|//|GSTK_(BEGIN|END)_DECLS)};
+		next if $l =~ m{^\s*(#\s*(if|pragma|endif|else|elif|include|undef)|//|GSTK_(BEGIN|END)_DECLS)};
 		if ($l =~ /^#\s*define\s+(\w+)(\([^)]*\))?/) { # function-like and constant macros
 			my ($name, $args) = ($1, $2 // '');
 			my $value = !$args && $l =~ /^#\s*define\s+\w+\s+([^\\]+?)\s*(?:\/[\/*].*)?$/ ? " $1" : '';

@@ -111,8 +111,16 @@ struct gstk_stats {
 	uint64_t starved;	    /**< times that a task or a window had to wait for memory, or for a private window */
 };
 
+/* A function and a structure of one name: to g++ that is a shadow (-Wshadow), in the application's own compilation. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 /** Fill @stats up to the size it carries. -EINVAL without a runtime or size. Any thread. */
 GSTK_API int gstk_stats(struct gstk_stats *stats);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /** Print configuration, calibration and counters as `name value` lines to @fd. -EINVAL without a runtime, or what
  * writing failed with. Any thread. */

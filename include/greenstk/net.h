@@ -67,7 +67,8 @@ GSTK_API int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns);
 /**
  * Close a descriptor that was used here. Tasks parked on it, or about to, get -EBADF. One that was closed with plain
  * close(2) is noticed when a call of this library gives its number out again, but not when somebody else
- * opens it: a descriptor of another's that is blocking could then block a worker.
+ * opens it: a descriptor of another's that is blocking could then block a worker. Never -EINTR: the descriptor is
+ * gone then, too. Returns 0 or what close(2) says, -EIO say.
  */
 GSTK_API int gstk_close(int fd);
 

@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include "wait_test.h"
+#include "seccomp_test.h"
 
 union any {
 	struct sockaddr sa;
@@ -231,6 +231,39 @@ WAIT_TEST(flags_that_say_do_not_wait_are_obeyed)
 	CHECK_EQ(gstk_sendmsg_until(p[0], &m, 0, 1), -ETIMEDOUT);
 	gstk_close(p[0]);
 	gstk_close(p[1]);
+}
+
+static void close_is_interrupted(void)
+{
+	int p[2];
+
+	CHECK_EQ(pipe(p), 0);
+	refuse(SYS_close, EINTR);
+	CHECK_EQ(gstk_close(p[0]), 0);
+}
+
+static void close_fails(void)
+{
+	int p[2];
+
+	CHECK_EQ(pipe(p), 0);
+	refuse(SYS_close, EIO);
+	CHECK_EQ(gstk_close(p[0]), -EIO);
+}
+
+/* The system closes it all the same: the call must not be made again. */
+TEST(a_close_that_a_signal_ended_is_a_close)
+{
+	if (EMULATED())
+		SKIP(return, "the emulator has no system call filters");
+	with_workers(1, close_is_interrupted);
+}
+
+TEST(a_close_that_failed_is_told)
+{
+	if (EMULATED())
+		SKIP(return, "the emulator has no system call filters");
+	with_workers(1, close_fails);
 }
 
 TEST_HARNESS_MAIN

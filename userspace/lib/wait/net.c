@@ -393,7 +393,8 @@ int gstk_close(int fd)
 
 	gstk__fd_closing(fd);
 	GSTK__INJECT(close);
-	err = close(fd) ? -net_errno() : 0;
+	/* A signal that broke it off comes too late: the number is free, and who tried again would close another's. */
+	err = close(fd) && errno != EINTR ? -net_errno() : 0;
 	gstk__fd_closed(fd);
 	return err;
 }

@@ -52,7 +52,8 @@ struct gstk_spawn_opts {
  * Create a task that runs @fn(@arg). With @task NULL it is detached.
  *
  * @arg must not point into a shared window (-EINVAL, with a line on stderr that names the ways
- * out: GSTK_PRIVATE for the task that owns the object, opts->block, gstk_alloc()). Also -ENOMEM,
+ * out: GSTK_PRIVATE for the task that owns the object, opts->block, gstk_alloc()). Also -ENOMEM (all of
+ * gstk_config.max_tasks are there, which is said once on stderr, or there is no memory),
  * -EINVAL for bad options or no function, with such a line, too; -ECANCELED after gstk_shutdown() began, -ESRCH without a runtime.
  * From any thread; never parks.
  */

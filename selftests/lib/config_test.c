@@ -39,6 +39,8 @@ static int try_init(void)
 
 TEST(absurd_values_are_refused_by_name)
 {
+	unsetenv("GREENSTK_WINDOWS"); /* which would win */
+	unsetenv("GREENSTK_IMAGE_BYTES");
 	REFUSED(size, 4, "gstk_config.size");
 	REFUSED(flags, 1u << 31, "flags");
 	REFUSED(workers, 100000, "workers");
@@ -122,6 +124,34 @@ TEST(numbers_too_large_for_their_field_are_refused)
 		EXPECT_TRUE(reported(absurd[i][0]));
 		unsetenv(absurd[i][0]);
 	}
+}
+
+static void *sleeps(void *arg)
+{
+	return (void *)(long)gstk_sleep_until(GSTK_NEVER);
+}
+
+static void too_many(void)
+{
+	config.max_tasks = 100;
+	CHECK_EQ(gstk_init(&config), 0);
+	for (int i = 0; i < 150; i++)
+		err = gstk_spawn(NULL, sleeps, NULL, NULL);
+	CHECK_EQ(err, -ENOMEM);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_CANCEL, GSTK_NEVER), 0);
+}
+
+TEST(who_spawns_more_than_max_tasks_is_told_once)
+{
+	const char *line;
+
+	unsetenv("GREENSTK_MAX_TASKS");
+	config.size = sizeof(config);
+	ASSERT_EQ(0, in_child(too_many)) TH_LOG("%s", report);
+	line = strstr(report, "all 100 places for tasks are taken (-ENOMEM)");
+	ASSERT_NE(NULL, line) TH_LOG("%s", report);
+	EXPECT_EQ(NULL, strstr(strchr(line, '\n'), "places for tasks"));
+	EXPECT_TRUE(reported("more: gstk_config.max_tasks or GREENSTK_MAX_TASKS\n"));
 }
 
 static void print_info(void)

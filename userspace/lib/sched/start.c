@@ -85,13 +85,24 @@ void gstk__spawn_queue(struct gstk_task *t)
 		gstk__push_fresh(w, gstk__task_index(t));
 }
 
+/* Said once: a server may live at this limit. */
+static __attribute__((cold, noinline)) struct gstk_task *no_place(void)
+{
+	static atomic_bool told;
+
+	if (!atomic_exchange(&told, true))
+		fprintf(stderr, "greenstk: all %zu places for tasks are taken (-ENOMEM), also by those that ended and nobody has "
+			"joined; more: gstk_config.max_tasks or GREENSTK_MAX_TASKS\n", gstk__max_tasks);
+	return NULL;
+}
+
 struct gstk_task *gstk__task_new(void)
 {
 	struct gstk__worker *w = gstk__self();
 	struct gstk_task *t = gstk__task_alloc(w ? &w->tasks : NULL);
 
 	if (__builtin_expect(!t, 0))
-		return NULL;
+		return no_place();
 	t->tier = GSTK__TIER_NONE;
 	t->why = GSTK__WAIT_NONE;
 	t->flags = 0;

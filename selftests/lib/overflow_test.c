@@ -116,6 +116,37 @@ TEST(frames_larger_than_a_page_are_caught)
 	EXPECT_TRUE(reported("by_page+0x"));
 }
 
+/* As man 7 greenstk says: a frame larger than the guard would reach past it. */
+static __attribute__((optimize("stack-clash-protection"))) FALLS int leap_for_ever(int depth)
+{
+	volatile char bytes[600 << 10];
+
+	bytes[depth % 200] = 1;
+	return deeper(depth + 1) + bytes[depth % 200];
+}
+
+static void *leaps_far(void *arg)
+{
+	return (void *)(long)leap_for_ever(0);
+}
+
+static void main_far(void)
+{
+	gstk_task *t;
+
+	CHECK_EQ(gstk_spawn(&t, leaps_far, NULL, NULL), 0);
+	gstk_join(t, NULL);
+}
+
+static void far(void) { with_workers(1, main_far); }
+
+TEST(a_frame_larger_than_the_guard_is_caught_where_the_compiler_probes_it)
+{
+	ASSERT_EQ(SIGABRT, WTERMSIG(in_child(far)));
+	EXPECT_TRUE(reported("stack overflow in task"));
+	EXPECT_TRUE(reported("leap_for_ever+0x"));
+}
+
 /* ---- not ours ---- */
 
 static char *trap;

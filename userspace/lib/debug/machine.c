@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "host/host.h"
+#include "host/pressure.h"
 #include "host/uffd.h"
 #include "window/window.h"
 
@@ -103,6 +104,7 @@ static void limit_line(int fd, const char *name, int which, const char *advice)
 void gstk__machine_print(int fd)
 {
 	struct utsname u;
+	char of[512];
 
 	if (!uname(&u))
 		dprintf(fd, "kernel.release %s\n", u.release);
@@ -110,7 +112,8 @@ void gstk__machine_print(int fd)
 		? "yes" : "no: each guard splits a mapping; Linux 6.13 has MADV_GUARD_INSTALL");
 	process_madvise_line(fd);
 	dprintf(fd, "kernel.membarrier %s\n", gstk__membarrier_missing ? "no: a fence at every park" : "yes");
-	file_line(fd, "kernel.psi", "/proc/pressure/memory", "");
+	snprintf(of, sizeof(of), "of %s", gstk__pressure_file());
+	file_line(fd, "kernel.psi", of + 3, of);
 	userfaultfd_line(fd);
 	device_line(fd);
 	limit_line(fd, "limit.nofile", RLIMIT_NOFILE,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "host/host.h"
 #include "host/module.h"
+#include "host/pressure.h"
 #include "park/calibrate.h"
 #include "park/sweep_round.h"
 
@@ -60,7 +61,7 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	gstk__round.soonest_ms = UINT64_MAX;
 	sweep.bytes_each = 4096;
 	gstk__history_init();
-	sweep.psi = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
+	sweep.psi = open(gstk__pressure_file(), O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 

@@ -128,6 +128,7 @@ static void many_wrong_addresses(void)
 	address[sizeof(address) - 1] = 0;
 	for (int i = 0; i < 200; i++)
 		CHECK_EQ(gstk_dial(address, GSTK_NEVER), -EINVAL);
+	CHECK_EQ(gstk_scope_error(NULL), -EINVAL); /* of another kind */
 }
 
 static void many_addresses(void) { with_workers(1, many_wrong_addresses); }
@@ -135,8 +136,9 @@ static void many_addresses(void) { with_workers(1, many_wrong_addresses); }
 TEST(who_sends_bad_addresses_for_ever_fills_no_log)
 {
 	ASSERT_EQ(0, in_child(many_addresses));
-	EXPECT_EQ(51, lines());
-	EXPECT_TRUE(reported("greenstk: what is refused from now on is not reported any more\n"));
+	EXPECT_EQ(52, lines());
+	EXPECT_TRUE(reported("greenstk: such as this are not reported any more\n"));
+	EXPECT_TRUE(reported("gstk_scope_error: the scope is NULL"));
 }
 
 /* Through a pointer, so that the compiler neither inlines nor warns. */

@@ -97,6 +97,14 @@ TEST(the_environment_wins_and_is_checked_too)
 	setenv("GREENSTK_DUMP_SIGNAL", "9", 1);
 	EXPECT_EQ(-EINVAL, try_init());
 	EXPECT_TRUE(reported("dump_signal"));
+	setenv("GREENSTK_DUMP_SIGNAL", "SIGUSR1", 1);
+	EXPECT_EQ(0, try_init());
+	setenv("GREENSTK_DUMP_SIGNAL", "KILL", 1);
+	EXPECT_EQ(-EINVAL, try_init());
+	EXPECT_TRUE(reported("dump_signal"));
+	setenv("GREENSTK_DUMP_SIGNAL", "SIGNAL", 1);
+	EXPECT_EQ(-EINVAL, try_init());
+	EXPECT_TRUE(reported("GREENSTK_DUMP_SIGNAL=SIGNAL is no signal"));
 	unsetenv("GREENSTK_DUMP_SIGNAL");
 	setenv("GREENSTK_MAX_TASKS", "many", 1);
 	EXPECT_EQ(-EINVAL, try_init());

@@ -86,21 +86,38 @@ static int env_flag(struct gstk_config *c, const char *name, uint32_t flag)
 	return 0;
 }
 
+/* "USR1" or "SIGUSR1"; 0: no such name. */
+static int signal_of(const char *name)
+{
+	if (!strncmp(name, "SIG", 3))
+		name += 3;
+	for (int sig = 1; sig < 32; sig++) {
+		const char *known = sigabbrev_np(sig);
+
+		if (known && !strcmp(known, name))
+			return sig;
+	}
+	return 0;
+}
+
 /* The only field that may be negative: -1 is no signal at all. */
 static int signal_from_env(int *sig)
 {
 	const char *s = getenv("GREENSTK_DUMP_SIGNAL");
 	unsigned long long v;
-	bool set;
 
-	if (s && !strcmp(s, "-1")) {
-		*sig = -1;
+	if (!s || !*s)
 		return 0;
-	}
-	if (from_env("GREENSTK_DUMP_SIGNAL", &v, &set))
-		return -EINVAL;
-	if (set)
+	if (!strcmp(s, "-1"))
+		*sig = -1;
+	else if (signal_of(s))
+		*sig = signal_of(s);
+	else if (!parse_size(s, &v))
 		*sig = v > INT_MAX ? INT_MAX : (int)v;
+	else {
+		fprintf(stderr, "greenstk: GREENSTK_DUMP_SIGNAL=%s is no signal; give a number, a name as USR1, or -1 for none\n", s);
+		return -EINVAL;
+	}
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 /* What a call refuses it refuses with a line that says what is wrong and what to do instead. */
 #include <sys/resource.h>
 #include "report_test.h"
+#include "seccomp_test.h"
 
 #define SPAWN(...) gstk_spawn(NULL, nothing, NULL, GSTK_OPTS(gstk_spawn_opts, __VA_ARGS__))
 
@@ -247,6 +248,20 @@ TEST(without_proc_it_says_what_to_mount)
 		SKIP(return, "chroot is for root");
 	ASSERT_EQ(SIGALRM, WTERMSIG(in_child(without_proc)));
 	EXPECT_TRUE(reported("/proc/self/task: No such file or directory; mount /proc to have deadlocks reported\n"));
+}
+
+static void filtered(void)
+{
+	refuse(SYS_eventfd2, EPERM);
+	CHECK_EQ(gstk_init(NULL), -EPERM);
+}
+
+TEST(a_filter_of_system_calls_that_forbids_polling_is_named)
+{
+	if (EMULATED())
+		SKIP(return, "the emulator has no system call filters");
+	ASSERT_EQ(0, in_child(filtered));
+	EXPECT_TRUE(reported("cannot poll descriptors: eventfd: Operation not permitted (a filter of system calls forbids it"));
 }
 
 TEST_HARNESS_MAIN

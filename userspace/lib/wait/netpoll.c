@@ -161,8 +161,10 @@ static int init(void)
 	wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (epfd < 0 || wakefd < 0 || epoll_ctl(epfd, EPOLL_CTL_ADD, wakefd, &ev)) {
 		err = -errno;
-		fprintf(stderr, "greenstk: cannot poll descriptors: %s%s\n", strerror(-err),
-			err == -EMFILE ? " (raise RLIMIT_NOFILE: ulimit -n)" : "");
+		fprintf(stderr, "greenstk: cannot poll descriptors: %s: %s%s\n",
+			epfd < 0 ? "epoll_create1" : wakefd < 0 ? "eventfd" : "epoll_ctl", strerror(-err),
+			err == -EMFILE ? " (raise RLIMIT_NOFILE: ulimit -n)"
+			: err == -EPERM || err == -ENOSYS ? " (a filter of system calls forbids it; let it pass)" : "");
 		fini();
 	}
 	return err;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* gstk_main() where there is hardly room for it, and threads of the library that somebody ends. */
 #include <pthread.h>
+#include <sched.h>
 #include "report_test.h"
 
 /* ---- no room ---- */
@@ -214,6 +215,45 @@ TEST(a_thread_that_is_the_librarys_no_more_may_end)
 		ASSERT_EQ(0, pthread_create(&t, NULL, a_life, flags[i]));
 		ASSERT_EQ(0, pthread_join(t, NULL));
 	}
+}
+
+/* ---- the end ---- */
+
+static void *posts_later(void *arg)
+{
+	usleep(3000);
+	gstk_sem_post(arg, 1);
+	return NULL;
+}
+
+/* By then all workers sleep, one of them in the poller; who is woken wakes it, and ends the runtime at once. */
+static void *ends_when_woken(void *arg)
+{
+	static gstk_sem posted = GSTK_SEM_INIT(0);
+	pthread_t t;
+
+	CHECK_EQ(pthread_create(&t, NULL, posts_later, &posted), 0);
+	CHECK_EQ(pthread_detach(t), 0);
+	CHECK_EQ(gstk_sem_wait(&posted), 0);
+	return arg;
+}
+
+static void many_lives(void)
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 2 };
+	cpu_set_t one;
+
+	/* On one CPU who was woken runs when the other one waits for it. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	CHECK_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+	for (int i = 0; i < 200; i++)
+		CHECK_EQ(gstk_main(ends_when_woken, NULL, NULL, &config), 0);
+}
+
+TEST(a_worker_that_is_woken_at_the_end_hears_of_it)
+{
+	ASSERT_EQ(0, in_child(many_lives));
 }
 
 TEST_HARNESS_MAIN

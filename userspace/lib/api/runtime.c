@@ -292,15 +292,16 @@ int gstk_init(const struct gstk_config *config)
 
 static int shut_down(struct gstk__worker *w, enum gstk_shutdown_mode mode, uint64_t deadline_ns)
 {
+	bool outside = w && w->batch & GSTK__BATCH_OUTSIDE;
 	struct gstk__sched *s = &gstk__sched;
 	int err;
 
 	s->owned_main = true;
-	if (w)
+	if (outside) /* only then: it takes a wake, which may be meant for another worker */
 		gstk__come_inside(w);
 	err = gstk__drain(mode, deadline_ns);
 	s->owned_main = false;
-	if (err && w)
+	if (err && outside)
 		gstk__go_outside(w); /* the runtime goes on, and so may the loop around it */
 	if (err)
 		return err;

@@ -6,6 +6,7 @@
  */
 #define ROUNDS 5
 #define CROWD  12
+#define PACKED GSTK__TIER_COLD
 #include "deep_crowd.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <sys/syscall.h>
 #include "host/module.h"
 #include "host/uffd.h"
-#include "task/task.h"
 
 static int parameter(const char *value)
 {
@@ -64,20 +64,6 @@ static void run(void (*fn)(void))
 
 /* ---- a crowd that is packed, and woken a few times ---- */
 
-/* A look without owning them: once a task is COLD it stays so until it is woken. */
-static void until_cold(gstk_task **t, int nr)
-{
-	int cold = 0;
-
-	for (int i = 0; i < 6000 && cold < nr; i++) {
-		gstk_sleep(10 * MS);
-		cold = 0;
-		for (int k = 0; k < nr; k++)
-			cold += __atomic_load_n(&t[k]->tier, __ATOMIC_RELAXED) == GSTK__TIER_COLD;
-	}
-	CHECK_EQ(cold, nr);
-}
-
 static void say(void)
 {
 	struct gstk_stats st = stats();
@@ -103,17 +89,9 @@ static void nothing_is_left(void)
 
 static void crowd(void)
 {
-	gstk_task *t[CROWD];
 	struct gstk_stats st;
 
-	for (uintptr_t i = 0; i < CROWD; i++)
-		t[i] = start(toucher, (void *)(i + 1));
-	for (int round = 0; round < ROUNDS; round++) {
-		until_cold(t, CROWD);
-		wake_all(round);
-	}
-	for (int i = 0; i < CROWD; i++)
-		CHECK_EQ(finish(t[i]), 0);
+	run_crowd();
 	st = stats();
 	say();
 	CHECK(st.packs >= CROWD * ROUNDS && st.lazy_restores >= CROWD * ROUNDS);
@@ -187,7 +165,7 @@ static void one_deep(void *(*fn)(void *))
 
 	turn[0] = (gstk_sem)GSTK_SEM_INIT(0);
 	t = start(fn, (void *)1);
-	until_cold(&t, 1);
+	until_packed(&t, 1);
 	gstk_sem_post(&turn[0], 1);
 	CHECK_EQ(finish(t), 0);
 	CHECK(stats().lazy_restores > 0);
@@ -230,20 +208,8 @@ TEST(the_same_where_the_kernel_may_not_wait_for_the_pager)
 
 static void forks(struct deep *d)
 {
-	uint64_t bad = 0;
-	int status;
-	pid_t pid;
-
 	wait_turn(d);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		for (unsigned int k = 0; k < PAGES; k++)
-			bad += wrong(d, k);
-		_exit(bad != 0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
+	child_has_all(d);
 }
 
 static void *forker(void *arg)

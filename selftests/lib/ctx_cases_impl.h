@@ -37,10 +37,19 @@ static void answer(uintptr_t word)
 	}
 }
 
-static void fresh(void (*entry)(uintptr_t))
+/* What the next fresh stack runs, for ever. */
+static void (*entry)(uintptr_t word);
+
+static NOINLINE struct gstk__begin begin(uintptr_t word, bool ended)
+{
+	return (struct gstk__begin){ ended ? (uintptr_t)abort : (uintptr_t)entry, (void *)word };
+}
+
+static void fresh(void (*fn)(uintptr_t))
 {
 	memset(stack_a, 0xa5, sizeof(stack_a));
-	co_sp = gstk__stack_prepare(stack_a + sizeof(stack_a), entry);
+	entry = fn;
+	co_sp = gstk__stack_prepare(stack_a + sizeof(stack_a), begin);
 }
 
 static inline uintptr_t ask(uintptr_t word)
@@ -68,8 +77,8 @@ int ctx_case_a_fresh_stack_costs_one_frame(void)
 	gstk__frame_regs(co_sp, (uintptr_t)co_sp, &regs);
 	CHECK(regs.fp == 0 && regs.sp == (uintptr_t)base);
 	/* Any base is rounded down, never up. */
-	CHECK((char *)gstk__stack_prepare(base - 1, answer) == base - 16 - GSTK__FRAME_SIZE);
-	CHECK((char *)gstk__stack_prepare(base - 15, answer) == base - 16 - GSTK__FRAME_SIZE);
+	CHECK((char *)gstk__stack_prepare(base - 1, begin) == base - 16 - GSTK__FRAME_SIZE);
+	CHECK((char *)gstk__stack_prepare(base - 15, begin) == base - 16 - GSTK__FRAME_SIZE);
 	return 0;
 }
 
@@ -307,8 +316,9 @@ int ctx_case_stacks_are_aligned(void)
 	uintptr_t bad = 0;
 	unsigned int off;
 
+	entry = align_entry;
 	for (off = 0; off < 32; off++) {
-		co_sp = gstk__stack_prepare(stack_a + sizeof(stack_a) - off, align_entry);
+		co_sp = gstk__stack_prepare(stack_a + sizeof(stack_a) - off, begin);
 		gstk__switch_ontop(&main_sp, co_sp, align_callback, &bad);
 		CHECK(bad == 0);
 		CHECK(ask(0) == 0);
@@ -435,10 +445,10 @@ int ctx_case_backtrace_ends_at_every_instruction(void)
 	const struct step_fn fns[] = {
 		{ 'm', (uintptr_t)step_site_main }, { 'M', (uintptr_t)step_caller },
 		{ 'c', (uintptr_t)step_site_co }, { 'C', (uintptr_t)step_entry },
-		{ STEP_START, (uintptr_t)gstk__stack_start - CTX_NOP },
+		{ 'b', (uintptr_t)begin }, { STEP_START, (uintptr_t)gstk__task_start - CTX_NOP },
 	};
-	/* The last three: the instructions where pc is still here and all else there. */
-	static const char *const rows[] = { "mM", "M", "cCS", "CS", "S", "mcCS", "mS", "cmM" };
+	/* From the sixth on, but for the last: the instructions where pc is still here and all else there. */
+	static const char *const rows[] = { "mM", "M", "cCS", "CS", "S", "mcCS", "mS", "cmM", "bS" };
 
 	if (!step_possible())
 		return CTX_SKIP;
@@ -451,6 +461,6 @@ int ctx_case_backtrace_ends_at_every_instruction(void)
 	step_caller();
 	CHECK(stepping.wrong == 0);
 	CHECK(stepping.steps > 100);
-	CHECK(stepping.met[5] > 0 && stepping.met[6] > 0 && stepping.met[7] > 0);
+	CHECK(stepping.met[5] > 0 && stepping.met[6] > 0 && stepping.met[7] > 0 && stepping.met[8] > 0);
 	return 0;
 }

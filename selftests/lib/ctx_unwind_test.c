@@ -153,6 +153,11 @@ static void entry(uintptr_t word)
 	gstk_ctx_leave(&main_ctx, word);
 }
 
+static struct gstk__begin begin(uintptr_t word, bool ended)
+{
+	return (struct gstk__begin){ ended ? (uintptr_t)abort : (uintptr_t)entry, (void *)word };
+}
+
 static void nothing(uintptr_t word)
 {
 }
@@ -236,8 +241,8 @@ FIXTURE_SETUP(unwind)
 	memset(stack_a, 0, sizeof(stack_a));
 	KNOW_STACK(stack_a, sizeof(stack_a));
 	if (form == 2) {
-		a.sp = gstk__stack_prepare(stack_a + sizeof(stack_a), entry);
-		self->start = gstk__stack_start;
+		a.sp = gstk__stack_prepare(stack_a + sizeof(stack_a), begin);
+		self->start = gstk__task_start;
 	} else {
 		ASSERT_EQ(0, gstk_ctx_create(&a, stack_a, sizeof(stack_a), entry));
 		self->start = gstk__ctx_start;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A crowd of deep stacks that is woken a few times: each round a little deeper or shallower than the last one, and a few
- * pages are looked at, some of them rewritten. Define ROUNDS and CROWD first.
+ * pages are looked at, some of them rewritten. Define ROUNDS, CROWD and PACKED, the tier that they get into, first.
  */
 #ifndef GREENSTK_TEST_DEEP_CROWD_H
 #define GREENSTK_TEST_DEEP_CROWD_H
 
+#include "debug/annotate.h"
 #include "deep_stack.h"
+#include "task/task.h"
 
 static gstk_sem turn[CROWD];
 static _Atomic int woke; /* how many did, in all */
@@ -62,6 +64,40 @@ static void wake_all(int round)
 		gstk_sem_post(&turn[i], 1);
 	while (woke < (round + 1) * CROWD) /* else who has not run yet would still be where it was */
 		gstk_sleep(1 * MS);
+}
+
+/* A look without owning it: once packed it stays so until it is woken. */
+static unsigned int tier(const gstk_task *t)
+{
+	return gstk__peek_byte(&t->tier);
+}
+
+static void until_packed(gstk_task **t, int nr)
+{
+	int packed = 0;
+
+	for (int i = 0; i < 60000 && packed < nr; i++) {
+		gstk_sleep(1 * MS);
+		packed = 0;
+		for (int k = 0; k < nr; k++)
+			packed += tier(t[k]) == PACKED;
+	}
+	CHECK_EQ(packed, nr);
+}
+
+/* To the end of all of them. */
+static void run_crowd(void)
+{
+	gstk_task *t[CROWD];
+
+	for (uintptr_t i = 0; i < CROWD; i++)
+		t[i] = start(toucher, (void *)(i + 1));
+	for (int round = 0; round < ROUNDS; round++) {
+		until_packed(t, CROWD);
+		wake_all(round);
+	}
+	for (int i = 0; i < CROWD; i++)
+		CHECK_EQ(finish(t[i]), 0);
 }
 
 #endif

@@ -22,6 +22,12 @@ static inline int whole_stacks(void)
 	return nr;
 }
 
+#define NEEDS_GDB()                                                                                    \
+	do {                                                                                           \
+		if (UNDER_ASAN || UNDER_TSAN || getenv("LD_PRELOAD") || system("command -v gdb >/dev/null")) \
+			SKIP(return, "no_debugger: it is not installed, or a sanitizer is in its way");  \
+	} while (0)
+
 /* It stops all threads, the pager too. */
 static inline void attach(void)
 {

@@ -66,4 +66,21 @@ static __attribute__((noinline)) uintptr_t on_deep_stack(uint64_t tag, void (*fn
 	return bad;
 }
 
+/* It is whole in a child of fork(), too. */
+static inline void child_has_all(const struct deep *d)
+{
+	uint64_t bad = 0;
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		for (unsigned int k = 0; k < PAGES; k++)
+			bad += wrong(d, k);
+		_exit(bad != 0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
 #endif

@@ -5,11 +5,10 @@
  */
 #define ROUNDS 8
 #define CROWD  8
-#include "debug/annotate.h"
+#define PACKED GSTK__TIER_DEEP_PACKED
 #include "deep_crowd.h"
 #include "deep_look.h"
 #include "park/deep.h"
-#include "task/task.h"
 #include "uffd_test.h"
 
 static uint32_t workers = 1;
@@ -44,32 +43,11 @@ static void nothing_is_left(void)
 
 /* ---- a crowd ---- */
 
-/* A look without owning it: once packed it stays so until it is woken. */
-static unsigned int tier(const gstk_task *t)
-{
-	return gstk__peek_byte(&t->tier);
-}
-
-static void until_packed(gstk_task **t, int nr)
-{
-	for (int i = 0; i < nr; i++)
-		while (tier(t[i]) != GSTK__TIER_DEEP_PACKED)
-			gstk_sleep(1 * MS);
-}
-
 static void crowd(void)
 {
-	gstk_task *t[CROWD];
 	struct gstk_stats st;
 
-	for (uintptr_t i = 0; i < CROWD; i++)
-		t[i] = start(toucher, (void *)(i + 1));
-	for (int round = 0; round < ROUNDS; round++) {
-		until_packed(t, CROWD);
-		wake_all(round);
-	}
-	for (int i = 0; i < CROWD; i++)
-		CHECK_EQ(finish(t[i]), 0);
+	run_crowd();
 	st = stats();
 	fprintf(stderr, "# %llu packs, %llu lazy restores, %llu faults, %llu with them, %llu pages never came\n",
 		(unsigned long long)st.packs, (unsigned long long)st.lazy_restores, (unsigned long long)st.lazy_faults,
@@ -306,8 +284,7 @@ static void attaches(void)
 
 TEST(so_does_gdb)
 {
-	if (UNDER_ASAN || UNDER_TSAN || getenv("LD_PRELOAD") || system("command -v gdb >/dev/null"))
-		SKIP(return, "no_debugger: it is not installed, or a sanitizer is in its way");
+	NEEDS_GDB();
 	NEEDS_UFFD(attaches);
 	EXPECT_EQ(1, whole_stacks()) TH_LOG("%s", report);
 }
@@ -316,20 +293,8 @@ TEST(so_does_gdb)
 
 static void fork_now(struct deep *d)
 {
-	uint64_t bad = 0;
-	int status;
-	pid_t pid;
-
 	wait_turn(d);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		for (unsigned int k = 0; k < PAGES; k++)
-			bad += wrong(d, k);
-		_exit(bad != 0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
+	child_has_all(d);
 }
 
 static void *forker(void *arg)

@@ -488,28 +488,15 @@ static void attaches(void)
 
 TEST(so_does_gdb)
 {
-	if (UNDER_ASAN || UNDER_TSAN || getenv("LD_PRELOAD") || system("command -v gdb >/dev/null"))
-		SKIP(return, "no_debugger: it is not installed, or a sanitizer is in its way");
+	NEEDS_GDB();
 	NEEDS_UFFD(attaches);
 	EXPECT_EQ(2, whole_stacks()) TH_LOG("%s", report);
 }
 
 static void fork_now(struct deep *d)
 {
-	uint64_t bad = 0;
-	int status;
-	pid_t pid;
-
 	gstk_yield();
-	pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		for (unsigned int k = 0; k < PAGES; k++)
-			bad += wrong(d, k);
-		_exit(bad != 0);
-	}
-	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	CHECK_EQ(status, 0);
+	child_has_all(d);
 }
 
 static void *forker(void *arg)

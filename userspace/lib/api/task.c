@@ -8,8 +8,8 @@
 #include <string.h>
 #include "api/config.h"
 #include "api/native.h"
-#include "api/spawn.h"
 #include "api/owned.h"
+#include "api/spawn.h"
 #include "debug/annotate.h"
 #include "debug/probe.h"
 #include "debug/spawned.h"

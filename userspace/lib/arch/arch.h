@@ -16,12 +16,10 @@
  *                                                goes on, gstk__then_back(word, kept) runs, and its result is the
  *                                                function's. While it is suspended its stack holds that and what
  *                                                its caller must find again. Only with GSTK__HAVE_SWITCH_THEN
- *   gstk__stack_prepare(base, entry)             a frame on a fresh stack: the first switch to it
- *                                                calls entry(word), which must not return
- *   gstk__stack_prepare_task(base, begin)        the same, but begin(word, false) returns a function, which is
- *                                                called with nothing above it on the stack, and
- *                                                what begin(its result, true) returns, is the last,
- *                                                which must not return
+ *   gstk__stack_prepare(base, begin)             a frame on a fresh stack. The first switch to it calls begin(word, false);
+ *                                                the function that this returns is called with nothing above it on
+ *                                                the stack, and what begin(its result, true) returns is the last,
+ *                                                which must not return. By the CPU: gstk__task_start
  *   gstk__call_on(base, fn, arg, &save_sp, &sp)  calls fn(arg) on the stack that ends at base (of 16
  *                                                bytes). Meanwhile save_sp is a frame of the calling
  *                                                stack, to which any form may switch as often as it
@@ -102,5 +100,16 @@ void gstk__call_on(void *base, void (*fn)(void *), void *arg, void **save_sp, vo
 #else
 #error "no context switch for this CPU: see arch/arch.h"
 #endif
+
+/* A stack that ends at base (exclusive; rounded down to 16), with nothing above it for unwinders. Returns its sp. */
+static inline void *gstk__stack_prepare(void *base, struct gstk__begin (*begin)(uintptr_t word, bool ended))
+{
+	struct gstk__frame *frame = (struct gstk__frame *)((uintptr_t)base & ~(uintptr_t)15) - 1;
+
+	frame->pc = (uintptr_t)gstk__task_start;
+	frame->bp = 0;
+	frame->bx = (uintptr_t)begin;
+	return frame;
+}
 
 #endif

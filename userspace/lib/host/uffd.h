@@ -25,7 +25,7 @@ extern struct gstk__uffd gstk__uffd;
 /* 0 or -errno, and gstk__uffd.why says it in words. */
 int gstk__uffd_open(void);
 void gstk__uffd_close(void);
-/* A descriptor by any of these ways, for who asks whether there is one; -errno of the last, by which all may. */
+/* A descriptor by any of these ways, for who only asks; else -errno of the call for user mode only, which needs least. */
 int gstk__uffd_probe(void);
 /* Note why it is not used after all. */
 void gstk__uffd_unused(const char *what, int err);

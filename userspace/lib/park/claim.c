@@ -11,6 +11,7 @@
 #include "debug/trace.h"
 #include "park/copy.h"
 #include "park/lazy.h"
+#include "park/packed.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
 
@@ -113,11 +114,7 @@ void gstk__forget(struct gstk__park *p, struct gstk_task *t)
 		gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
 		image_free(p, t, t->used);
 	} else if (t->tier == GSTK__TIER_PACKED) {
-		uint32_t bytes = gstk__packed_bytes(t->image);
-
-		gstk__gauge(&p->n.packed, -1);
-		gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
-		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
+		gstk__not_packed(p, t, gstk__packed_bytes(t->image));
 		gstk__packed_free(p->arena, t->image, t->used);
 	} else if (gstk__in_slot(t->tier)) {
 		gstk__remap_forget(p, t);
@@ -183,13 +180,7 @@ int gstk__pack(struct gstk__park *p, struct gstk_task *t)
 	gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
 	image_free(p, t, t->used);
 	t->image = packed;
-	t->tier = GSTK__TIER_PACKED;
-	gstk__count(&p->n.packs);
-	gstk__gauge(&p->n.packed, 1);
-	gstk__gauge(&p->n.bytes_packed, bytes);
-	gstk__gauge(&p->n.bytes_unpacked, t->used);
-	GSTK__PROBE3(pack, t, t->used, bytes);
-	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_PACKED));
+	gstk__packed(p, t, GSTK__TIER_PACKED, bytes);
 	return 0;
 }
 

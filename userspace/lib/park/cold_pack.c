@@ -2,10 +2,9 @@
 /* A stack in its slot becomes a record of packed chunks; the slot keeps its place and no page. */
 #include <errno.h>
 #include <string.h>
-#include "debug/probe.h"
-#include "debug/trace.h"
 #include "park/cold_record.h"
 #include "park/lazy.h"
+#include "park/packed.h"
 #include "park/tier_pack.h"
 
 #define PAGE 4096u
@@ -88,29 +87,20 @@ static int make(struct gstk__park *p, const struct gstk_task *t, uint32_t *ref)
 static void packed(struct gstk__park *p, struct gstk_task *t, uint32_t ref)
 {
 	struct gstk__place *place = gstk__place(t);
-	uint32_t bytes = gstk__cold_chunks(record(ref))->bytes;
 
 	if (place->cold)
 		gstk__cold_free(p, place->cold, ref);
 	place->cold = ref;
-	t->tier = GSTK__TIER_COLD;
 	gstk__gauge(&p->n.remapped, -1);
 	gstk__gauge(&p->n.bytes_remapped, -(int64_t)t->used);
-	gstk__count(&p->n.packs);
-	gstk__gauge(&p->n.packed, 1);
-	gstk__gauge(&p->n.bytes_packed, bytes);
-	gstk__gauge(&p->n.bytes_unpacked, t->used);
-	GSTK__PROBE3(pack, t, t->used, bytes);
-	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_COLD));
+	gstk__packed(p, t, GSTK__TIER_COLD, gstk__cold_chunks(record(ref))->bytes);
 }
 
 void gstk__cold_wakes(struct gstk__park *p, const struct gstk_task *t, uint32_t ref)
 {
 	uint32_t bytes = gstk__cold_chunks(record(ref))->bytes;
 
-	gstk__gauge(&p->n.packed, -1);
-	gstk__gauge(&p->n.bytes_packed, -(int64_t)bytes);
-	gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
+	gstk__not_packed(p, t, bytes);
 	gstk__gauge(&p->n.bytes_lazy, bytes);
 }
 

@@ -3,8 +3,7 @@
 #include "park/lazy.h"
 
 #include <string.h>
-#include "debug/probe.h"
-#include "debug/trace.h"
+#include "park/packed.h"
 
 #define PAGE 4096u
 
@@ -53,7 +52,7 @@ int gstk__lazy_pack(struct gstk__park *p, struct gstk_task *t)
 {
 	struct gstk__deep *d = gstk__deep(t->image);
 	const char *sp = gstk__win_base(t->window) - t->used;
-	uint32_t k = gstk__deep_page_of(d, t->window, sp), ref, bytes;
+	uint32_t k = gstk__deep_page_of(d, t->window, sp), ref;
 	struct away a = { { same, gather, d->chunks ? gstk__chunks(d->chunks) : NULL, d->nr_pages - k,
 			    gstk__deep_end(t->window) }, d, { 0 } };
 	int err;
@@ -68,16 +67,9 @@ int gstk__lazy_pack(struct gstk__park *p, struct gstk_task *t)
 	for (uint32_t i = 0; i < d->nr_pages; i++)
 		gstk__deep_set_cold(d, i, i >= k);
 	gstk__deep_free_block(p, d);
-	bytes = gstk__chunks(ref)->bytes;
 	gstk__gauge(&p->n.copied, -1);
 	gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);
-	t->tier = GSTK__TIER_DEEP_PACKED;
-	gstk__count(&p->n.packs);
-	gstk__gauge(&p->n.packed, 1);
-	gstk__gauge(&p->n.bytes_packed, bytes);
-	gstk__gauge(&p->n.bytes_unpacked, t->used);
-	GSTK__PROBE3(pack, t, t->used, bytes);
-	GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_DEEP_PACKED));
+	gstk__packed(p, t, GSTK__TIER_DEEP_PACKED, gstk__chunks(ref)->bytes);
 	return 0;
 }
 
@@ -85,9 +77,7 @@ void gstk__lazy_wakes(struct gstk__park *p, const struct gstk_task *t)
 {
 	if (t->tier == GSTK__TIER_DEEP_PACKED) {
 		gstk__count(&p->n.unpacks);
-		gstk__gauge(&p->n.packed, -1);
-		gstk__gauge(&p->n.bytes_packed, -(int64_t)gstk__chunks(gstk__deep(t->image)->chunks)->bytes);
-		gstk__gauge(&p->n.bytes_unpacked, -(int64_t)t->used);
+		gstk__not_packed(p, t, gstk__chunks(gstk__deep(t->image)->chunks)->bytes);
 	} else {
 		gstk__gauge(&p->n.copied, -1);
 		gstk__gauge(&p->n.bytes_copied, -(int64_t)t->used);

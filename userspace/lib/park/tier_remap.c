@@ -18,6 +18,7 @@
 #include "debug/trace.h"
 #include "host/module.h"
 #include "park/cold.h"
+#include "park/packed.h"
 #include "park/place.h"
 #include "park/tier_pack.h"
 
@@ -263,7 +264,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 	gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_populate(e, nr));
 	for (uint32_t i = 0; i < nr; i++) {
 		struct gstk_task *t = m[i].out;
-		uint32_t packed, bytes;
+		uint32_t packed;
 
 		m[i].err = e[i].result ? -ENOMEM
 			 : gstk__pack_bytes(p->arena, slot_sp(t), t->used,
@@ -273,14 +274,7 @@ static void packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr, struc
 		d[nr_drops++] = (struct greenstk_drop){ .handle = gstk__place(t)->handle };
 		gstk__remap_forget(p, t);
 		t->image = packed;
-		t->tier = GSTK__TIER_PACKED;
-		bytes = gstk__packed_bytes(packed);
-		gstk__count(&p->n.packs);
-		gstk__gauge(&p->n.packed, 1);
-		gstk__gauge(&p->n.bytes_packed, bytes);
-		gstk__gauge(&p->n.bytes_unpacked, t->used);
-		GSTK__PROBE3(pack, t, t->used, bytes);
-		GSTK__TRACE(moved(GSTK__TRACE_PACK, t, (uint64_t)bytes << 32 | t->used, GSTK__TIER_PACKED));
+		gstk__packed(p, t, GSTK__TIER_PACKED, gstk__packed_bytes(packed));
 	}
 	if (nr_drops)
 		gstk__count_by(&p->n.remap_pack_calls, (uint64_t)gstk__module_drop(d, nr_drops));

@@ -89,7 +89,9 @@ enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, u
 
 /*
  * The same for a caller that has nothing left to keep: @end(task, code, arg, n) runs when the wait has ended, and what it
- * returns is the caller's result. As a tail call this leaves 88 bytes on the waiting stack, whatever led here.
+ * returns is the caller's result. As a tail call this leaves 88 bytes on the waiting stack, whatever led here. An @end that
+ * may have to wait again, any number of times, does so in a loop by gstk__block_unlock(): by this each wait would stand on
+ * the one before.
  */
 typedef int (*gstk__end_fn)(struct gstk_task *t, enum gstk__code code, void *arg, uint32_t n);
 int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end, void *arg,

@@ -55,7 +55,7 @@ void gstk__start_prepare(struct gstk__worker *w, struct gstk_task *t)
 		x->block = NULL;
 	}
 	gstk__annotate_task_begin(t);
-	t->sp = gstk__stack_prepare_task(base, begin);
+	t->sp = gstk__stack_prepare(base, begin);
 	t->tier = GSTK__TIER_RESIDENT;
 	gstk__gauge(&w->park.n.resident, 1);
 }

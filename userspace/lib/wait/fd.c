@@ -220,16 +220,22 @@ static int wait_end(struct gstk_task *t, enum gstk__code code, void *f, uint32_t
 	return waited(f, t, code);
 }
 
+/* 0, or why the caller must not wait. */
+static inline __attribute__((always_inline)) int may_hang(struct gstk_task *t)
+{
+	if (!t)
+		return gstk__no_task("a wait for a descriptor");
+	return gstk__cancel_pending(t) ? -ECANCELED : 0;
+}
+
 static inline __attribute__((always_inline)) int wait_on(int fd, struct gstk__fd *f, uint32_t want, uint32_t why,
 							 uint64_t deadline_ns, bool anew)
 {
 	struct gstk_task *t = gstk__current();
-	int r;
+	int r = may_hang(t);
 
-	if (!t)
-		return gstk__no_task("a wait for a descriptor");
-	if (gstk__cancel_pending(t))
-		return -ECANCELED;
+	if (r)
+		return r;
 	r = hang(fd, f, t, want, anew);
 	return r <= 0 ? r : gstk__block_then(&f->lock, (enum gstk__why)why, deadline_ns, wait_end, f, 0);
 }
@@ -257,12 +263,10 @@ GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, ui
 GSTK__FAR_RETURN int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, void *arg, uint32_t n)
 {
 	struct gstk_task *t = gstk__current();
-	int r;
+	int r = may_hang(t);
 
-	if (!t)
-		return gstk__no_task("a wait for a descriptor");
-	if (gstk__cancel_pending(t))
-		return -ECANCELED;
+	if (r)
+		return r;
 	t->obj = f;
 	r = hang(gstk__fd_number(f), f, t, GSTK__FD_READ, false);
 	if (r < 0)

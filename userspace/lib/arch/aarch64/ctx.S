@@ -221,12 +221,4 @@ gstk__ctx_start:
 	.cfi_endproc
 	.size	gstk__ctx_start, . - gstk__ctx_start
 
-	.section .note.GNU-stack, "", %progbits
-
-/* See start.S: checked branch targets yes, shadow stacks no. */
-	.section .note.gnu.property, "a"
-	.p2align 3
-	.long	4, 16, 5
-	.asciz	"GNU"
-	.long	0xc0000000, 4, 1
-	.long	0
+#include "note.inc"

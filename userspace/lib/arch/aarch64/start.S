@@ -7,43 +7,16 @@
 	.text
 
 /*
- * stack_start:                 from any switch: x0 = word, x19 = entry, x29 = 0, sp = base
- *	entry(word)
- *	die
- *
- * Jumped to with a return address: a call would leave an entry in the return predictor that nothing
- * matches. The nop gives stack_start a predecessor inside this FDE, with a name: unwinders look up
- * pc - 1.
- */
-	.p2align 4
-	.cfi_startproc
-	.cfi_undefined x30
-	.cfi_undefined x29
-	.type	gstk__stack_fresh, %function
-gstk__stack_fresh:
-	nop
-	.size	gstk__stack_fresh, 4
-	.globl	gstk__stack_start
-	.hidden	gstk__stack_start
-	.type	gstk__stack_start, %function
-gstk__stack_start:
-	hint	#36
-	adr	x30, 1f
-	mov	x16, x19
-	br	x16
-1:	brk	#1
-	.cfi_endproc
-	.size	gstk__stack_start, . - gstk__stack_start
-
-/*
- * task_start:                  the same, x19 = begin
+ * task_start:                  from any switch: x0 = word, x19 = begin, x29 = 0, sp = base
  *	fn, arg = begin(word, 0)
  *	result = fn(arg)        with nothing of ours on the stack
  *	end, arg = begin(result, 1)
  *	end(arg)
  *	die
  *
- * fn is called, for most return; the end is jumped to, as above. x19 is fn's to restore.
+ * fn is called, for most return. The end is jumped to with a return address: a call would leave an entry in the return
+ * predictor that nothing matches. x19 is fn's to restore. The nop gives task_start a predecessor inside this FDE, with a
+ * name: unwinders look up pc - 1.
  */
 	.p2align 4
 	.cfi_startproc
@@ -112,12 +85,4 @@ gstk__ontop_start:
 	.cfi_endproc
 	.size	gstk__ontop_start, . - gstk__ontop_start
 
-	.section .note.GNU-stack, "", %progbits
-
-/* Checked branch targets would be lost for the whole program without this note. */
-	.section .note.gnu.property, "a"
-	.p2align 3
-	.long	4, 16, 5
-	.asciz	"GNU"
-	.long	0xc0000000, 4, 1        /* GNU_PROPERTY_AARCH64_FEATURE_1_AND: BTI, not GCS */
-	.long	0
+#include "note.inc"

@@ -79,12 +79,4 @@ gstk__annex_resume:
 	.cfi_endproc
 	.size	gstk__annex_resume, . - gstk__annex_resume
 
-	.section .note.GNU-stack, "", @progbits
-
-/* See start.S: IBT yes, shadow stacks no. */
-	.section .note.gnu.property, "a"
-	.p2align 3
-	.long	4, 16, 5
-	.asciz	"GNU"
-	.long	0xc0000002, 4, 1
-	.long	0
+#include "note.inc"

@@ -18,12 +18,5 @@ __x86_return_thunk:
 	notrack jmpq *%rcx
 	.cfi_endproc
 	.size	__x86_return_thunk, .-__x86_return_thunk
-	.section .note.GNU-stack,"",@progbits
 
-/* See start.S: IBT yes, shadow stacks no. */
-	.section .note.gnu.property, "a"
-	.p2align 3
-	.long	4, 16, 5
-	.asciz	"GNU"
-	.long	0xc0000002, 4, 1
-	.long	0
+#include "note.inc"

@@ -7,44 +7,16 @@
 	.text
 
 /*
- * stack_start:                 from any switch: rax = word, rbx = entry, rbp = 0, rsp = base
- *	entry(word)
- *	die
- *
- * Entered by push and jump: an entry that never returns would leave a call that the CPU's return
- * predictor never sees matched, and every return of whoever runs next would be mispredicted.
- * The nop gives stack_start a predecessor inside this FDE, with a name: unwinders look up pc - 1.
- */
-	.p2align 4
-	.cfi_startproc
-	.cfi_undefined %rip
-	.cfi_undefined %rbp
-	.type	gstk__stack_fresh, @function
-gstk__stack_fresh:
-	nop
-	.size	gstk__stack_fresh, 1
-	.globl	gstk__stack_start
-	.hidden	gstk__stack_start
-	.type	gstk__stack_start, @function
-gstk__stack_start:
-	endbr64
-	movq	%rax, %rdi
-	leaq	1f(%rip), %rcx
-	pushq	%rcx
-	jmpq	*%rbx
-1:	ud2
-	.cfi_endproc
-	.size	gstk__stack_start, . - gstk__stack_start
-
-/*
- * task_start:                  the same, rbx = begin
+ * task_start:                  from any switch: rax = word, rbx = begin, rbp = 0, rsp = base
  *	fn, arg = begin(word, 0)
  *	result = fn(arg)        with no more than its return address on the stack
  *	end, arg = begin(result, 1)
  *	end(arg)
  *	die
  *
- * fn is called, for most return; the end is jumped to, as above. rbx is fn's to restore.
+ * fn is called, for most return. The end is entered by push and jump: it never returns, so that the CPU's return predictor
+ * would never see its call matched, and every return of whoever runs next would be mispredicted. rbx is fn's to restore.
+ * The nop gives task_start a predecessor inside this FDE, with a name: unwinders look up pc - 1.
  */
 	.p2align 4
 	.cfi_startproc
@@ -118,12 +90,4 @@ gstk__ontop_start:
 	.cfi_endproc
 	.size	gstk__ontop_start, . - gstk__ontop_start
 
-	.section .note.GNU-stack, "", @progbits
-
-/* IBT and SHSTK would be lost for the whole program without this note. */
-	.section .note.gnu.property, "a"
-	.p2align 3
-	.long	4, 16, 5
-	.asciz	"GNU"
-	.long	0xc0000002, 4, 1        /* GNU_PROPERTY_X86_FEATURE_1_AND: IBT, not SHSTK */
-	.long	0
+#include "note.inc"

@@ -16,7 +16,6 @@ extern "C" {
 #endif
 
 /* x86_64/start.S; never called from C. */
-void gstk__stack_start(void);
 void gstk__task_start(void);
 void gstk__ontop_start(void);
 /* x86_64/ctx.S */
@@ -50,33 +49,6 @@ static inline __attribute__((always_inline)) int
 gstk__switch_then(void **save_sp, void *target_sp, uintptr_t word, void (*end)(void), void *arg, uint32_t n, int32_t err)
 {
 	return gstk__switch_then_packed(save_sp, target_sp, word, end, arg, n | (uint64_t)(uint32_t)err << 32);
-}
-
-/*
- * Lay out a fresh stack that ends at base (exclusive; rounded down to 16). Returns its sp. The
- * first switch to it calls entry(word), with rbp = 0 and nothing above it for unwinders.
- */
-static inline void *
-gstk__stack_prepare(void *base, void (*entry)(uintptr_t word))
-{
-	struct gstk__frame *frame = (struct gstk__frame *)((uintptr_t)base & ~(uintptr_t)15) - 1;
-
-	frame->pc = (uintptr_t)gstk__stack_start;
-	frame->bp = 0;
-	frame->bx = (uintptr_t)entry;
-	return frame;
-}
-
-/* The same for a task: begin(word, false) says what is called. */
-static inline void *
-gstk__stack_prepare_task(void *base, struct gstk__begin (*begin)(uintptr_t word, bool ended))
-{
-	struct gstk__frame *frame = (struct gstk__frame *)((uintptr_t)base & ~(uintptr_t)15) - 1;
-
-	frame->pc = (uintptr_t)gstk__task_start;
-	frame->bp = 0;
-	frame->bx = (uintptr_t)begin;
-	return frame;
 }
 
 /* About where this function's stack pointer is; unlike its frame address it costs no frame pointer. */

@@ -24,7 +24,7 @@ test-quick: claims
 .PHONY: claims-plants
 claims-plants: all ## those checks see what they are for
 	@$(RUN_TESTS) -s claims -v plants scripts/check-claims.sh
-check: claims-plants
+test-quick: claims-plants
 
 .PHONY: check-clone format
 check-clone:    ## make quick in a fresh clone of what is committed

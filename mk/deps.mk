@@ -7,7 +7,7 @@ deps-groups := build
 ifneq ($(filter quick unit check check-% test-%,$(goals)),)
 deps-groups += test
 endif
-ifneq ($(filter check check-valgrind check-asan check-tsan,$(goals)),)
+ifneq ($(filter check check-valgrind check-asan check-tsan check-parsers,$(goals)),)
 deps-groups += sanitizers
 endif
 ifneq ($(filter check aarch64 check-aarch64,$(goals)),)

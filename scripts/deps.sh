@@ -37,6 +37,7 @@ test        mandoc           lint of man pages
 test        git              the cloned-tree test
 sanitizers  valgrind         memory checker
 sanitizers  libc6-dbg        valgrind reads it
+sanitizers  libclang-rt-dev   clang's fuzzer and sanitizers
 aarch64     gcc-aarch64-linux-gnu    cross compiler
 aarch64     g++-aarch64-linux-gnu    cross compiler
 aarch64     libc6-dev-arm64-cross    its C library

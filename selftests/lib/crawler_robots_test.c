@@ -45,6 +45,7 @@ TEST(the_longest_pattern_decides_and_allow_among_equals)
 		{ "Disallow: /x # why", "/x", 0 }, { " disALLOW :\t/x ", "/x", 0 }, { "Disallow /x", "/x", 1 },
 		{ "Disallow: *x", "/abcx", 0 }, { "Disallow: /a*b*c", "/a1b2", 1 }, { "Disallow: /a*b*c", "/aabbcc", 0 },
 		{ "Disallow: /$x", "/$x", 0 }, { "Disallow: /x\r\nDisallow: /y\r", "/y", 0 },
+		{ "Disallow: /", "/robots.txt", 1 }, { "Disallow: /", "/robots.txt?x", 0 },
 		{ "Sitemap: http://x/\nDisallow: /x", "/x", 0 },
 	};
 

@@ -202,6 +202,8 @@ bool robots_allow(const struct robots *r, const char *path, size_t len)
 	bool allow = true;
 	size_t best = 0;
 
+	if (len == 11 && !memcmp(path, "/robots.txt", 11))
+		return true; /* whatever it says of itself */
 	for (size_t i = 0; i < r->nr; i++) {
 		const struct robots_rule *rule = &r->rules[i];
 

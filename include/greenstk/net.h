@@ -38,13 +38,17 @@ GSTK_API int gstk_write_all(int fd, const void *buf, size_t len);
 GSTK_API int gstk_write_all_until(int fd, const void *buf, size_t len, uint64_t deadline_ns);
 /**
  * As the system calls of these names, datagrams with their addresses and control data included. Parks
- * until ready, until @deadline_ns at most. With MSG_DONTWAIT, and recvmsg with MSG_ERRQUEUE, never parks:
- * -EAGAIN then.
+ * until ready, until @deadline_ns at most. With MSG_DONTWAIT, and those that receive with MSG_ERRQUEUE, never parks:
+ * -EAGAIN then. MSG_WAITALL has no effect: one transfer, which may be short.
  */
 GSTK_API ssize_t gstk_readv(int fd, const struct iovec *iov, int nr);
 GSTK_API ssize_t gstk_readv_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_writev(int fd, const struct iovec *iov, int nr);
 GSTK_API ssize_t gstk_writev_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns);
+GSTK_API ssize_t gstk_recv(int fd, void *buf, size_t len, int flags);
+GSTK_API ssize_t gstk_recv_until(int fd, void *buf, size_t len, int flags, uint64_t deadline_ns);
+GSTK_API ssize_t gstk_send(int fd, const void *buf, size_t len, int flags);
+GSTK_API ssize_t gstk_send_until(int fd, const void *buf, size_t len, int flags, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags);
 GSTK_API ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags);
@@ -52,7 +56,9 @@ GSTK_API ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags,
 
 /**
  * Park until one of @events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP) is there. Returns the events
- * that are (with POLLERR and POLLHUP), or -ETIMEDOUT, -ECANCELED, -EBADF.
+ * that are (with POLLERR and POLLHUP), or -ETIMEDOUT, -ECANCELED, -EBADF. As with poll(2), another who reads the same
+ * descriptor may be faster. Costs no system call of its own where a TCP stream was last read by gstk_read() or gstk_recv()
+ * and had no more; else one.
  */
 GSTK_API int gstk_poll(int fd, short events, uint64_t deadline_ns);
 

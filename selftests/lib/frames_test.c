@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What a wait leaves on its task's stack: the caller's registers and a few words, whatever the library called on the way. */
+#include <poll.h>
 #include "wait_test.h"
 
 #include "arch/arch.h"
@@ -21,7 +22,7 @@ static gstk_rwlock rw = GSTK_RWLOCK_INIT;
 static gstk_sem sem = GSTK_SEM_INIT(0);
 static gstk_waitgroup group = GSTK_WAITGROUP_INIT;
 static gstk_task *long_one;
-static int ends[2];
+static int ends[2], polled[2];
 
 static void receive_one(void)
 {
@@ -63,6 +64,11 @@ static void read_byte(void)
 	CHECK_EQ(gstk_read(ends[0], &c, 1), 1);
 }
 
+static void poll_byte(void)
+{
+	CHECK_EQ(gstk_poll(polled[0], POLLIN, GSTK_NEVER), POLLIN);
+}
+
 static void read_lock(void)
 {
 	CHECK_EQ(gstk_rwlock_read_lock(&rw), 0);
@@ -89,6 +95,7 @@ static const struct {
 	{ "gstk_chan_recv", receive_one }, { "gstk_chan_send", send_one }, { "gstk_mutex_lock", lock },
 	{ "gstk_sem_wait", wait_for_semaphore },
 	{ "gstk_waitgroup_wait", wait_for_group }, { "gstk_join", join }, { "gstk_read", read_byte },
+	{ "gstk_poll", poll_byte },
 	{ "gstk_rwlock_read_lock", read_lock }, { "gstk_rwlock_write_lock", write_lock },
 	{ "gstk_cond_wait", wait_for_condition },
 };
@@ -126,6 +133,7 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_chan_create(&empty, 1, 0), 0);
 	CHECK_EQ(gstk_chan_create(&full, 1, 0), 0);
 	CHECK_EQ(pipe(ends), 0);
+	CHECK_EQ(pipe(polled), 0);
 	CHECK_EQ(gstk_mutex_lock(&held), 0);
 	CHECK_EQ(gstk_rwlock_write_lock(&rw), 0);
 	CHECK_EQ(gstk_waitgroup_add(&group, 1), 0);
@@ -133,6 +141,7 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	/* A descriptor that has been read once is known. */
 	CHECK_EQ(write(ends[1], "x", 1), 1);
 	CHECK_EQ(gstk_read(ends[0], &c, 1), 1);
+	CHECK_EQ(gstk_poll(polled[0], POLLIN, 1), -ETIMEDOUT);
 	for (long i = 0; i < NR; i++)
 		t[i] = start(waiter, (void *)i);
 	settle();
@@ -155,10 +164,13 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_waitgroup_done(&group), 0);
 	CHECK_EQ(gstk_sem_post(&end, 1), 0);
 	CHECK_EQ(write(ends[1], "y", 1), 1);
+	CHECK_EQ(write(polled[1], "y", 1), 1);
 	for (int i = 0; i < NR; i++)
 		CHECK_EQ(finish(t[i]), 0);
 	close(ends[0]);
 	close(ends[1]);
+	close(polled[0]);
+	close(polled[1]);
 	CHECK_EQ(gstk_chan_destroy(empty), 0);
 	CHECK_EQ(gstk_chan_destroy(full), 0);
 }

@@ -223,10 +223,16 @@ WAIT_TEST(flags_that_say_do_not_wait_are_obeyed)
 	int p[2];
 
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	CHECK_EQ(gstk_recv(p[0], &c, 1, MSG_DONTWAIT), -EAGAIN);
+	CHECK_EQ(gstk_recv_until(p[0], &c, 1, MSG_DONTWAIT, 1), -EAGAIN);
+	CHECK_EQ(gstk_recv_until(p[0], &c, 1, MSG_PEEK, 1), -ETIMEDOUT);
 	CHECK_EQ(gstk_recvmsg(p[0], &m, MSG_DONTWAIT), -EAGAIN);
 	CHECK_EQ(gstk_recvmsg_until(p[0], &m, MSG_DONTWAIT, 1), -EAGAIN);
 	while (gstk_sendmsg(p[0], &m, MSG_DONTWAIT) > 0)
 		;
+	CHECK_EQ(gstk_send(p[0], &c, 1, MSG_DONTWAIT), -EAGAIN);
+	CHECK_EQ(gstk_send_until(p[0], &c, 1, MSG_DONTWAIT, 1), -EAGAIN);
+	CHECK_EQ(gstk_send_until(p[0], &c, 1, 0, 1), -ETIMEDOUT);
 	CHECK_EQ(gstk_sendmsg_until(p[0], &m, MSG_DONTWAIT, 1), -EAGAIN);
 	CHECK_EQ(gstk_sendmsg_until(p[0], &m, 0, 1), -ETIMEDOUT);
 	gstk_close(p[0]);

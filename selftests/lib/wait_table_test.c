@@ -329,6 +329,18 @@ static long fd_readv(uint64_t d)
 	return d == GSTK_NEVER ? gstk_readv(pair[0], &v, 1) : gstk_readv_until(pair[0], &v, 1, d);
 }
 
+static long fd_recv(uint64_t d)
+{
+	char c;
+
+	return d == GSTK_NEVER ? gstk_recv(pair[0], &c, 1, 0) : gstk_recv_until(pair[0], &c, 1, 0, d);
+}
+
+static long fd_send(uint64_t d)
+{
+	return d == GSTK_NEVER ? gstk_send(pair[0], "w", 1, 0) : gstk_send_until(pair[0], "w", 1, 0, d);
+}
+
 static long fd_recvmsg(uint64_t d)
 {
 	char c;
@@ -538,6 +550,8 @@ static const struct row {
 	{ "a timer's channel", timer_new, timer_wait, timer_free, 0 },
 	{ "gstk_read", pair_new, fd_read, pair_free, 0 },
 	{ "gstk_readv", pair_new, fd_readv, pair_free, 0 },
+	{ "gstk_recv", pair_new, fd_recv, pair_free, 0 },
+	{ "gstk_send", pair_full, fd_send, pair_free, 0 },
 	{ "gstk_recvmsg", pair_new, fd_recvmsg, pair_free, 0 },
 	{ "gstk_write", pair_full, fd_write, pair_free, 0 },
 	{ "gstk_write_all", pair_full, fd_write_all, pair_free, 0 },

@@ -343,13 +343,13 @@ static __attribute__((noinline)) enum turn client_turn(struct client *c)
 		to = s->in;
 		cap = sizeof(s->in);
 	}
-	n = recv(c->fd, to, cap, MSG_DONTWAIT);
+	n = gstk_recv(c->fd, to, cap, MSG_DONTWAIT);
 	if (n > 0) {
 		atomic_store_explicit(&c->last, client_clock(), memory_order_relaxed);
 		if (in)
 			in->len += (uint32_t)n;
 		turn = digest(&se, in, in ? in->data : s->in, in ? in->len : (size_t)n);
-	} else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+	} else if (n == -EAGAIN || n == -EINTR) {
 		turn = TURN_WAIT;
 	} else {
 		turn = n == 0 ? TURN_FINISH : TURN_END;

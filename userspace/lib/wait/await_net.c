@@ -71,8 +71,12 @@ static inline __attribute__((always_inline)) int64_t try_on(struct gstk_future *
 		}
 		if (r != -EAGAIN)
 			return r;
-		if (unlikely(gstk__wait_expired(f->deadline_ns)))
-			return -ETIMEDOUT;
+		if (unlikely(gstk__wait_expired(f->deadline_ns))) {
+			if (!wait)
+				return -ETIMEDOUT;
+			wait = false; /* one try is left: what came may not have been told yet */
+			continue;
+		}
 		r = gstk__fd_hang(record, f->task, want);
 		if (r)
 			return gstk__await_park(f, &record->lock, (int)r);
@@ -97,18 +101,22 @@ static uint32_t ready_want(struct gstk_future *f)
 {
 	uint32_t want = gstk__fd_wanted((short)(uintptr_t)f->s->arg);
 
-	f->why = want & GSTK__FD_WRITE ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ;
+	f->why = gstk__fd_why(want);
 	return want;
 }
 
 static int64_t ready_begin(struct gstk_future *f)
 {
-	return try_on(f, GSTK__AWAIT_READY, ready_want(f), false);
+	bool in_vain = (short)(uintptr_t)f->s->arg == POLLIN && gstk__fd_take_drained(f->task->obj);
+
+	return try_on(f, GSTK__AWAIT_READY, ready_want(f), in_vain);
 }
 
 static int64_t ready_end(struct gstk_future *f, enum gstk__code code)
 {
-	return again(f, code, GSTK__AWAIT_READY, ready_want(f));
+	int told = code == GSTK__CODE_OK ? gstk__fd_told(f->task->obj, (short)(uintptr_t)f->s->arg) : 0;
+
+	return told ? told : again(f, code, GSTK__AWAIT_READY, ready_want(f));
 }
 
 const struct gstk__await gstk__await_ready = { GSTK__WAIT_FD_READ, ready_begin, ready_end };
@@ -120,12 +128,7 @@ enum gstk_progress gstk_await_read(gstk_future *f, int fd, void *buf, size_t len
 
 static int64_t read_begin(struct gstk_future *f)
 {
-	struct gstk__fd *record = f->task->obj;
-	bool drained = atomic_load_explicit(&record->drained, memory_order_relaxed);
-
-	if (drained)
-		atomic_store_explicit(&record->drained, 0, memory_order_relaxed);
-	return try_on(f, GSTK__AWAIT_READ, GSTK__FD_READ, drained);
+	return try_on(f, GSTK__AWAIT_READ, GSTK__FD_READ, gstk__fd_take_drained(f->task->obj));
 }
 
 static int64_t read_end(struct gstk_future *f, enum gstk__code code)

@@ -260,7 +260,8 @@ GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, ui
 	return wait_on(fd, f, want, why, deadline_ns, false);
 }
 
-GSTK__FAR_RETURN int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, void *arg, uint32_t n)
+GSTK__FAR_RETURN int gstk__fd_then(struct gstk__fd *f, uint32_t want, uint64_t deadline_ns, gstk__end_fn end, void *arg,
+				   uint32_t n)
 {
 	struct gstk_task *t = gstk__current();
 	int r = may_hang(t);
@@ -268,10 +269,10 @@ GSTK__FAR_RETURN int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, vo
 	if (r)
 		return r;
 	t->obj = f;
-	r = hang(gstk__fd_number(f), f, t, GSTK__FD_READ, false);
+	r = hang(gstk__fd_number(f), f, t, want, false);
 	if (r < 0)
 		return r;
-	return r ? gstk__block_then(&f->lock, GSTK__WAIT_FD_READ, GSTK_NEVER, end, arg, n) : end(t, GSTK__CODE_OK, arg, n);
+	return r ? gstk__block_then(&f->lock, gstk__fd_why(want), deadline_ns, end, arg, n) : end(t, GSTK__CODE_OK, arg, n);
 }
 
 GSTK__FAR_RETURN int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns)

@@ -62,14 +62,20 @@ int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint6
  * each time, so that what is ready already is an event. @fd may be unknown, and stays so.
  */
 int gstk__fd_wait_anew(int fd, uint32_t want, uint32_t why, uint64_t deadline_ns);
-/* The first, for READ and for ever, as the last thing that the caller does: @end goes on, its task's ->obj is @f (sched.h). */
-int gstk__fd_read_then(struct gstk__fd *f, gstk__end_fn end, void *arg, uint32_t n);
+/* The first, as the last thing that the caller does: @end goes on, its task's ->obj is @f (sched.h). */
+int gstk__fd_then(struct gstk__fd *f, uint32_t want, uint64_t deadline_ns, gstk__end_fn end, void *arg, uint32_t n);
 /* The record of a descriptor that was used before, or NULL. */
 struct gstk__fd *gstk__fd_known(int fd);
 /* The halves of that, before and after a park. hang: 1 when @t hangs at @f, whose lock is held; else as above. */
 int gstk__fd_hang(struct gstk__fd *f, struct gstk_task *t, uint32_t want);
 int gstk__fd_waited(struct gstk__fd *f, struct gstk_task *t, enum gstk__code code);
 int gstk__fd_number(const struct gstk__fd *f);
+/* What a wait for @want is called. */
+static inline enum gstk__why gstk__fd_why(uint32_t want)
+{
+	return want & GSTK__FD_WRITE ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ;
+}
+
 /* Before a system call: forget @bits and FAIL. */
 static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
 {
@@ -85,6 +91,25 @@ static inline void gstk__fd_note_short(struct gstk__fd *f, ssize_t got, size_t a
 	    !(atomic_load_explicit(&f->events, memory_order_relaxed) &
 	      (GSTK__FD_READ | GSTK__FD_END | GSTK__FD_PRI)))
 		atomic_store_explicit(&f->drained, 1, memory_order_relaxed);
+}
+
+/* Would the next read find nothing? Who asks waits then, and whoever comes after that tries first. */
+static inline bool gstk__fd_take_drained(struct gstk__fd *f)
+{
+	if (!atomic_load_explicit(&f->drained, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
+	return true;
+}
+
+/* After an event: which of @events there are, or 0 where only poll(2) can tell, as with an end or an error. */
+static inline int gstk__fd_told(struct gstk__fd *f, short events)
+{
+	uint32_t bits = atomic_load_explicit(&f->events, memory_order_acquire);
+
+	if (events & ~(POLLIN | POLLOUT) || bits & (GSTK__FD_FAIL | GSTK__FD_END | GSTK__FD_PRI))
+		return 0;
+	return events & ((bits & GSTK__FD_READ ? POLLIN : 0) | (bits & GSTK__FD_WRITE ? POLLOUT : 0));
 }
 
 /* Bits for what poll(2) calls @events. */

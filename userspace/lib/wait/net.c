@@ -83,13 +83,12 @@ static ssize_t write_many(int fd, struct gstk__fd *f, const struct iovec *iov, i
 	return writev(fd, iov, nr);
 }
 
-/* Drained streams wait first; see fd.h. */
+/* Drained streams wait first; see fd.h. When time is over one try is left: what came may not have been told yet. */
 static inline int wait_drained(int fd, struct gstk__fd *f, uint64_t deadline_ns)
 {
-	if (!atomic_load_explicit(&f->drained, memory_order_relaxed))
-		return 0;
-	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
-	return gstk__fd_wait(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns);
+	int r = gstk__fd_take_drained(f) ? gstk__fd_wait(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns) : 0;
+
+	return r == -ETIMEDOUT ? 0 : r;
 }
 
 static ssize_t read_ready(int fd, struct gstk__fd *f, void *buf, size_t len, uint64_t deadline_ns)
@@ -126,7 +125,7 @@ ssize_t gstk_read(int fd, void *buf, size_t len)
 
 	if (__builtin_expect(!f || len > INT_MAX || gstk__may_go_on(), 0))
 		return gstk_read_until(fd, buf, len, GSTK_NEVER);
-	if (!atomic_load_explicit(&f->drained, memory_order_relaxed)) {
+	if (!gstk__fd_take_drained(f)) {
 		gstk__fd_clear(f, GSTK__FD_READ);
 		gstk__present(buf, len);
 		n = read(fd, buf, len);
@@ -141,8 +140,7 @@ ssize_t gstk_read(int fd, void *buf, size_t len)
 		if (n != -EAGAIN)
 			return n;
 	}
-	atomic_store_explicit(&f->drained, 0, memory_order_relaxed);
-	return gstk__fd_read_then(f, read_end, buf, (uint32_t)len);
+	return gstk__fd_then(f, GSTK__FD_READ, GSTK_NEVER, read_end, buf, (uint32_t)len);
 }
 
 ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)
@@ -213,6 +211,55 @@ ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
 	return gstk_writev_until(fd, iov, nr, GSTK_NEVER);
 }
 
+ssize_t gstk_recv_until(int fd, void *buf, size_t len, int flags, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	ssize_t n = begin(fd, &f);
+
+	if (n)
+		return n;
+	if (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) {
+		gstk__fd_clear(f, GSTK__FD_READ);
+		gstk__present(buf, len);
+		n = recv(fd, buf, len, flags);
+		n = n < 0 ? -net_errno() : n;
+	} else {
+		if (!flags && (n = wait_drained(fd, f, deadline_ns)))
+			return n;
+		n = RETRY(fd, f, GSTK__FD_READ, GSTK__WAIT_FD_READ, deadline_ns, gstk__present(buf, len),
+			  recv(fd, buf, len, flags));
+	}
+	if (!(flags & ~MSG_DONTWAIT)) /* a look (MSG_PEEK) takes nothing, and the others are not of the stream */
+		gstk__fd_note_short(f, n, len);
+	return n;
+}
+
+ssize_t gstk_recv(int fd, void *buf, size_t len, int flags)
+{
+	return gstk_recv_until(fd, buf, len, flags, GSTK_NEVER);
+}
+
+ssize_t gstk_send_until(int fd, const void *buf, size_t len, int flags, uint64_t deadline_ns)
+{
+	struct gstk__fd *f;
+	ssize_t n = begin(fd, &f);
+
+	if (n)
+		return n;
+	if (flags & MSG_DONTWAIT) {
+		gstk__present(buf, len);
+		n = send(fd, buf, len, flags | MSG_NOSIGNAL);
+		return n < 0 ? -net_errno() : n;
+	}
+	return RETRY(fd, f, GSTK__FD_WRITE, GSTK__WAIT_FD_WRITE, deadline_ns, gstk__present(buf, len),
+		     send(fd, buf, len, flags | MSG_NOSIGNAL));
+}
+
+ssize_t gstk_send(int fd, const void *buf, size_t len, int flags)
+{
+	return gstk_send_until(fd, buf, len, flags, GSTK_NEVER);
+}
+
 ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
@@ -255,30 +302,61 @@ ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return gstk_sendmsg_until(fd, msg, flags, GSTK_NEVER);
 }
 
-int gstk_poll(int fd, short events, uint64_t deadline_ns)
+/* What is there, or 0; or an error. A call, so that who waits behind it leaves no frame. */
+static __attribute__((noinline)) int poll_now(int fd, struct gstk__fd *f, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int err;
+
+	gstk__fd_clear(f, gstk__fd_wanted(events));
+	err = poll(&p, 1, 0);
+	if (err < 0 && (err = net_errno()) != EINTR)
+		return -err;
+	return p.revents & POLLNVAL ? -EBADF : p.revents;
+}
+
+/* Its first use; then events that did not bring what was asked for, or that have an end or an error behind them. */
+static __attribute__((noinline)) int poll_on(int fd, short events, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	uint32_t want = gstk__fd_wanted(events);
-	int err = begin(fd, &f);
+	int r = begin(fd, &f), err = 0;
 
-	if (err)
-		return err;
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = events };
-
-		gstk__fd_clear(f, want);
-		err = poll(&p, 1, 0);
-		if (err < 0 && (err = net_errno()) != EINTR)
-			return -err;
-		if (p.revents & POLLNVAL)
-			return -EBADF;
-		if (p.revents)
-			return p.revents;
-		err = gstk__fd_wait(fd, f, want, events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ,
-				    deadline_ns);
-		if (err)
-			return err;
+	while (!r && !(r = poll_now(fd, f, events)) && !err) {
+		err = gstk__fd_wait(fd, f, gstk__fd_wanted(events), gstk__fd_why(gstk__fd_wanted(events)), deadline_ns);
+		if (err && err != -ETIMEDOUT) /* then a last look: what came may not have been told yet */
+			break;
 	}
+	return r ? r : err;
+}
+
+static int poll_end(struct gstk_task *t, enum gstk__code code, void *deadline, uint32_t events)
+{
+	struct gstk__fd *f = t->obj;
+	int r = gstk__fd_waited(f, t, code), fd = gstk__fd_number(f);
+
+	if (r == -ETIMEDOUT) /* a last look, as there */
+		return poll_now(fd, f, (short)events) ?: r;
+	if (!r)
+		r = gstk__fd_told(f, (short)events);
+	return r ? r : poll_on(fd, (short)events, (uintptr_t)deadline);
+}
+
+/* A system call only where an event does not tell: this is what servers do most of their time. */
+int gstk_poll(int fd, short events, uint64_t deadline_ns)
+{
+	struct gstk__fd *f = gstk__fd_known(fd);
+	int r;
+
+	if (__builtin_expect(!f || gstk__may_go_on(), 0))
+		return poll_on(fd, events, deadline_ns);
+	if (events != POLLIN || !gstk__fd_take_drained(f)) {
+		r = poll_now(fd, f, events);
+		if (r) {
+			gstk__did_not_wait();
+			return r;
+		}
+	}
+	return gstk__fd_then(f, gstk__fd_wanted(events), deadline_ns, poll_end, (void *)(uintptr_t)deadline_ns, (uint16_t)events);
 }
 
 int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns)

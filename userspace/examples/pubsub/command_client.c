@@ -157,8 +157,9 @@ static void list(struct session *se)
 			continue;
 		n = describe(c, line, sizeof(line) - 1);
 		client_put(c);
-		if (n)
-			line[n++] = '\n';
+		if (!n)
+			continue;
+		line[n++] = '\n';
 		if (cap - len < (size_t)n) {
 			char *more = realloc(text, cap = 2 * cap + 4096);
 

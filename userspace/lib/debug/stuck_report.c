@@ -153,7 +153,8 @@ static GSTK__RACY struct gstk_task *running(struct gstk__worker *v)
 /* Of a task that may end just now. */
 static GSTK__RACY void name_of(struct gstk_task *t, char name[32])
 {
-	const volatile char *p = gstk__ext(t) ? gstk__ext(t)->name : "";
+	const struct gstk__ext *x = gstk__ext(t); /* once: it may be gone the next time */
+	const volatile char *p = x ? x->name : "";
 
 	if (t->tier == GSTK__TIER_STACKLESS) {
 		gstk__look_stackless(t, gstk__word(t), name);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ROUND_MS    50u	 /* the sweep makes a round at most so often */
 #define SWEEP_BATCH 128u /* windows that go back with one call, as in park/sweep_batch.c */
@@ -228,6 +229,19 @@ static void measure(double ms)
 	n.time_ms += ms;
 }
 
+/* On stderr, every few seconds of those that the reader waits. */
+static void tell_progress(uint64_t now, uint64_t end)
+{
+	static time_t told;
+
+	if (!told)
+		told = time(NULL);
+	if (time(NULL) - told < 3)
+		return;
+	told = time(NULL);
+	fprintf(stderr, "gstk-sim: %.1f of %.0f s simulated\n", (double)now / 1000, (double)end / 1000);
+}
+
 void run(void)
 {
 	uint64_t end = (uint64_t)(o.seconds * 1000), swept = 0, now = 0;
@@ -245,6 +259,7 @@ void run(void)
 		sweep(now);
 		measure(ROUND_MS);
 		swept = now;
+		tell_progress(now, end);
 	}
 }
 

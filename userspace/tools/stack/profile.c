@@ -189,6 +189,8 @@ static void merge(void)
 {
 	size_t to = 0;
 
+	if (!nr_sites)
+		return;
 	qsort(sites, nr_sites, sizeof(*sites), by_place);
 	for (size_t i = 1; i < nr_sites; i++) {
 		struct site *s = &sites[to], *n = &sites[i];
@@ -211,7 +213,7 @@ static void merge(void)
 			memcpy(s->deep, n->deep, sizeof(s->deep));
 		}
 	}
-	nr_sites = nr_sites ? to + 1 : 0;
+	nr_sites = to + 1;
 	qsort(sites, nr_sites, sizeof(*sites), by_weight);
 }
 

@@ -144,7 +144,7 @@ TEST(a_frame_larger_than_the_guard_is_caught_where_the_compiler_probes_it)
 {
 	ASSERT_EQ(SIGABRT, WTERMSIG(in_child(far)));
 	EXPECT_TRUE(reported("stack overflow in task"));
-	EXPECT_TRUE(reported("leap_for_ever+0x"));
+	EXPECT_TRUE(reported("leap_for_ever")); /* optimized: a copy of it, with more behind its name */
 }
 
 /* ---- not ours ---- */

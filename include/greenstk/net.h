@@ -28,7 +28,11 @@ GSTK_API int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t l
 GSTK_API int gstk_accept(int fd, struct sockaddr *addr, socklen_t *len);
 GSTK_API int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t deadline_ns);
 
-/** As read(2) and write(2): one transfer, which may be short; read returns 0 at the end. Parks until ready. */
+/**
+ * As read(2) and write(2): one transfer, which may be short; read returns 0 at the end. Parks until ready. After a short
+ * read of a TCP stream the next one waits for an event before it tries; where the kernel does TLS, reads end with its
+ * records, and what is behind them is no event: receive there by gstk_recvmsg().
+ */
 GSTK_API ssize_t gstk_read(int fd, void *buf, size_t len);
 GSTK_API ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns);
 GSTK_API ssize_t gstk_write(int fd, const void *buf, size_t len);

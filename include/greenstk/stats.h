@@ -87,10 +87,10 @@ struct gstk_stats {
 	/* Each decision on a stack, by its reason. `kept_` are looks of the sweep, so one stack counts often. */
 	uint64_t moved_cold;	    /**< out of their windows: idle so long that they would have gone in any case */
 	uint64_t moved_budget;	    /**< the same: the resident budget was spent */
-	uint64_t moved_pressure;    /**< the same: the system was short of memory (PSI) */
+	uint64_t moved_pressure;    /**< the same: memory was short (PSI, or the control group's limit was near) */
 	uint64_t moved_claimed;	    /**< the same: another task of the window was to run */
 	uint64_t packed_idle;	    /**< packed: idle for so long */
-	uint64_t packed_pressure;   /**< packed early: the system was short of memory */
+	uint64_t packed_pressure;   /**< packed early: memory was short */
 	uint64_t trimmed_idle;	    /**< dead pages of a resident went */
 	uint64_t kept_young;	    /**< not idle for long enough */
 	uint64_t kept_few;	    /**< so few are resident that nothing is gained */

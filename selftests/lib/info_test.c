@@ -27,7 +27,7 @@ TEST(info_names_configuration_calibration_features_and_limits)
 {
 	static const char *const names[] = { "config.workers 2", "config.windows ", "kernel.guard_install ",
 		"kernel.process_madvise ", "kernel.membarrier ", "kernel.psi ", "kernel.userfaultfd ", "kernel.greenstk ",
-		"limit.nofile ", "limit.max_map_count ", "limit.as ", "policy.evict_cost_ns ", "stats.spawns ", "config.blocking_threads 512",
+		"limit.nofile ", "limit.max_map_count ", "limit.as ", "limit.memory ", "policy.memory_percent ", "policy.evict_cost_ns ", "stats.spawns ", "config.blocking_threads 512",
 		"stats.blocking_calls " };
 
 	ASSERT_EQ(0, in_child(info)) TH_LOG("%s", report);

@@ -15,12 +15,13 @@ struct world {
 /* The next world; false after the last. Fields are digits of a number. */
 static bool next_world(struct world *w, unsigned long *number)
 {
-	static const uint32_t pressure[] = { 0, 10, 20, 40 }, cost[] = { 0, 7000, 30000 };
+	static const uint32_t pressure[] = { 0, 10, 20, 40 }, filled[] = { 79, 90 }, cost[] = { 0, 7000, 30000 };
 	unsigned long n = (*number)++;
 #define DIGIT(base) ({ unsigned long d_ = n % (base); n /= (base); d_; })
 
 	*w = (struct world){ .c = { .evict_idle_ms = 8, .pack_idle_ms = 24, .resident_budget = 1000, .min_residents = 10 } };
 	w->c.pressure = pressure[DIGIT(4)];
+	w->c.filled = filled[DIGIT(2)];
 	w->c.evict_ns = cost[DIGIT(3)];
 	w->c.trim_ns = DIGIT(2) ? 150000 : 1000;
 	w->c.cold_idle_ms = w->c.evict_idle_ms * (1 + 3 * DIGIT(2));
@@ -88,7 +89,12 @@ TEST(what_left_at_some_idle_time_also_leaves_at_every_longer_one)
 	EXPECT_LT(100, left);
 }
 
-TEST(pressure_and_a_full_budget_never_make_it_later)
+static bool is_short(const struct gstk__climate *c)
+{
+	return c->pressure >= 10 || c->filled >= 80;
+}
+
+TEST(pressure_a_near_limit_and_a_full_budget_never_make_it_later)
 {
 	struct world w, more;
 	unsigned long n = 0;
@@ -102,6 +108,8 @@ TEST(pressure_and_a_full_budget_never_make_it_later)
 			more = w;
 			more.c.pressure += 10;
 			ASSERT_EQ(a, at(more, ms));
+			for (more = w; more.c.filled < 100; more.c.filled++)
+				ASSERT_EQ(a, at(more, ms));
 			more = w;
 			more.c.resident_bytes += 10;
 			if (w.c.evict_idle_ms <= w.c.cold_idle_ms)
@@ -167,15 +175,16 @@ TEST(the_reason_says_what_the_decision_was)
 			ASSERT_EQ(a == GSTK__KEEP, r >= GSTK__KEPT_YOUNG);
 			plain = w; /* what would have come of it with all the room and patience there is */
 			plain.c.pressure = 0;
+			plain.c.filled = 0;
 			plain.c.resident_bytes = 0;
 			if (r == GSTK__MOVED_COLD)
 				ASSERT_TRUE(at(plain, ms) == a);
 			if (r == GSTK__MOVED_BUDGET)
-				ASSERT_TRUE(full && w.c.pressure < 10 && at(plain, ms) != a);
+				ASSERT_TRUE(full && !is_short(&w.c) && at(plain, ms) != a);
 			if (r == GSTK__MOVED_PRESSURE)
-				ASSERT_TRUE(w.c.pressure >= 10 && at(plain, ms) != a);
+				ASSERT_TRUE(is_short(&w.c) && at(plain, ms) != a);
 			if (r == GSTK__PACKED_PRESSURE)
-				ASSERT_TRUE(w.c.pressure >= 10 && at(plain, ms) == GSTK__KEEP);
+				ASSERT_TRUE(is_short(&w.c) && at(plain, ms) == GSTK__KEEP);
 			plain = w;
 			plain.f.history = (struct gstk__history){ 0 };
 			if (r == GSTK__KEPT_BOUNCING)
@@ -205,12 +214,32 @@ TEST(what_bounced_goes_later_but_goes_and_not_later_where_memory_is_short)
 			more.f.history.out = GSTK__BOUNCES_MOST;
 			more.f.history.pack = GSTK__PACK_BOUNCES_MOST;
 			/* Never sooner; and 2^3 times 32 ms is the end of it. */
-			if (a == GSTK__KEEP || a == GSTK__TRIM || w.c.pressure >= 10 || (w.f.resident && w.c.resident_bytes >= 2002) ||
+			if (a == GSTK__KEEP || a == GSTK__TRIM || is_short(&w.c) || (w.f.resident && w.c.resident_bytes >= 2002) ||
 			    ms >= 8 * 32)
 				ASSERT_EQ(a, at(more, ms));
 			later += at(more, ms) != a;
 		}
 	EXPECT_LT(1000, later);
+}
+
+TEST(the_nearer_the_limit_of_the_group_the_sooner_they_go_as_with_stalls)
+{
+	static const struct { uint32_t filled, pressure, evict_ms, pack_ms; } of[] = {
+		{ 0, 0, 800, 2400 }, { 79, 9, 800, 2400 }, { 80, 10, 40, 1200 }, { 89, 19, 40, 1200 }, { 90, 20, 20, 600 },
+		{ 94, 39, 20, 600 }, { 95, 40, 10, 300 }, { 100, 100, 10, 300 },
+	};
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++)
+		for (int which = 0; which < 3; which++) { /* by one of them, the other, and both */
+			struct gstk__climate c = { .evict_idle_ms = 80, .cold_idle_ms = 800, .pack_idle_ms = 2400,
+				.resident_budget = 1000, .residents = 100, .min_residents = 10,
+				.filled = which != 1 ? of[i].filled : 0, .pressure = which ? of[i].pressure : 0 };
+			struct gstk__stack_facts f = { .resident = true, .may_move = true, .trimmed = true, .used = 900 };
+
+			EXPECT_EQ(of[i].evict_ms, gstk__policy_next(&c, &f));
+			f.resident = false;
+			EXPECT_EQ(of[i].pack_ms, gstk__policy_next(&c, &f));
+		}
 }
 
 /* A stack that is moved whenever the policy says so, and wakes after @idle_ms each time: how often does it bounce? */

@@ -36,7 +36,7 @@ static void usage(FILE *f)
 	      "prints what the policy would do with such tasks, as `name value unit` lines\n"
 	      "  --tasks N (1e6)  --windows N (65536)  --seconds S (60)  --sample N (20000)  --seed N\n"
 	      "  --evict-idle MS (1000)  --pack-idle MS (30000)  --budget BYTES (64Mi)  --pressure PERCENT (0)\n"
-	      "  --workers N (2)  --no-hysteresis\n"
+	      "  --memory PERCENT (0)  --workers N (2)  --no-hysteresis\n"
 	      "costs: --copy NS_PER_KIB  --fault NS  --discard NS  --unpack NS_PER_KIB  --pack-percent P  --flush NS\n"
 	      "       --remap FROM_BYTES:NS:NS_PER_PAGE (off)\n"
 	      "see gstk-sim(1)\n", f);
@@ -108,12 +108,13 @@ static void read_dump(const char *path)
 
 int main(int argc, char **argv)
 {
-	enum { TASKS = 1, WINDOWS, SECONDS, SAMPLE, SEED, EVICT, PACK, BUDGET, PRESSURE, COPY, FAULT, DISCARD, UNPACK, RATIO,
+	enum { TASKS = 1, WINDOWS, SECONDS, SAMPLE, SEED, EVICT, PACK, BUDGET, PRESSURE, MEMORY, COPY, FAULT, DISCARD, UNPACK, RATIO,
 	       FLUSH, REMAP, CLASS, DUMP, TRACE, WORKERS, FORGETS, HELP };
 	static const struct option options[] = {
 		{ "tasks", 1, NULL, TASKS }, { "windows", 1, NULL, WINDOWS }, { "seconds", 1, NULL, SECONDS },
 		{ "sample", 1, NULL, SAMPLE }, { "seed", 1, NULL, SEED }, { "evict-idle", 1, NULL, EVICT },
 		{ "pack-idle", 1, NULL, PACK }, { "budget", 1, NULL, BUDGET }, { "pressure", 1, NULL, PRESSURE },
+		{ "memory", 1, NULL, MEMORY },
 		{ "copy", 1, NULL, COPY }, { "fault", 1, NULL, FAULT }, { "discard", 1, NULL, DISCARD },
 		{ "unpack", 1, NULL, UNPACK }, { "pack-percent", 1, NULL, RATIO }, { "flush", 1, NULL, FLUSH },
 		{ "remap", 1, NULL, REMAP }, { "class", 1, NULL, CLASS }, { "dump", 1, NULL, DUMP },
@@ -135,6 +136,7 @@ int main(int argc, char **argv)
 		case PACK: o.climate.pack_idle_ms = (uint64_t)number("--pack-idle", optarg, 1); break;
 		case BUDGET: o.climate.resident_budget = (uint64_t)number("--budget", optarg, 0); break;
 		case PRESSURE: o.climate.pressure = (uint32_t)number("--pressure", optarg, 0); break;
+		case MEMORY: o.climate.filled = (uint32_t)number("--memory", optarg, 0); break;
 		case COPY: o.copy_ns_per_kib = (uint32_t)number("--copy", optarg, 0); break;
 		case FAULT: o.fault_ns = (uint32_t)number("--fault", optarg, 0); break;
 		case DISCARD: o.discard_ns = (uint32_t)number("--discard", optarg, 0); break;

@@ -225,6 +225,7 @@ int gstk_info(int fd)
 	LINE("policy.pack_idle_ms", climate.pack_idle_ms);
 	LINE("policy.resident_budget", climate.resident_budget);
 	LINE("policy.pressure_percent", climate.pressure);
+	LINE("policy.memory_percent", climate.filled);
 #define STAT(name) LINE("stats." #name, st.name)
 	STAT(tasks); STAT(tasks_resident); STAT(tasks_copied); STAT(tasks_packed); STAT(spawns);
 	STAT(switches); STAT(handoffs); STAT(yields); STAT(wakes); STAT(steals); STAT(worker_sleeps);

@@ -101,6 +101,19 @@ static void limit_line(int fd, const char *name, int which, const char *advice)
 			rl.rlim_max == RLIM_INFINITY ? -1ll : (long long)rl.rlim_max, advice);
 }
 
+/* Of the group that is nearest to its own. */
+static void memory_line(int fd)
+{
+	struct gstk__memory_limit l;
+
+	gstk__memory_limit(&l);
+	if (l.bytes == UINT64_MAX)
+		dprintf(fd, "limit.memory unlimited\n");
+	else
+		dprintf(fd, "limit.memory %llu (%u %% in use): memory.max or memory.high of %s; stacks are moved and packed sooner "
+			"from %u %% on\n", (unsigned long long)l.bytes, l.filled, l.group, GSTK__MEMORY_NEAR);
+}
+
 void gstk__machine_print(int fd)
 {
 	struct utsname u;
@@ -122,6 +135,7 @@ void gstk__machine_print(int fd)
 		  gstk__windows.guard_install ? "only windows of their own size take mappings; sysctl vm.max_map_count when spawns fail"
 					      : "bounds the number of windows; sysctl vm.max_map_count");
 	limit_line(fd, "limit.as", RLIMIT_AS, "windows and images reserve address space; ulimit -v unlimited");
+	memory_line(fd);
 	limit_line(fd, "limit.nproc", RLIMIT_NPROC, "one thread a worker; ulimit -u when workers cannot be created");
 	file_line(fd, "limit.overcommit", "/proc/sys/vm/overcommit_memory", "2 counts reserved windows as used: fewer windows then");
 }

@@ -4,15 +4,25 @@
 #define TRIM_IDLE_MS 100u /* shorter waits fault their pages in again before the gain shows */
 #define WORTH	     1000u /* a move may cost this part of the time that the stack had been idle */
 #define LONG_AWAY    4u
-#define PRESSED	     10u  /* percent of stall time from which on memory is short */
+#define PRESSED	     10u  /* percent of stall time from which on memory is short, */
+#define NEAR	     80u  /* and of the control group's limit */
 
 #define UNIT_MS 8u /* of gstk__history.at */
 #define AT_MASK ((1u << 25) - 1)
 
-/* Thresholds shrink with pressure: at 10 % stall time they are halved, at 40 % an eighth. */
+/* How short memory is, 0 .. 3. Stalls tell what has happened; a limit that is near, what will. */
+static unsigned int shortage(const struct gstk__climate *c)
+{
+	unsigned int stalls = c->pressure >= 40 ? 3 : c->pressure >= 20 ? 2 : c->pressure >= PRESSED;
+	unsigned int near = c->filled >= 95 ? 3 : c->filled >= 90 ? 2 : c->filled >= NEAR;
+
+	return stalls > near ? stalls : near;
+}
+
+/* Thresholds shrink with it: at 10 % stall time, or 80 % of the limit, they are halved, at 40 % or 95 % an eighth. */
 static uint64_t scaled(const struct gstk__climate *c, uint64_t ms)
 {
-	return c->pressure >= 40 ? ms / 8 : c->pressure >= 20 ? ms / 4 : c->pressure >= PRESSED ? ms / 2 : ms;
+	return ms >> shortage(c);
 }
 
 /* A stack that was idle for @ms is about to be idle for as long again: a move must not cost more
@@ -27,7 +37,7 @@ static uint64_t worth(uint64_t ms, uint32_t cost_ns)
 
 static bool full(const struct gstk__climate *c)
 {
-	return c->resident_bytes > c->resident_budget || c->pressure >= PRESSED;
+	return c->resident_bytes > c->resident_budget || shortage(c);
 }
 
 static uint64_t evict_after(const struct gstk__climate *c, uint32_t bounces)
@@ -35,14 +45,14 @@ static uint64_t evict_after(const struct gstk__climate *c, uint32_t bounces)
 	uint64_t ms = scaled(c, full(c) ? c->evict_idle_ms : c->cold_idle_ms);
 
 	/* What bounced is moved later, while there is memory for that. */
-	if (c->pressure < PRESSED && c->resident_bytes / 2 <= c->resident_budget)
+	if (!shortage(c) && c->resident_bytes / 2 <= c->resident_budget)
 		ms <<= bounces;
 	return worth(ms, c->evict_ns);
 }
 
 static uint64_t pack_after(const struct gstk__climate *c, uint32_t bounces)
 {
-	return scaled(c, c->pack_idle_ms) << (c->pressure < PRESSED ? bounces : 0);
+	return scaled(c, c->pack_idle_ms) << (shortage(c) ? 0 : bounces);
 }
 
 static uint64_t trim_after(const struct gstk__climate *c)
@@ -60,7 +70,7 @@ static enum gstk__reason moved_because(const struct gstk__climate *c, const stru
 {
 	if (s->idle_ms >= worth(c->cold_idle_ms << s->history.out, c->evict_ns))
 		return GSTK__MOVED_COLD;
-	return c->pressure >= PRESSED ? GSTK__MOVED_PRESSURE : GSTK__MOVED_BUDGET;
+	return shortage(c) ? GSTK__MOVED_PRESSURE : GSTK__MOVED_BUDGET;
 }
 
 static struct gstk__decision of_image(const struct gstk__climate *c, const struct gstk__stack_facts *s)

@@ -6,7 +6,8 @@
  * Hysteresis: a stack that came back soon after it was moved bounced. "Soon" is within the idle time after
  * which it was moved: then the move cost more than staying would have. Each bounce doubles that time for this
  * stack, each move after which it stayed away four times as long halves it again. Packing saves bytes for little
- * and is doubled but once. Where memory is short (PSI, or more than twice the budget) bounces do not count.
+ * and is doubled but once. Where memory is short (PSI, the group's limit, or more than twice the budget) bounces do
+ * not count.
  */
 #ifndef GSTK__PARK_POLICY_H
 #define GSTK__PARK_POLICY_H
@@ -49,6 +50,7 @@ struct gstk__climate {
 	uint64_t resident_bytes; /* pages of resident stacks, estimated */
 	uint64_t resident_budget;
 	uint32_t pressure;	 /* PSI memory some avg10, percent */
+	uint32_t filled;	 /* of the memory that the control group may use, percent; 0: it may use all */
 	uint32_t min_residents;	 /* fewer stacks than this are never moved: no gain worth a fault */
 	uint32_t residents;
 	uint32_t evict_ns;	 /* calibrated: to move a stack of a page out and in again; 0: unknown */

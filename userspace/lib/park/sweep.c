@@ -29,6 +29,7 @@ static struct {
 	bool packing;		/* the present pass is over the tasks */
 	_Atomic uint64_t bytes_each; /* of a resident's pages, in the round before */
 	_Atomic uint64_t seen_switches;
+	struct gstk__memory_watch memory;
 	uint64_t pressure_at_ns, changed_ns; /* since when other than so many workers run; 0: they do */
 	int psi;
 } sweep;
@@ -62,6 +63,7 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	sweep.bytes_each = 4096;
 	gstk__history_init();
 	sweep.psi = open(gstk__pressure_file(), O_RDONLY | O_CLOEXEC);
+	gstk__memory_watch(&sweep.memory);
 	return 0;
 }
 
@@ -70,6 +72,7 @@ void gstk__sweep_fini(void)
 	if (sweep.psi >= 0)
 		close(sweep.psi);
 	sweep.psi = -1;
+	gstk__memory_unwatch(&sweep.memory);
 	gstk__history_fini();
 	memset(&gstk__sweep_counts, 0, sizeof(gstk__sweep_counts));
 }
@@ -87,20 +90,25 @@ uint64_t gstk__sweep_resident_bytes(uint64_t residents)
 	return residents * atomic_load_explicit(&sweep.bytes_each, memory_order_relaxed);
 }
 
-static void read_pressure(uint64_t now_ns)
+static void read_stalls(void)
 {
 	char buf[128], *p;
-	ssize_t n;
+	ssize_t n = sweep.psi < 0 ? -1 : pread(sweep.psi, buf, sizeof(buf) - 1, 0);
 
-	if (sweep.psi < 0 || now_ns < sweep.pressure_at_ns)
-		return;
-	sweep.pressure_at_ns = now_ns + 1000000000u;
-	n = pread(sweep.psi, buf, sizeof(buf) - 1, 0);
 	if (n <= 0)
 		return;
 	buf[n] = 0;
 	p = strstr(buf, "avg10=");
 	gstk__round.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
+}
+
+static void read_pressure(uint64_t now_ns)
+{
+	if (now_ns < sweep.pressure_at_ns)
+		return;
+	sweep.pressure_at_ns = now_ns + 1000000000u;
+	read_stalls();
+	gstk__round.climate.filled = gstk__memory_filled(&sweep.memory);
 }
 
 /*

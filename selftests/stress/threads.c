@@ -6,6 +6,8 @@
 #include "../lib/wait_test.h"
 
 #include <poll.h>
+#include "debug/look.h"
+#include "park/sweep_batch.h"
 #include "sched/start.h"
 #include "sched/worker.h"
 
@@ -91,6 +93,84 @@ TEST(a_thread_that_joined_a_task_may_end_at_once)
 TEST(a_thread_that_joined_a_stackless_task_may_end_at_once)
 {
 	joins_and_ends(&over);
+}
+
+/* ---- a task that is taken by its index is a thread's stand-in, and its thread goes on and ends ---- */
+
+static _Atomic long taken;
+
+static void look_at(struct gstk__looker *l, uint32_t i)
+{
+	struct gstk__look k;
+
+	taken += gstk__look(l, i, true, &k) && k.foreign && !k.busy;
+}
+
+/* As if the last window had been a task's, in whose place the thread is now. */
+static void sweep_over(struct gstk__looker *l, uint32_t i)
+{
+	struct gstk__window *win = gstk__win((uint32_t)gstk__windows.nr);
+	struct gstk_task *r;
+
+	__atomic_store_n(&win->resident, i, __ATOMIC_RELAXED);
+	atomic_store(&win->word, GSTK__WIN_SOLO);
+	CHECK_EQ(gstk__batch_own((uint32_t)gstk__windows.nr, &r), 0);
+	taken++;
+}
+
+static void *takes(void *how)
+{
+	struct gstk__looker *l = gstk__look_begin();
+
+	CHECK(l != NULL);
+	while (!over)
+		for (uint32_t i = 1; i < atomic_load(&gstk__tasks_high); i++)
+			if (gstk__flags(gstk__task(i)) & GSTK__T_FOREIGN)
+				((void (*)(struct gstk__looker *, uint32_t))how)(l, i);
+	gstk__look_end(l);
+	return NULL;
+}
+
+static void *waits_and_ends(void *sem)
+{
+	CHECK_EQ(gstk_sem_wait(sem), 0);
+	return NULL;
+}
+
+static void taken_by_index(void (*how)(struct gstk__looker *, uint32_t))
+{
+	struct gstk_config config = { .size = sizeof(config), .workers = 1, .evict_idle_ns = 1000000 * MS };
+	gstk_sem sem = GSTK_SEM_INIT(0);
+	pthread_t other, taker, t;
+	uint32_t seed = 3;
+
+	pause_at("let_go");
+	CHECK_EQ(gstk_init(&config), 0);
+	CHECK_EQ(pthread_create(&other, NULL, spawner, NULL), 0);
+	CHECK_EQ(pthread_create(&taker, NULL, takes, (void *)how), 0);
+	for (int i = 0; i < 4000; i++) {
+		CHECK_EQ(pthread_create(&t, NULL, waits_and_ends, &sem), 0);
+		for (uint64_t end = gstk_now() + rnd(&seed) % 100000; gstk_now() < end;)
+			;
+		CHECK_EQ(gstk_sem_post(&sem, 1), 0);
+		CHECK_EQ(pthread_join(t, NULL), 0);
+	}
+	over = true;
+	CHECK_EQ(pthread_join(other, NULL), 0);
+	CHECK_EQ(pthread_join(taker, NULL), 0);
+	CHECK_EQ(gstk_shutdown(GSTK_SHUTDOWN_JOIN, gstk_now() + 30000 * MS), 0);
+	CHECK_EQ(ran, spawned);
+	CHECK(taken > 1000);
+}
+
+TEST(a_thread_may_end_while_it_is_looked_at)
+{
+	taken_by_index(look_at);
+}
+
+TEST(a_thread_may_end_while_the_sweep_takes_it_for_a_task)
+{
+	taken_by_index(sweep_over);
 }
 
 /* ---- a worker is woken, but has been awake meanwhile and sleeps in another way ---- */

@@ -31,8 +31,8 @@ static bool own(struct gstk_task *t, uint32_t *window, bool *shared)
 	if (t->window == *window && (state == GSTK__PARKED || state == GSTK__OWNED) && t->tier != GSTK__TIER_NONE)
 		return true;
 	*shared = *shared ? (gstk__window_release(gstk__self(), *window), true) : false;
-	if (!*shared && gstk__state_disown(t) == GSTK__ENQUEUE)
-		gstk__enqueue(t);
+	if (!*shared)
+		gstk__let_go(t);
 	return false;
 }
 
@@ -40,8 +40,8 @@ static void let_go(struct gstk_task *t, uint32_t window, bool shared)
 {
 	if (shared)
 		gstk__window_release(gstk__self(), window);
-	else if (gstk__state_disown(t) == GSTK__ENQUEUE)
-		gstk__enqueue(t);
+	else
+		gstk__let_go(t);
 }
 
 /* Pages below @sp go. */

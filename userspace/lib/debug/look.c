@@ -204,8 +204,7 @@ static bool look_alone(struct gstk__looker *l, struct gstk_task *t, struct gstk_
 	out->state = GSTK__PARKED;
 	if (!out->foreign)
 		take_stack(l, t, out);
-	if (gstk__state_disown(t) == GSTK__ENQUEUE)
-		gstk__enqueue(t);
+	gstk__let_go(t);
 	return true;
 }
 

@@ -11,7 +11,7 @@
 
 /* What the scheduler does for us: park/ cannot call up. */
 struct gstk__sweep_ops {
-	void (*enqueue)(struct gstk_task *t);		 /* it was woken while we owned it */
+	void (*let_go)(struct gstk_task *t);		 /* that we own; it runs if it was woken meanwhile */
 	void (*release_window)(uint32_t index);		 /* a shared window that we own */
 };
 

@@ -75,8 +75,8 @@ void gstk__batch_flush(struct gstk__park *p)
 
 		if (o & GSTK__OWNED_WINDOW)
 			gstk__batch.ops.release_window(o & ~GSTK__OWNED_WINDOW);
-		else if (gstk__state_disown(gstk__task(o)) == GSTK__ENQUEUE)
-			gstk__batch.ops.enqueue(gstk__task(o));
+		else
+			gstk__batch.ops.let_go(gstk__task(o));
 	}
 	gstk__batch.nr_ranges = gstk__batch.nr_owned = 0;
 }
@@ -102,8 +102,7 @@ uint32_t gstk__batch_own(uint32_t i, struct gstk_task **r)
 	*r = gstk__task(ri);
 	if ((*r)->window == i && win->resident == ri)
 		return ri;
-	if (gstk__state_disown(*r) == GSTK__ENQUEUE)
-		gstk__batch.ops.enqueue(*r);
+	gstk__batch.ops.let_go(*r);
 	return 0;
 }
 

@@ -76,8 +76,7 @@ static bool own_window(struct gstk__worker *w, uint32_t i)
 	}
 	/* Frozen: it cannot run, end or change windows, so this look is exact. */
 	if (r->window != i || (r->flags & (GSTK__T_PRIVATE | GSTK__T_PINNED)) || win->resident != ri) {
-		if (gstk__state_disown(r) == GSTK__ENQUEUE)
-			gstk__enqueue(r);
+		gstk__let_go(r);
 		return false;
 	}
 	atomic_store_explicit(&win->word, GSTK__WIN_OWNED, memory_order_release);
@@ -85,8 +84,7 @@ static bool own_window(struct gstk__worker *w, uint32_t i)
 	win->sites = gstk__site_bit(r);
 	gstk__state_share(r, true);
 	gstk__gauge(&w->park.n.windows_shared, 1);
-	if (gstk__state_disown(r) == GSTK__ENQUEUE)
-		gstk__enqueue(r); /* into the inbox of the window that we own */
+	gstk__let_go(r); /* if it was woken: into the inbox of the window that we own */
 	return true;
 }
 

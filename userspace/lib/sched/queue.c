@@ -211,6 +211,19 @@ bool gstk__wake(struct gstk_task *t, enum gstk__code code)
 	return order != GSTK__LOST;
 }
 
+void gstk__let_go(struct gstk_task *t)
+{
+	bool foreign = gstk__flags(t) & GSTK__T_FOREIGN;
+
+	if (gstk__state_disown(t) != GSTK__ENQUEUE)
+		return;
+	GSTK__INJECT(let_go);
+	if (foreign)
+		gstk__foreign_wake(t);
+	else
+		gstk__enqueue(t);
+}
+
 bool gstk__wake_claim(struct gstk_task *t, enum gstk__code code, bool *won)
 {
 	enum gstk__order order = gstk__state_wake(t, code, 0);

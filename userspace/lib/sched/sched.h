@@ -129,6 +129,11 @@ bool gstk__wake_claim(struct gstk_task *t, enum gstk__code code, bool *won);
 
 /* Make a task that the caller won (GSTK__ENQUEUE) run soon: in the queue of this worker, or injected. */
 void gstk__enqueue(struct gstk_task *t);
+/*
+ * The end of gstk__state_own(), by whoever had found t by its index: that may be a thread's stand-in, also where it was a
+ * task when its index was read. Its thread may go on, and end, as soon as it is let go of, and t be another task.
+ */
+void gstk__let_go(struct gstk_task *t);
 /* Between these, wakes are collected and at most one idle worker is woken at the end. */
 void gstk__wake_batch_begin(void);
 void gstk__wake_batch_end(void);

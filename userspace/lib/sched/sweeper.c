@@ -36,7 +36,7 @@ static void release_window(uint32_t index)
 
 int gstk__sweeper_start(uint64_t evict_idle_ns, uint64_t pack_idle_ns, size_t resident_budget)
 {
-	const struct gstk__sweep_ops ops = { gstk__enqueue, release_window };
+	const struct gstk__sweep_ops ops = { gstk__let_go, release_window };
 	const struct gstk__sweep_config config = { evict_idle_ns, pack_idle_ns, resident_budget };
 
 	gstk__sweep_hook = slice;

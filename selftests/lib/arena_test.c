@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/range.h"
 #include "kselftest_harness.h"
 #include "park/arena.h"
 #include "park/arena_heap.h"
@@ -447,6 +448,31 @@ TEST(under_a_limited_address_space_the_range_is_lowered)
 	EXPECT_LE(st.reserved, 1024 * MIB);
 	EXPECT_GE(st.reserved, 256 * MIB);
 	gstk__arena_fini();
+}
+
+/* Advice for a part of a mapping makes three of it. */
+TEST(with_all_mappings_taken_advice_is_refused_and_not_tried_for_ever)
+{
+	size_t bytes = 8 * MIB, most = 70000, nr;
+	int err, advice;
+	char *p, *all;
+
+	if (slow_variant() || EMULATED())
+		SKIP(return, "sanitizers and emulators need mappings themselves");
+	p = gstk__range_reserve(&bytes, bytes, 2 * MIB, "a test", &err);
+	ASSERT_NE(NULL, p);
+	all = mmap(NULL, 2 * most * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)all);
+	for (nr = 0; nr < most && !mprotect(all + (2 * nr + 1) * 4096, 4096, PROT_NONE);)
+		nr++;
+	alarm(20);
+	advice = gstk__range_huge(p + 2 * MIB, 2 * MIB);
+	munmap(all, 2 * most * 4096);
+	if (nr == most)
+		SKIP(return, "vm.max_map_count is too large");
+	EXPECT_EQ(-EAGAIN, advice);
+	EXPECT_EQ(0, gstk__range_huge(p + 2 * MIB, 2 * MIB));
+	gstk__range_release(p, bytes);
 }
 
 /* Two threads hand blocks to each other, a third trims and collapses. */

@@ -44,10 +44,13 @@ void gstk__range_release(void *p, size_t bytes)
 	munmap(p, bytes);
 }
 
+#define TRIES 8
+
+/* EAGAIN: no memory for it at the moment, or for ever: also when it would split a mapping beyond vm.max_map_count. */
 static int advise(void *p, size_t bytes, int advice)
 {
-	while (madvise(p, bytes, advice))
-		if (errno != EAGAIN)
+	for (int tries = 1; madvise(p, bytes, advice); tries++)
+		if (errno != EAGAIN || tries == TRIES)
 			return -errno;
 	return 0;
 }

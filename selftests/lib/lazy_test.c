@@ -523,6 +523,42 @@ TEST(a_child_of_fork_has_all_of_the_stack)
 	NEEDS_UFFD(forks);
 }
 
+static void *from_another_stack(void *deep)
+{
+	child_has_all(deep);
+	return NULL;
+}
+
+static void call_and_fork(struct deep *d)
+{
+	gstk_yield();
+	CHECK_EQ(gstk_call_on_stack(64 << 10, from_another_stack, d, NULL), 0);
+}
+
+static void *caller_and_forker(void *arg)
+{
+	return (void *)on_deep_stack(9, call_and_fork);
+}
+
+static void fork_on_another(void)
+{
+	gstk_task *t = start(caller_and_forker, NULL);
+
+	CHECK_EQ(finish(t), 0);
+	CHECK(stats().lazy_restores > 0);
+}
+
+static void forks_on_another(void)
+{
+	flags = GSTK_FORCE_EVICT;
+	run(fork_on_another);
+}
+
+TEST(so_has_one_of_who_stands_on_another_stack)
+{
+	NEEDS_UFFD(forks_on_another);
+}
+
 static void wait_for_the_end(struct deep *d)
 {
 	gstk_yield();

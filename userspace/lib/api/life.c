@@ -33,14 +33,19 @@ static __thread struct gstk__sigstack thread_sigstack;
 static bool forked;
 static pthread_once_t at_fork = PTHREAD_ONCE_INIT;
 
-/* The child has no pager: the stack that it goes on with comes whole. */
+/* The child has no pager: the stack that it goes on with comes whole, and what it left there for another one. */
 static void before_fork(void)
 {
 	struct gstk__worker *w = gstk__self();
 	const char *sp = __builtin_frame_address(0);
+	struct gstk_task *t = w ? w->current : NULL;
 
-	if (gstk__windows.lazy && w && w->current && gstk__win_at(sp) == w->current->window)
-		gstk__present(sp, (size_t)(gstk__win_base(w->current->window) - sp));
+	if (!gstk__windows.lazy || !t)
+		return;
+	if (t->flags & GSTK__T_ANNEX)
+		sp = t->sp;
+	if (gstk__win_at(sp) == t->window)
+		gstk__present(sp, (size_t)(gstk__win_base(t->window) - sp));
 }
 
 /* Only the calling thread came along, and locks of the others may be taken for ever. */

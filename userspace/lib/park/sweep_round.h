@@ -29,6 +29,17 @@ GSTK__RACY_INLINE struct gstk__history gstk__round_history(const struct gstk_tas
 	return h;
 }
 
+#define GSTK__ROUND_AHEAD_MS 60000u /* more than a slice takes: what its clock is behind others' at most */
+
+/* How long a stack that parked at @tick has been idle: not at all when others' clocks have gone on since the slice
+ * began, and it parked after that. */
+static inline uint64_t gstk__round_idle_ms(const struct gstk__park *p, uint32_t tick)
+{
+	uint32_t ms = p->tick - tick;
+
+	return ms < UINT32_MAX - GSTK__ROUND_AHEAD_MS ? ms : 0;
+}
+
 static inline void gstk__round_because(enum gstk__reason why)
 {
 	gstk__count(&gstk__sweep_counts.decided[why]);

@@ -16,7 +16,7 @@ GSTK__RACY void gstk__sweep_task(struct gstk__park *p, struct gstk_task *t)
 	if (!evicted(t->tier) || gstk__state_of(gstk__word(t)) != GSTK__PARKED ||
 	    (gstk__flags(t) & (GSTK__T_FOREIGN | GSTK__T_PRIVATE)) || !window || t->tick == GSTK__TICK_UNPACKABLE)
 		return;
-	f.idle_ms = (uint32_t)(p->tick - t->tick);
+	f.idle_ms = gstk__round_idle_ms(p, t->tick);
 	f.used = t->used;
 	f.history = gstk__round_history(t);
 	d = gstk__policy(&gstk__round.climate, &f);

@@ -19,7 +19,7 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 		/* Not its bounds: it may be given another mapping just now. */
 		f.resident = r->tier == GSTK__TIER_RESIDENT;
 		f.trimmed = win->low == r->tick + 1;
-		f.idle_ms = (uint32_t)(p->tick - r->tick);
+		f.idle_ms = gstk__round_idle_ms(p, r->tick);
 		d = gstk__policy(&gstk__round.climate, &f);
 		if (d.action == GSTK__TRIM && !gstk__state_own(r))
 			d = (struct gstk__decision){ GSTK__KEEP, GSTK__KEPT_BUSY };

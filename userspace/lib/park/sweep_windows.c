@@ -17,7 +17,7 @@ static GSTK__RACY void facts_of(struct gstk__park *p, struct gstk_task *t, struc
 	f->may_move = true;
 	f->trimmed = f->resident && win->low == t->tick + 1;
 	f->used = f->resident ? (uint32_t)(gstk__win_base(t->window) - (char *)t->sp) : t->used;
-	f->idle_ms = (uint32_t)(p->tick - t->tick);
+	f->idle_ms = gstk__round_idle_ms(p, t->tick);
 	f->history = gstk__round_history(t);
 }
 

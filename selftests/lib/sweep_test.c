@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/* The sweep, slice by slice: the test says when it is, and nobody else sweeps. */
+#include "host/host.h"
+#include "park/sweep.h"
+#include "sched/worker.h"
+#include "wait_test.h"
+
+#define NR   200
+#define SLICE (60000 * MS) /* never cut short */
+
+static gstk_sem wake = GSTK_SEM_INIT(0);
+
+static void run(void (*fn)(void))
+{
+	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP", "DEBUG" };
+	struct gstk_config c = { .size = sizeof(c), .workers = 1, .backend = GSTK_BACKEND_COPY, .flags = GSTK_NO_SWEEP };
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+		snprintf(name, sizeof(name), "GREENSTK_%s", said[i]);
+		unsetenv(name);
+	}
+	alarm(120);
+	CHECK_EQ(gstk_main(body_, (void *)fn, NULL, &c), 0);
+}
+
+static void release(uint32_t window)
+{
+	gstk__window_release(gstk__self(), window);
+}
+
+static void begin(void)
+{
+	const struct gstk__sweep_ops ops = { gstk__let_go, release };
+	const struct gstk__sweep_config c = { 1000 * MS, 30000 * MS, 1 };
+
+	CHECK_EQ(gstk__sweep_init(&c, &ops), 0);
+}
+
+/* A whole round, at that time. */
+static void sweep_at(uint64_t now_ns)
+{
+	struct gstk__worker *w = gstk__self();
+
+	gstk__sweep_slice(&w->park, now_ns, SLICE, NR, now_ns, 1);
+	gstk__refresh_clock(w, gstk__now_ns());
+}
+
+static void *waits(void *arg)
+{
+	CHECK_EQ(gstk_sem_wait(&wake), 0);
+	return NULL;
+}
+
+static gstk_task *crowd[NR];
+
+static struct gstk_stats stats(void)
+{
+	struct gstk_stats st = { .size = sizeof(st) };
+
+	CHECK_EQ(gstk_stats(&st), 0);
+	return st;
+}
+
+/* They wait, besides who asks. */
+static void all_are_there(uint64_t nr)
+{
+	while (stats().tasks_resident <= nr)
+		gstk_sleep(MS);
+	gstk_sleep(10 * MS);
+}
+
+static void crowd_waits(void)
+{
+	for (int i = 0; i < NR; i++)
+		crowd[i] = start(waits, NULL);
+	all_are_there(NR);
+}
+
+static void crowd_ends(void)
+{
+	CHECK_EQ(gstk_sem_post(&wake, NR), 0);
+	for (int i = 0; i < NR; i++)
+		CHECK_EQ(finish(crowd[i]), 0);
+}
+
+/* ---- clocks ---- */
+
+/* A slice takes its time once; who runs beside it takes another, and parks. */
+static void late(void)
+{
+	uint64_t began;
+
+	begin();
+	began = gstk__now_ns();
+	gstk_sleep(5 * MS);
+	crowd_waits();
+	sweep_at(began);
+	CHECK_EQ(stats().evictions, 0);
+	sweep_at(gstk__now_ns() + 5000 * MS);
+	CHECK(stats().evictions >= NR);
+	crowd_ends();
+}
+
+TEST(who_parked_since_the_slice_began_is_not_idle_for_ages)
+{
+	run(late);
+}
+
+TEST_HARNESS_MAIN

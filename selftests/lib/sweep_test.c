@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The sweep, slice by slice: the test says when it is, and nobody else sweeps. */
 #include "host/host.h"
+#include "park/arena.h"
 #include "park/sweep.h"
 #include "sched/worker.h"
 #include "wait_test.h"
@@ -105,6 +106,36 @@ static void late(void)
 TEST(who_parked_since_the_slice_began_is_not_idle_for_ages)
 {
 	run(late);
+}
+
+/* ---- memory ---- */
+
+static int none(uint32_t bytes)
+{
+	return 1;
+}
+
+static void packs_later(void)
+{
+	uint64_t now = gstk__now_ns();
+
+	begin();
+	crowd_waits();
+	sweep_at(now + 5000 * MS);
+	CHECK(stats().evictions >= NR);
+	gstk__arena_fail = none;
+	sweep_at(now + 100000 * MS);
+	CHECK_EQ(stats().packs, 0);
+	CHECK(stats().kept_full >= NR);
+	gstk__arena_fail = NULL;
+	sweep_at(now + 200000 * MS);
+	CHECK(stats().packs >= NR);
+	crowd_ends();
+}
+
+TEST(what_there_was_no_memory_to_pack_is_packed_when_there_is)
+{
+	run(packs_later);
 }
 
 TEST_HARNESS_MAIN

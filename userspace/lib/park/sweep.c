@@ -199,6 +199,7 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 		sweep.seen_switches = switches;
 		gstk__round.soonest_ms = UINT64_MAX;
 		gstk__round.did = 0;
+		gstk__round.full = false;
 		if (gstk__round.seen)
 			sweep.bytes_each = gstk__round.seen_bytes / gstk__round.seen;
 		gstk__round.seen = gstk__round.seen_bytes = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "park/sweep_batch.h"
+#include "park/sweep_round.h"
 
 #include "debug/annotate.h"
 #include "debug/inject.h"
@@ -49,9 +49,10 @@ static void flush_moves(struct gstk__park *p)
 	}
 	gstk__remap_packs(p, gstk__batch.pack, gstk__batch.nr_packs);
 	for (uint32_t i = 0; i < gstk__batch.nr_packs; i++) {
-		gstk__count(&gstk__sweep_counts.decided[gstk__batch.pack[i].err ? GSTK__KEPT_UNPACKABLE : gstk__batch.pack_why[i]]);
 		if (gstk__batch.pack[i].err)
-			gstk__batch.pack[i].out->tick = GSTK__TICK_UNPACKABLE;
+			gstk__round_not_packed(gstk__batch.pack[i].out, gstk__batch.pack[i].err);
+		else
+			gstk__round_because((enum gstk__reason)gstk__batch.pack_why[i]);
 	}
 	gstk__remap_reclaim(p, gstk__batch.dead, gstk__batch.nr_dead);
 	gstk__batch.nr_dead = gstk__batch.nr_moves = gstk__batch.nr_packs = 0;

@@ -6,6 +6,7 @@
 #ifndef GSTK__PARK_SWEEP_ROUND_H
 #define GSTK__PARK_SWEEP_ROUND_H
 
+#include <errno.h>
 #include "debug/annotate.h"
 #include "park/history.h"
 #include "park/sweep_batch.h"
@@ -16,6 +17,7 @@ struct gstk__round {
 	struct gstk__climate climate;
 	uint64_t soonest_ms;	   /* when the next thing is to be done, from now */
 	uint64_t did;		   /* things done */
+	bool full;		   /* there was no memory for what is packed: no more of that in this round */
 	uint64_t seen_bytes, seen; /* pages of the residents seen, as far as they are known, and how many */
 };
 extern struct gstk__round gstk__round;
@@ -43,6 +45,16 @@ static inline uint64_t gstk__round_idle_ms(const struct gstk__park *p, uint32_t 
 static inline void gstk__round_because(enum gstk__reason why)
 {
 	gstk__count(&gstk__sweep_counts.decided[why]);
+}
+
+/* It could not be packed: for as long as it stays idle, or for want of memory, which may be there in the next round. */
+static inline void gstk__round_not_packed(struct gstk_task *t, int err)
+{
+	gstk__round_because(err == -ENOMEM ? GSTK__KEPT_FULL : GSTK__KEPT_UNPACKABLE);
+	if (err == -ENOMEM)
+		gstk__round.full = true;
+	else
+		t->tick = GSTK__TICK_UNPACKABLE;
 }
 
 /* Its stack is moved, or will be with this batch. */

@@ -25,6 +25,11 @@ GSTK__RACY void gstk__sweep_task(struct gstk__park *p, struct gstk_task *t)
 		gstk__round_note_next(&f);
 		return;
 	}
+	if (gstk__round.full) {
+		gstk__round_because(GSTK__KEPT_FULL);
+		gstk__round_note_next(&f);
+		return;
+	}
 	if (!gstk__batch_own_evicted(t, window)) {
 		gstk__round_because(GSTK__KEPT_BUSY);
 		return;
@@ -37,12 +42,15 @@ GSTK__RACY void gstk__sweep_task(struct gstk__park *p, struct gstk_task *t)
 		gstk__round_moved(p, t, &f, true);
 	} else if (t->window == window && gstk__state_of(gstk__word(t)) >= GSTK__PARKED &&
 		   gstk__state_of(gstk__word(t)) <= GSTK__OWNED && evicted(t->tier)) {
-		if (gstk__pack(p, t) == 0) {
+		int err = gstk__pack(p, t);
+
+		if (err) {
+			gstk__round_not_packed(t, err);
+			if (gstk__round.full)
+				gstk__round_note_next(&f);
+		} else {
 			gstk__round_moved(p, t, &f, true);
 			gstk__round_because(d.why);
-		} else {
-			t->tick = GSTK__TICK_UNPACKABLE;
-			gstk__round_because(GSTK__KEPT_UNPACKABLE);
 		}
 	}
 	if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_packs >= GSTK__BATCH)

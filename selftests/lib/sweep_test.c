@@ -138,4 +138,36 @@ TEST(what_there_was_no_memory_to_pack_is_packed_when_there_is)
 	run(packs_later);
 }
 
+static void goes_round(void)
+{
+	struct gstk__park a = { 0 }, b = { 0 };
+	struct gstk_task *t = start(waits, NULL);
+
+	CHECK_EQ(gstk__park_init(&a), 0);
+	CHECK_EQ(gstk__park_init(&b), 0);
+	all_are_there(1);
+	CHECK(gstk__state_own(t));
+	gstk__arena_fail = none;
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(gstk__evict_copied(&a, t, false), -ENOMEM);
+		CHECK_EQ(gstk__evict_copied(&a, t, true), 0);
+		gstk__restore(&b, t);
+	}
+	/* Both are there, and no more. */
+	CHECK(b.emergency);
+	CHECK_EQ(gstk__evict_copied(&b, t, true), 0);
+	gstk__restore(&b, t);
+	gstk__arena_fail = NULL;
+	gstk__park_fini(&a);
+	gstk__park_fini(&b);
+	gstk__let_go(t);
+	gstk_sem_post(&wake, 1);
+	CHECK_EQ(finish(t), 0);
+}
+
+TEST(an_emergency_block_that_another_worker_gets_back_is_not_lost)
+{
+	run(goes_round);
+}
+
 TEST_HARNESS_MAIN

@@ -5,15 +5,65 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "debug/annotate.h"
 #include "debug/probe.h"
 #include "debug/seal.h"
 #include "debug/trace.h"
+#include "host/lock.h"
 #include "park/copy.h"
 #include "park/lazy.h"
 #include "park/packed.h"
 #include "park/tier.h"
 #include "park/tier_pack.h"
+
+/* Emergency blocks that came back to who has one, for who has none: his went with a stack that another restored. Linked
+ * by their first bytes. */
+static struct {
+	_Atomic uint32_t lock;
+	uint32_t head, nr;
+} spare;
+
+static void spare_put(uint32_t block)
+{
+	gstk__lock(&spare.lock);
+	memcpy(gstk__arena_ptr(block), &spare.head, sizeof(spare.head));
+	spare.head = block;
+	spare.nr++;
+	gstk__unlock(&spare.lock);
+}
+
+static uint32_t spare_take(void)
+{
+	uint32_t block;
+
+	gstk__lock(&spare.lock);
+	block = spare.head;
+	if (block) {
+		memcpy(&spare.head, gstk__arena_ptr(block), sizeof(spare.head));
+		spare.nr--;
+	}
+	gstk__unlock(&spare.lock);
+	return block;
+}
+
+uint32_t gstk__park_spares(void)
+{
+	uint32_t nr;
+
+	gstk__lock(&spare.lock);
+	nr = spare.nr;
+	gstk__unlock(&spare.lock);
+	return nr;
+}
+
+static __attribute__((cold, noinline)) uint32_t emergency_take(struct gstk__park *p)
+{
+	uint32_t block = p->emergency ? p->emergency : spare_take();
+
+	p->emergency = 0;
+	return block;
+}
 
 int gstk__park_init(struct gstk__park *p)
 {
@@ -26,8 +76,10 @@ int gstk__park_init(struct gstk__park *p)
 
 void gstk__park_fini(struct gstk__park *p)
 {
-	if (p->emergency)
-		gstk__arena_free(NULL, p->emergency, (uint32_t)gstk__windows.size);
+	uint32_t block;
+
+	while ((block = emergency_take(p)))
+		gstk__arena_free(NULL, block, (uint32_t)gstk__windows.size);
 	if (p->arena)
 		gstk__arena_cache_flush(p->arena);
 	free(p->arena);
@@ -51,10 +103,8 @@ static inline int evict_copied(struct gstk__park *p, struct gstk_task *t, bool m
 		bad_stack(t);
 	image = gstk__arena_alloc(p->arena, used);
 	if (__builtin_expect(!image, 0)) {
-		if (!must || !p->emergency)
+		if (!must || !(image = emergency_take(p)))
 			return -ENOMEM;
-		image = p->emergency;
-		p->emergency = 0;
 		gstk__flag_set(t, GSTK__T_BIG_IMAGE);
 	}
 	gstk__annotate_evicted(t, sp, used);
@@ -101,7 +151,7 @@ static void image_free(struct gstk__park *p, struct gstk_task *t, uint32_t bytes
 		if (!p->emergency)
 			p->emergency = t->image;
 		else
-			gstk__arena_free(NULL, t->image, (uint32_t)gstk__windows.size);
+			spare_put(t->image);
 		return;
 	}
 	gstk__arena_free(p->arena, t->image, bytes);

@@ -31,6 +31,9 @@ static inline size_t gstk__used(const struct gstk_task *t)
 /* Before the first use of @p, and after the last. -ENOMEM. */
 int gstk__park_init(struct gstk__park *p);
 void gstk__park_fini(struct gstk__park *p);
+/* Emergency blocks that wait for who needs one. With those that threads have, and those that are images, as many as
+ * there are threads. */
+uint32_t gstk__park_spares(void);
 
 /*
  * RESIDENT -> COPIED, or REMAPPED where that is cheaper for this one alone. 0, or -ENOMEM (the stack

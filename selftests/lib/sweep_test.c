@@ -3,6 +3,7 @@
 #include "host/host.h"
 #include "park/arena.h"
 #include "park/sweep.h"
+#include "park/tier.h"
 #include "sched/worker.h"
 #include "wait_test.h"
 
@@ -168,6 +169,37 @@ static void goes_round(void)
 TEST(an_emergency_block_that_another_worker_gets_back_is_not_lost)
 {
 	run(goes_round);
+}
+
+/* There is no module: it refuses all, as one that is full does. */
+static void keeps_its_block(void)
+{
+	struct gstk__park *p = &gstk__self()->park;
+	struct gstk_task *t = start(waits, NULL);
+	struct gstk__move m = { .out = t };
+
+	all_are_there(1);
+	CHECK(gstk__state_own(t));
+	gstk__arena_fail = none;
+	gstk__remap_moves(p, &m, 1); /* as the sweep does */
+	CHECK_EQ(m.err, -ENOMEM);
+	CHECK_EQ(t->tier, GSTK__TIER_RESIDENT);
+	CHECK(p->emergency);
+	CHECK_EQ(gstk__remap_move(p, t, NULL, false), -ENOMEM);
+	CHECK(p->emergency);
+	CHECK_EQ(gstk__remap_move(p, t, NULL, true), 0); /* as a claim */
+	CHECK(!p->emergency);
+	gstk__restore(p, t);
+	CHECK(p->emergency);
+	gstk__arena_fail = NULL;
+	gstk__let_go(t);
+	gstk_sem_post(&wake, 1);
+	CHECK_EQ(finish(t), 0);
+}
+
+TEST(the_sweep_leaves_the_emergency_block_to_claims)
+{
+	run(keeps_its_block);
 }
 
 TEST_HARNESS_MAIN

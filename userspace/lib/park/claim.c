@@ -133,7 +133,7 @@ int gstk__evict(struct gstk__park *p, struct gstk_task *t, bool must)
 	int err;
 
 	if (__builtin_expect(used >= gstk__remap.alone_bytes && used < GSTK__REMAP_NEVER, 0))
-		return gstk__remap_move(p, t, NULL);
+		return gstk__remap_move(p, t, NULL, must);
 	if (__builtin_expect(gstk__windows.lazy, 0) &&
 	    (used >= gstk__lazy.min_bytes || gstk__win(t->window)->flags & GSTK__WIN_LAZY) && gstk__lazy_evict(p, t))
 		err = 0;
@@ -182,7 +182,7 @@ void gstk__restore(struct gstk__park *p, struct gstk_task *t)
 
 	gstk__win_guard(t->window);
 	if (__builtin_expect(gstk__in_slot(from), 0)) {
-		gstk__remap_move(p, NULL, t);
+		gstk__remap_move(p, NULL, t, true);
 		return;
 	}
 	if (__builtin_expect(gstk__windows.lazy, 0) && t->used >= gstk__lazy.min_bytes && gstk__lazy_restore(p, t))
@@ -239,7 +239,7 @@ static int exchange(struct gstk__park *p, struct gstk_task *r, struct gstk_task 
 {
 	if (gstk__used(r) < gstk__remap.batch_bytes)
 		return gstk__evict(p, r, true);
-	return gstk__remap_move(p, r, t);
+	return gstk__remap_move(p, r, t, true);
 }
 
 int gstk__claim(struct gstk__park *p, struct gstk_task *t)

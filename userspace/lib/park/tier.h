@@ -21,6 +21,7 @@
 struct gstk__move {
 	struct gstk_task *out; /* RESIDENT in the window, leaves it; or NULL */
 	struct gstk_task *in;  /* REMAPPED, of the same window, comes into it; or NULL */
+	bool must;	       /* @out is in the way: the emergency block is for that */
 	int err;	       /* out; of packs: also -ENOSPC, it does not pay */
 };
 
@@ -44,7 +45,7 @@ void gstk__remap_calibrate_again(void);
 /* Any number of moves, as few calls as possible. On a thread's own stack only. */
 void gstk__remap_moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr);
 /* One move; on any stack but those in the window. */
-int gstk__remap_move(struct gstk__park *p, struct gstk_task *out, struct gstk_task *in);
+int gstk__remap_move(struct gstk__park *p, struct gstk_task *out, struct gstk_task *in, bool must);
 /* REMAPPED -> PACKED, straight from where the pages are; ->out names the tasks. Own stack as above. */
 void gstk__remap_packs(struct gstk__park *p, struct gstk__move *m, uint32_t nr);
 int gstk__remap_pack(struct gstk__park *p, struct gstk_task *t);

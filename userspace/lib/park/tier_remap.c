@@ -149,7 +149,7 @@ static void fall_back(struct gstk__park *p, struct gstk__move *m, int err)
 	struct greenstk_switch e;
 
 	count_refusal(p, err);
-	if (m->out && gstk__evict_copied(p, m->out, true)) {
+	if (m->out && gstk__evict_copied(p, m->out, m->must)) {
 		m->err = -ENOMEM;
 		return;
 	}
@@ -236,9 +236,9 @@ void gstk__remap_moves(struct gstk__park *p, struct gstk__move *m, uint32_t nr)
 	}
 }
 
-int gstk__remap_move(struct gstk__park *p, struct gstk_task *out, struct gstk_task *in)
+int gstk__remap_move(struct gstk__park *p, struct gstk_task *out, struct gstk_task *in, bool must)
 {
-	struct gstk__move m = { .out = out, .in = in };
+	struct gstk__move m = { .out = out, .in = in, .must = must };
 	struct greenstk_switch e;
 	struct aside a;
 

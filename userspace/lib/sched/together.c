@@ -56,6 +56,7 @@ static bool prepare(struct gstk__park *p, struct gstk_task *t, struct gstk__move
 	if (gstk__used(r) < gstk__remap.batch_bytes)
 		return gstk__evict(p, r, true) == 0;
 	m->out = r;
+	m->must = true;
 	return true;
 }
 

@@ -11,11 +11,13 @@
 #define SLICE (60000 * MS) /* never cut short */
 
 static gstk_sem wake = GSTK_SEM_INIT(0);
+static size_t nr_windows;
 
 static void run(void (*fn)(void))
 {
 	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP", "DEBUG" };
-	struct gstk_config c = { .size = sizeof(c), .workers = 1, .backend = GSTK_BACKEND_COPY, .flags = GSTK_NO_SWEEP };
+	struct gstk_config c = { .size = sizeof(c), .workers = 1, .backend = GSTK_BACKEND_COPY, .flags = GSTK_NO_SWEEP,
+		.windows = nr_windows };
 	char name[64];
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
@@ -200,6 +202,70 @@ static void keeps_its_block(void)
 TEST(the_sweep_leaves_the_emergency_block_to_claims)
 {
 	run(keeps_its_block);
+}
+
+/* ---- what free windows keep ---- */
+
+#if defined(__SANITIZE_THREAD__)
+#define MANY 300 /* each is a fiber, which takes it long to make */
+#else
+#define MANY 3000
+#endif
+
+static gstk_task *many[MANY];
+
+static void many_wait_and_end(uint32_t flags)
+{
+	struct gstk_spawn_opts opts = { .size = sizeof(opts), .flags = flags };
+
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQ(gstk_spawn(&many[i], waits, NULL, &opts), 0);
+	all_are_there(MANY);
+	CHECK_EQ(stats().windows_shared, 0);
+	CHECK_EQ(gstk_sem_post(&wake, MANY), 0);
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQ(finish(many[i]), 0);
+}
+
+/* A round in slices that are over as soon as they have begun: the most windows that one of them gave back. */
+static uint64_t in_slices(uint64_t size)
+{
+	uint64_t most = 0, all = 0, sweeps = stats().sweeps, bytes = stats().trim_bytes, each;
+	struct gstk__worker *w = gstk__self();
+
+	while (stats().sweeps == sweeps) {
+		uint64_t now = gstk__now_ns();
+
+		gstk__sweep_slice(&w->park, now, 0, 1, now, 1);
+		each = stats().trim_bytes - bytes;
+		bytes += each;
+		all += each;
+		most = each > most ? each : most;
+	}
+	CHECK(all >= (MANY - 100) * size / 2); /* a worker keeps some */
+	return most / size;
+}
+
+static void given_back(void)
+{
+	uint32_t high;
+
+	begin();
+	many_wait_and_end(0);
+	CHECK(in_slices(gstk__windows.stack) < 200);
+	many_wait_and_end(0); /* they are all there, also those that were trimmed */
+	CHECK(in_slices(gstk__windows.stack) < 200);
+	many_wait_and_end(GSTK_PRIVATE);
+	high = gstk__win_private_high();
+	CHECK(in_slices(gstk__windows.stack) < 200);
+	many_wait_and_end(GSTK_PRIVATE);
+	CHECK_EQ(gstk__win_private_high(), high);
+}
+
+TEST(what_free_windows_keep_is_given_back_in_parts)
+{
+	nr_windows = MANY + 10;
+	run(given_back);
 }
 
 TEST_HARNESS_MAIN

@@ -160,17 +160,16 @@ uint64_t gstk__sweep_slice(struct gstk__park *p, uint64_t now_ns, uint64_t budge
 		uint32_t fresh = atomic_load_explicit(&gstk__windows.fresh, memory_order_acquire);
 		uint32_t high = atomic_load_explicit(&gstk__tasks_high, memory_order_acquire);
 
-		if (steps % 16 == 15 && gstk__now_ns() > until) {
+		if ((steps % 16 == 15 || (steps && gstk__round.trimming)) && gstk__now_ns() > until) {
 			due = now_ns + 5 * budget_ns;
 			break;
 		}
 		if (!sweep.packing) {
 			uint32_t nr = per_block;
 
-			if (sweep.window_cursor >= fresh) {
-				sweep.packing = true;
+			if (sweep.window_cursor >= fresh || gstk__round.trimming) {
+				sweep.packing = gstk__sweep_trim(p);
 				sweep.task_cursor = 1;
-				gstk__sweep_trim(p);
 				continue;
 			}
 			if (sweep.window_cursor + nr > gstk__windows.nr + 1)

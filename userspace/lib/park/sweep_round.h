@@ -17,6 +17,8 @@ struct gstk__round {
 	struct gstk__climate climate;
 	uint64_t soonest_ms;	   /* when the next thing is to be done, from now */
 	uint64_t did;		   /* things done */
+	bool trimming;		   /* in parts, and has begun: */
+	uint32_t free_left, private_at; /* at most so many free windows yet; the next private one */
 	bool full;		   /* there was no memory for what is packed: no more of that in this round */
 	uint64_t seen_bytes, seen; /* pages of the residents seen, as far as they are known, and how many */
 };
@@ -77,7 +79,8 @@ static inline void gstk__round_note_next(const struct gstk__stack_facts *f)
 void gstk__sweep_windows(struct gstk__park *p, uint32_t first, uint32_t nr);
 /* Pack the stack of @t if it was away for long. */
 void gstk__sweep_task(struct gstk__park *p, struct gstk_task *t);
-/* Give back what is below the stack pointers of stacks that never move, and what free windows keep. */
-void gstk__sweep_trim(struct gstk__park *p);
+/* Give back a part of what is below the stack pointers of stacks that never move, and of what free windows keep. True:
+ * there is no more in this round. */
+bool gstk__sweep_trim(struct gstk__park *p);
 
 #endif

@@ -2,12 +2,15 @@
 /* Pages that go while no stack moves: below the stack pointers of private ones, and in free windows. */
 #include "park/sweep_round.h"
 
-/* Stacks that never move: what is below their stack pointers. */
-static GSTK__RACY void trim_private(struct gstk__park *p)
-{
-	uint32_t high = gstk__win_private_high();
+#define PART (GSTK__BATCH - 8) /* windows at a time */
 
-	for (uint32_t i = (uint32_t)gstk__windows.nr + 1; i < high; i++) {
+/* Stacks that never move: what is below their stack pointers. */
+static GSTK__RACY bool trim_private(struct gstk__park *p)
+{
+	uint32_t high = gstk__win_private_high(), to = gstk__round.private_at + PART;
+
+	to = to < high ? to : high;
+	for (uint32_t i = gstk__round.private_at; i < to; i++) {
 		struct gstk__window *win = gstk__win(i);
 		uint32_t ri = gstk__peek(&win->resident);
 		struct gstk_task *r = gstk__task(ri);
@@ -33,54 +36,64 @@ static GSTK__RACY void trim_private(struct gstk__park *p)
 				gstk__round.did++;
 			}
 			gstk__batch.owned[gstk__batch.nr_owned++] = ri;
-			if (gstk__batch.nr_owned >= GSTK__BATCH || gstk__batch.nr_ranges >= GSTK__BATCH - 1)
-				gstk__batch_flush(p);
 		}
 		gstk__round_note_next(&f);
 	}
 	gstk__batch_flush(p);
+	gstk__round.private_at = to;
+	return to >= high;
 }
 
-static void trim_free_private(struct gstk__park *p)
+/* Free windows keep pages that nobody needs. */
+static bool trim_free_private(struct gstk__park *p)
 {
-	uint32_t head = gstk__win_take_free_private(), i;
+	uint32_t head = gstk__win_take_free_private(PART), i;
 
 	for (i = head; i; i = gstk__win(i)->next_free) {
 		struct gstk__window *win = gstk__win(i);
 
+		gstk__round.free_left -= gstk__round.free_left > 0;
 		if (win->low == GSTK__LOW_CLEAN || !win->map)
 			continue;
 		win->low = GSTK__LOW_CLEAN;
 		gstk__batch_range(gstk__win_limit(i), gstk__win_base(i));
-		if (gstk__batch.nr_ranges >= GSTK__BATCH - 1)
-			gstk__batch_flush(p);
 	}
 	gstk__batch_flush(p);
-	gstk__win_put_list_private(head);
+	gstk__win_put_clean_private(head);
+	return !head;
 }
 
-/* Free windows keep pages that nobody needs. */
-static void trim_free(struct gstk__park *p)
+static bool trim_free(struct gstk__park *p)
 {
-	uint32_t head = gstk__win_take_free(), i;
+	uint32_t head = gstk__win_take_free(PART), i;
 
 	for (i = head; i; i = gstk__win(i)->next_free) {
 		struct gstk__window *win = gstk__win(i);
 
+		gstk__round.free_left -= gstk__round.free_left > 0;
 		if (win->low == GSTK__LOW_CLEAN)
 			continue;
 		win->low = GSTK__LOW_CLEAN;
 		gstk__batch_dead(i, gstk__batch_end(i));
-		if (gstk__batch.nr_ranges >= GSTK__BATCH - 8 || gstk__batch.nr_dead >= GSTK__BATCH)
-			gstk__batch_flush(p);
 	}
 	gstk__batch_flush(p);
-	gstk__win_put_list(head);
+	gstk__win_put_clean(head);
+	return !head;
 }
 
-void gstk__sweep_trim(struct gstk__park *p)
+/* Of the free ones no more than there were: others may become free as fast as they are trimmed. */
+bool gstk__sweep_trim(struct gstk__park *p)
 {
-	trim_free(p);
-	trim_private(p);
-	trim_free_private(p);
+	gstk__batch_flush(p); /* a part is no more than a batch holds */
+	if (!gstk__round.trimming) {
+		gstk__round.trimming = true;
+		gstk__round.free_left = (uint32_t)(gstk__windows.nr + gstk__windows.nr_private);
+		gstk__round.private_at = (uint32_t)gstk__windows.nr + 1;
+	}
+	if (gstk__round.free_left && (!trim_free(p) || !trim_free_private(p)))
+		return false;
+	if (!trim_private(p))
+		return false;
+	gstk__round.trimming = false;
+	return true;
 }

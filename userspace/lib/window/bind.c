@@ -7,23 +7,32 @@
 #include "host/host.h"
 #include "host/lock.h"
 
+/* Free ones; some private ones have a mapping, kept for reuse. Those that the sweep has trimmed are apart: it need not
+ * look at them again, and they can be had while it trims others. */
 static struct {
 	_Atomic uint32_t lock;
-	uint32_t head;	       /* shared, free */
-	uint32_t private_head; /* private records, some with a mapping kept for reuse */
+	uint32_t head, clean; /* shared */
+	uint32_t private_head, private_clean;
 	uint32_t private_high;
 } lists;
+
+/* Lock held. What was used last is warm. */
+static uint32_t pop(void)
+{
+	uint32_t *list = lists.head ? &lists.head : &lists.clean, i = *list;
+
+	if (i)
+		*list = gstk__win(i)->next_free;
+	return i;
+}
 
 uint32_t gstk__win_get_slow(struct gstk__win_cache *c)
 {
 	struct gstk__windows *ws = &gstk__windows;
-	uint32_t got = 0;
+	uint32_t got = 0, i;
 
 	gstk__lock(&lists.lock);
-	while (lists.head && (!got || c->nr < ws->cache_most / 2)) {
-		uint32_t i = lists.head;
-
-		lists.head = gstk__win(i)->next_free;
+	while ((!got || c->nr < ws->cache_most / 2) && (i = pop())) {
 		if (!got) {
 			got = i;
 			continue;
@@ -63,18 +72,23 @@ void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index)
 	gstk__unlock(&lists.lock);
 }
 
-static uint32_t take_list(uint32_t *list)
+static uint32_t take(uint32_t *list, uint32_t most)
 {
-	uint32_t head;
+	uint32_t head, tail;
 
 	gstk__lock(&lists.lock);
-	head = *list;
-	*list = 0;
+	head = tail = *list;
+	for (; most > 1 && tail && gstk__win(tail)->next_free; most--)
+		tail = gstk__win(tail)->next_free;
+	if (tail) {
+		*list = gstk__win(tail)->next_free;
+		gstk__win(tail)->next_free = 0;
+	}
 	gstk__unlock(&lists.lock);
 	return head;
 }
 
-static void put_list(uint32_t *list, uint32_t head)
+static void put(uint32_t *list, uint32_t head)
 {
 	uint32_t tail = head;
 
@@ -88,25 +102,24 @@ static void put_list(uint32_t *list, uint32_t head)
 	gstk__unlock(&lists.lock);
 }
 
-/* The whole list of free windows, for the sweep to trim; give it back with gstk__win_put_list(). */
-uint32_t gstk__win_take_free(void)
+uint32_t gstk__win_take_free(uint32_t most)
 {
-	return take_list(&lists.head);
+	return take(&lists.head, most);
 }
 
-void gstk__win_put_list(uint32_t head)
+void gstk__win_put_clean(uint32_t head)
 {
-	put_list(&lists.head, head);
+	put(&lists.clean, head);
 }
 
-uint32_t gstk__win_take_free_private(void)
+uint32_t gstk__win_take_free_private(uint32_t most)
 {
-	return take_list(&lists.private_head);
+	return take(&lists.private_head, most);
 }
 
-void gstk__win_put_list_private(uint32_t head)
+void gstk__win_put_clean_private(uint32_t head)
 {
-	put_list(&lists.private_head, head);
+	put(&lists.private_clean, head);
 }
 
 uint32_t gstk__win_private_high(void)
@@ -119,6 +132,15 @@ uint32_t gstk__win_private_high(void)
 	return high;
 }
 
+/* The link to one of that size; only the first few are looked at. */
+static uint32_t *of_size(uint32_t *list, size_t size)
+{
+	for (int i = 0; *list && i < 16; list = &gstk__win(*list)->next_free, i++)
+		if (gstk__win(*list)->map_size == size)
+			return list;
+	return NULL;
+}
+
 uint32_t gstk__win_get_private(size_t stack_size)
 {
 	struct gstk__windows *ws = &gstk__windows;
@@ -127,11 +149,11 @@ uint32_t gstk__win_get_private(size_t stack_size)
 	struct gstk__window *w;
 
 	gstk__lock(&lists.lock);
-	for (link = &lists.private_head, i = 0; *link && i < 16; link = &gstk__win(*link)->next_free, i++)
-		if (gstk__win(*link)->map_size == size)
-			break;
-	if (!*link || gstk__win(*link)->map_size != size)
-		link = &lists.private_head;
+	link = of_size(&lists.private_head, size);
+	if (!link)
+		link = of_size(&lists.private_clean, size);
+	if (!link)
+		link = lists.private_head ? &lists.private_head : &lists.private_clean;
 	i = *link;
 	if (i)
 		*link = gstk__win(i)->next_free;
@@ -174,5 +196,5 @@ void gstk__win_put_private(uint32_t index)
 
 void gstk__win_lists_reset(void)
 {
-	lists.head = lists.private_head = lists.private_high = 0;
+	lists.head = lists.clean = lists.private_head = lists.private_clean = lists.private_high = 0;
 }

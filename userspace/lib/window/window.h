@@ -220,14 +220,15 @@ struct gstk__win_cache {
 };
 uint32_t gstk__win_get_slow(struct gstk__win_cache *c);
 void gstk__win_put_slow(struct gstk__win_cache *c, uint32_t index);
-uint32_t gstk__win_take_free(void);
-void gstk__win_put_list(uint32_t head);
+/* For the sweep: up to @most that were not trimmed since they became free, linked; they come back when they are. */
+uint32_t gstk__win_take_free(uint32_t most);
+void gstk__win_put_clean(uint32_t head);
 void gstk__win_lists_reset(void);
 uint32_t gstk__win_get_private(size_t stack_size);
 void gstk__win_put_private(uint32_t index);
 uint32_t gstk__win_private_high(void); /* one past the highest index that was ever in use */
-uint32_t gstk__win_take_free_private(void);
-void gstk__win_put_list_private(uint32_t head);
+uint32_t gstk__win_take_free_private(uint32_t most);
+void gstk__win_put_clean_private(uint32_t head);
 /* A window that is about to be used again: a guard, and no seal. */
 void gstk__win_guard(uint32_t index);
 

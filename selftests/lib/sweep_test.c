@@ -268,4 +268,21 @@ TEST(what_free_windows_keep_is_given_back_in_parts)
 	run(given_back);
 }
 
+/* ---- the end ---- */
+
+static void nothing(void)
+{
+}
+
+TEST(a_runtime_that_does_not_sweep_closes_nothing_that_is_not_its_own)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	ASSERT_LE(0, fd);
+	if (fd)
+		ASSERT_EQ(0, dup2(fd, 0));
+	run(nothing);
+	EXPECT_LE(0, fcntl(0, F_GETFD));
+}
+
 TEST_HARNESS_MAIN

@@ -32,7 +32,7 @@ static struct {
 	struct gstk__memory_watch memory;
 	uint64_t pressure_at_ns, changed_ns; /* since when other than so many workers run; 0: they do */
 	int psi;
-} sweep;
+} sweep = { .psi = -1 };
 
 static void take_costs(void)
 {

@@ -222,4 +222,21 @@ WAIT_TEST(a_foreign_thread_uses_timers_while_all_workers_sleep)
 	CHECK_EQ(pthread_join(th, NULL), 0);
 }
 
+/* Its worker has not looked at the clock meanwhile, and takes the deadline for far. */
+WAIT_TEST(a_deadline_that_passed_while_its_task_computed_is_over_at_once)
+{
+	uint64_t deadline = gstk_now() + 300 * MS, before;
+	gstk_chan *c;
+	char v;
+
+	CHECK_EQ(gstk_chan_create(&c, 1, 0), 0);
+	while (gstk_now() < deadline + 10 * MS)
+		;
+	before = gstk_now();
+	CHECK_EQ(gstk_chan_recv_until(c, &v, deadline), -ETIMEDOUT);
+	CHECK_EQ(gstk_sem_wait_until(&(gstk_sem)GSTK_SEM_INIT(0), deadline), -ETIMEDOUT);
+	CHECK(gstk_now() - before < 5000 * MS);
+	CHECK_EQ(gstk_chan_destroy(c), 0);
+}
+
 TEST_HARNESS_MAIN

@@ -7,7 +7,7 @@
 
 #include "bench.h"
 
-enum chan_case { ONE_WORKER, TWO_WORKERS, PINNED, BUFFERED, SAME_WINDOW };
+enum chan_case { ONE_WORKER, TWO_WORKERS, PINNED, BUFFERED, SAME_WINDOW, TIMED };
 
 static gstk_chan *there, *back;
 
@@ -22,9 +22,24 @@ static void *echo(void *arg)
 	return NULL;
 }
 
+/* The same where nobody waits for ever: a new deadline for each receive, which never comes. */
+#define PATIENCE 10000000000u
+
+static void *echo_timed(void *arg)
+{
+	uint64_t v;
+
+	while (!gstk_chan_recv_until(there, &v, gstk_now() + PATIENCE)) {
+		v++;
+		bench_check(!gstk_chan_send(back, &v));
+	}
+	return NULL;
+}
+
 struct timing {
 	uint64_t n;
 	double ns;
+	bool timed;
 };
 
 static void *client(void *arg)
@@ -38,7 +53,7 @@ static void *client(void *arg)
 		if (i == warm)
 			t0 = bench_now();
 		bench_check(!gstk_chan_send(there, &v));
-		bench_check(!gstk_chan_recv(back, &v));
+		bench_check(!(t->timed ? gstk_chan_recv_until(back, &v, gstk_now() + PATIENCE) : gstk_chan_recv(back, &v)));
 		bench_check(v == was + 1);
 	}
 	t->ns = (double)(bench_now() - t0) / (double)t->n;
@@ -51,14 +66,14 @@ static void *pair_main(void *arg)
 	const struct bench *b = arg;
 	struct gstk_spawn_opts opts = { .size = sizeof(opts) };
 	size_t capacity = b->arg == BUFFERED ? 1 : 0;
-	struct timing t = { .n = bench_n((uint64_t)b->arg2) };
+	struct timing t = { .n = bench_n((uint64_t)b->arg2), .timed = b->arg == TIMED };
 	gstk_task *a, *e;
 
 	bench_check(!gstk_chan_create(&there, sizeof(uint64_t), capacity));
 	bench_check(!gstk_chan_create(&back, sizeof(uint64_t), capacity));
 	if (b->arg == PINNED)
 		opts.flags = GSTK_PINNED;
-	bench_check(!gstk_spawn(&e, echo, NULL, &opts));
+	bench_check(!gstk_spawn(&e, t.timed ? echo_timed : echo, NULL, &opts));
 	opts.worker = b->arg == PINNED ? 1 : 0;
 	/* The main task is private: its locals may be shared. */
 	bench_check(!gstk_spawn(&a, client, &t, &opts));
@@ -92,6 +107,9 @@ BENCH(chan_pinned, .name = "chan.pinned.2workers", .unit = "ns",
 BENCH(chan_buf, .name = "chan.buffered.1worker", .unit = "ns",
       .what = "round trip over channels of capacity one, one worker", .run = pair_run, .arg = BUFFERED,
       .arg2 = 2000000, .cpus = 1);
+BENCH(chan_timed, .name = "chan.timed", .unit = "ns",
+      .what = "round trip over unbuffered channels, one worker, each receive with a deadline", .run = pair_run, .arg = TIMED,
+      .arg2 = 1000000, .cpus = 1);
 BENCH(chan_same, .name = "chan.samewindow", .unit = "ns",
       .what = "round trip between two tasks of one window", .run = pair_run, .arg = SAME_WINDOW,
       .arg2 = 1000000, .cpus = 1);

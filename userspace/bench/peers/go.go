@@ -141,6 +141,51 @@ func pair(capacity int) func(string) {
 	}
 }
 
+// Each receive with a deadline: a timer that is used again, which is the fast way there.
+func pairTimed(name string) {
+	there, back, done := make(chan uint64), make(chan uint64), make(chan float64)
+	receive := func(c chan uint64, t *time.Timer) (uint64, bool) {
+		if !t.Stop() {
+			select {
+			case <-t.C:
+			default:
+			}
+		}
+		t.Reset(10 * time.Second)
+		select {
+		case v, open := <-c:
+			return v, open
+		case <-t.C:
+			panic("late")
+		}
+	}
+	go func() {
+		timer := time.NewTimer(time.Second)
+		for v, open := receive(there, timer); open; v, open = receive(there, timer) {
+			back <- v + 1
+		}
+	}()
+	go func() {
+		timer := time.NewTimer(time.Second)
+		reps := n(1e6)
+		warm := reps/10 + 1
+		var t time.Time
+		var v uint64
+		for i := 0; i < warm+reps; i++ {
+			if i == warm {
+				t = time.Now()
+			}
+			there <- v
+			was := v
+			v, _ = receive(back, timer)
+			check(v == was+1)
+		}
+		close(there)
+		done <- per(time.Since(t), reps)
+	}()
+	emit(name, <-done, "ns")
+}
+
 func pairs(name string) {
 	const trips = 10
 	nr := n(100000)
@@ -427,7 +472,7 @@ var cases = []struct {
 }{
 	{"yield.2", yield(2)}, {"yield.10000", yield(10000)},
 	{"spawn.join", spawn(1)}, {"spawn.batch", spawn(1000)},
-	{"chan.unbuffered.1worker", pair(0)}, {"chan.unbuffered.2workers", pair(0)},
+	{"chan.unbuffered.1worker", pair(0)}, {"chan.unbuffered.2workers", pair(0)}, {"chan.timed", pairTimed},
 	{"chan.buffered.1worker", pair(1)}, {"call.cross_task", pair(0)},
 	{"chan.pairs.evicted", pairs},
 	{"ring.503", ring(503)}, {"ring.1000", ring(1000)},

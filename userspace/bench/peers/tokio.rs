@@ -11,7 +11,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, Notify};
 use tokio::task::{yield_now, JoinHandle};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
 static WAIT_SCALE: AtomicU64 = AtomicU64::new(1 << 32);
@@ -172,6 +172,35 @@ fn pair(name: &str, _: u64) {
         let ((there, at), (back, from)) = (mpsc::channel(1), mpsc::channel(1));
         tokio::spawn(echo(at, back));
         tokio::spawn(client(there, from)).await.unwrap()
+    });
+    emit(name, ns, "ns");
+}
+
+// Each receive with a deadline.
+fn pair_timed(name: &str, _: u64) {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let ns = run(async {
+        let ((there, mut at), (back, mut from)) = (mpsc::channel::<u64>(1), mpsc::channel::<u64>(1));
+        tokio::spawn(async move {
+            while let Some(v) = timeout(PATIENCE, at.recv()).await.unwrap() {
+                back.send(v + 1).await.unwrap();
+            }
+        });
+        let client = tokio::spawn(async move {
+            let reps = n(1e6);
+            let (mut t, mut v) = (Instant::now(), 0);
+            for i in 0..reps / 10 + 1 + reps {
+                if i == reps / 10 + 1 {
+                    t = Instant::now();
+                }
+                there.send(v).await.unwrap();
+                let was = v;
+                v = timeout(PATIENCE, from.recv()).await.unwrap().unwrap();
+                assert!(v == was + 1);
+            }
+            per(t, reps)
+        });
+        client.await.unwrap()
     });
     emit(name, ns, "ns");
 }
@@ -477,6 +506,7 @@ const CASES: &[Case] = &[
     ("spawn.batch", spawn, 1000),
     ("chan.unbuffered.1worker", pair, 0),
     ("chan.unbuffered.2workers", pair, 0),
+    ("chan.timed", pair_timed, 0),
     ("chan.pinned.2workers", pinned, 0),
     ("chan.buffered.1worker", pair, 0),
     ("call.cross_task", pair, 0),

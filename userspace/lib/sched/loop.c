@@ -26,9 +26,17 @@ uint64_t (*gstk__sweep_hook)(struct gstk__worker *w, uint64_t now_ns, bool idle)
 
 void gstk__refresh_clock(struct gstk__worker *w, uint64_t now)
 {
+	w->known_ns = now;
 	w->tick = (uint32_t)(now / 1000000u);
 	w->park.tick = w->tick;
 	w->park.stamp = gstk__stamp();
+}
+
+uint64_t gstk__known_ns(void)
+{
+	struct gstk__worker *w = gstk__self();
+
+	return w ? w->known_ns : 0;
 }
 
 /* When to poll next: by how long the runs since the last time were; a few short ones say little. */

@@ -148,8 +148,8 @@ void gstk__slice_check(void);
  * descriptor is always ready starves nobody. */
 void gstk__did_not_wait(void);
 
-/* Milliseconds-granular time of this worker, cheap; exact time is gstk__now_ns() in host/. */
-uint32_t gstk__tick(void);
+/* A time that has come, as this worker knows it without a look at the clock; 0 on other threads. */
+uint64_t gstk__known_ns(void);
 
 /*
  * The usual translation; the last thing that a wait does with its task and its object when it was cancelled:

@@ -72,6 +72,7 @@ struct gstk__worker {
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
 	uint64_t polled_ns;	  /* when that was; 0: it has slept since */
+	uint64_t known_ns;	  /* when the loop looked at the clock last */
 	uint32_t bind_failures; /* BOUND_NOT */
 	uint32_t displaced;	  /* residents that had run a moment before */
 	struct gstk__picks {

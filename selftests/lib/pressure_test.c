@@ -44,14 +44,19 @@ static void look(void)
 	gstk_info(2);
 }
 
-static void in_the_group(void)
+static void enter(const char *name)
 {
 	char procs[160];
 	FILE *f;
 
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", name);
 	f = fopen(procs, "we");
 	CHECK(f && fprintf(f, "%d", getpid()) > 0 && !fclose(f));
+}
+
+static void in_the_group(void)
+{
+	enter(group);
 	with_workers(1, look);
 }
 
@@ -70,6 +75,39 @@ TEST(the_pressure_is_that_of_the_own_control_group)
 	snprintf(line, sizeof(line), ": of %s\n", file);
 	EXPECT_TRUE(reported("kernel.psi some avg10="));
 	EXPECT_TRUE(reported(line));
+}
+
+/* Somebody moves it to the group at the top, and takes the other one away. */
+static void move_out(void)
+{
+	char top[128], now[GSTK__PRESSURE_PATH];
+
+	snprintf(top, sizeof(top), "%.*s", (int)(strrchr(group, '/') - group), group);
+	enter(top);
+	CHECK(!rmdir(group));
+	for (int i = 0; i < 1000 && !is_open(gstk__pressure_file(now)); i++)
+		gstk_sleep(10 * MS);
+	CHECK(is_open(gstk__pressure_file(now)));
+	CHECK(strcmp(gstk__pressure_file(now), file));
+}
+
+static void in_the_group_for_a_while(void)
+{
+	enter(group);
+	with_workers(1, move_out);
+}
+
+TEST(when_the_group_is_gone_that_of_the_next_one_counts)
+{
+	int status;
+
+	if (!have_group()) {
+		rmdir(group);
+		SKIP(return, "no control groups with pressure files that may be made here");
+	}
+	status = in_child(in_the_group_for_a_while);
+	rmdir(group);
+	ASSERT_EQ(0, status) TH_LOG("%s", report);
 }
 
 /* ---- how near its limit is, in a tree of our own ---- */

@@ -117,7 +117,7 @@ static void memory_line(int fd)
 void gstk__machine_print(int fd)
 {
 	struct utsname u;
-	char of[512];
+	char of[GSTK__PRESSURE_PATH + 3], file[GSTK__PRESSURE_PATH];
 
 	if (!uname(&u))
 		dprintf(fd, "kernel.release %s\n", u.release);
@@ -125,7 +125,7 @@ void gstk__machine_print(int fd)
 		? "yes" : "no: each guard splits a mapping; Linux 6.13 has MADV_GUARD_INSTALL");
 	process_madvise_line(fd);
 	dprintf(fd, "kernel.membarrier %s\n", gstk__membarrier_missing ? "no: a fence at every park" : "yes");
-	snprintf(of, sizeof(of), "of %s", gstk__pressure_file());
+	snprintf(of, sizeof(of), "of %s", gstk__pressure_file(file));
 	file_line(fd, "kernel.psi", of + 3, of);
 	userfaultfd_line(fd);
 	device_line(fd);

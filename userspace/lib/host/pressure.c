@@ -32,14 +32,13 @@ static void directory(char path[PATH], const char *mount, const char *group)
 	snprintf(path, PATH, "%s%s", mount, strcmp(group, "/") ? group : "");
 }
 
-const char *gstk__pressure_file(void)
+const char *gstk__pressure_file(char file[GSTK__PRESSURE_PATH])
 {
-	static char file[PATH + 20];
 	char line[384], path[PATH];
 
 	for (int i = 0; i < 2 && group_of_us(line, sizeof(line)); i++) {
 		directory(path, gstk__cgroup_mount[i], line + 3);
-		snprintf(file, sizeof(file), "%s/memory.pressure", path);
+		snprintf(file, GSTK__PRESSURE_PATH, "%s/memory.pressure", path);
 		if (!access(file, R_OK))
 			return file;
 	}

@@ -8,9 +8,10 @@
 
 /*
  * The file that says for how much of the time tasks wait for memory: of the group, where it has one, else of the
- * system. See Documentation/accounting/psi.rst of the kernel. By one thread at a time.
+ * system. See Documentation/accounting/psi.rst of the kernel. @file has room for it.
  */
-const char *gstk__pressure_file(void);
+#define GSTK__PRESSURE_PATH 532
+const char *gstk__pressure_file(char file[GSTK__PRESSURE_PATH]);
 
 /* The limit, of the group or of one that it is in, which is nearest. */
 struct gstk__memory_limit {

@@ -43,6 +43,22 @@ static void take_costs(void)
 	gstk__round.climate.remap_bytes = gstk__remap.batch_bytes;
 }
 
+static void watch_group(void)
+{
+	char file[GSTK__PRESSURE_PATH];
+
+	sweep.psi = open(gstk__pressure_file(file), O_RDONLY | O_CLOEXEC);
+	gstk__memory_watch(&sweep.memory);
+}
+
+static void unwatch_group(void)
+{
+	if (sweep.psi >= 0)
+		close(sweep.psi);
+	sweep.psi = -1;
+	gstk__memory_unwatch(&sweep.memory);
+}
+
 int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk__sweep_ops *ops)
 {
 	memset(&sweep, 0, sizeof(sweep));
@@ -62,17 +78,13 @@ int gstk__sweep_init(const struct gstk__sweep_config *config, const struct gstk_
 	gstk__round.soonest_ms = UINT64_MAX;
 	sweep.bytes_each = 4096;
 	gstk__history_init();
-	sweep.psi = open(gstk__pressure_file(), O_RDONLY | O_CLOEXEC);
-	gstk__memory_watch(&sweep.memory);
+	watch_group();
 	return 0;
 }
 
 void gstk__sweep_fini(void)
 {
-	if (sweep.psi >= 0)
-		close(sweep.psi);
-	sweep.psi = -1;
-	gstk__memory_unwatch(&sweep.memory);
+	unwatch_group();
 	gstk__history_fini();
 	memset(&gstk__sweep_counts, 0, sizeof(gstk__sweep_counts));
 }
@@ -95,9 +107,11 @@ static void read_stalls(void)
 	char buf[128], *p;
 	ssize_t n = sweep.psi < 0 ? -1 : pread(sweep.psi, buf, sizeof(buf) - 1, 0);
 
-	if (n <= 0)
-		return;
-	buf[n] = 0;
+	if (n < 0 && sweep.psi >= 0) { /* the group is gone, so this process is in another one */
+		unwatch_group();
+		watch_group();
+	}
+	buf[n > 0 ? n : 0] = 0;
 	p = strstr(buf, "avg10=");
 	gstk__round.climate.pressure = p ? (uint32_t)strtoul(p + 6, NULL, 10) : 0;
 }

@@ -12,7 +12,7 @@ unit-valgrind := $(addsuffix _test,arena arena_copy chan codec config ctx ctx_ex
 unit-skip-valgrind := $(filter-out $(unit-valgrind),$(basename $(notdir $(unit-src))))
 # Few windows and forced eviction change nothing for suites that run no tasks, nor for those that take such words out of
 # the environment, as each case says its own.
-unit-no-tasks := $(filter arena% deque% codec% config% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto% crawler_%_test sim%,$(basename $(notdir $(unit-src))))
+unit-no-tasks := $(filter arena% deque% codec% ctx% policy% resp% timer_wheel% pubsub_topics% pubsub_proto% crawler_%_test sim%,$(basename $(notdir $(unit-src))))
 unit-own-words := lazy_test lazy_stays_test decisions_test sweep_test
 $(foreach v,windows-2 windows-1 force-evict force-pack windows-1-force-evict debug asan-force-evict,$(eval unit-skip-$v := $(unit-no-tasks) $(unit-own-words)))
 # GREENSTK_DEBUG=locks ends a program when it has no memory for its records.

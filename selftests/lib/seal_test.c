@@ -212,7 +212,7 @@ static bool died_of_it(int status)
 TEST(a_task_of_a_scope_is_named_by_the_function_and_the_call_of_the_application)
 {
 	EXPECT_TRUE(died_of_it(in_child(in_a_scope)));
-	EXPECT_TRUE(reported("touched by task 3 \"scoped\" on worker 0, runs scoped_toucher+0x0, spawned at main_in_a_scope+0x"));
+	EXPECT_TRUE(reported("touched by task 3 \"task\" on worker 0, runs scoped_toucher+0x0, spawned at main_in_a_scope+0x"));
 }
 
 TEST(a_task_that_touches_another_ones_stack_is_named_with_both_backtraces)

@@ -29,6 +29,31 @@ static void *sleeper_body(void *arg)
 	return NULL;
 }
 
+static int trace_scope_body(void *arg)
+{
+	gstk_yield();
+	return 0;
+}
+
+static void *trace_native_body(void *arg)
+{
+	return NULL;
+}
+
+/* What they run is behind functions of the library. */
+static void by_way_of_the_library(void)
+{
+	gstk_scope *s;
+	gstk_task *t;
+
+	CHECK_EQ(gstk_scope_begin(&s, GSTK_NEVER), 0);
+	CHECK_EQ(gstk_scope_spawn(s, trace_scope_body, NULL, NULL), 0);
+	CHECK_EQ(gstk_scope_spawn(s, trace_scope_body, NULL, GSTK_OPTS(gstk_spawn_opts, .name = "in a scope")), 0);
+	CHECK_EQ(gstk_scope_end(s), 0);
+	CHECK_EQ(gstk_spawn(&t, trace_native_body, NULL, GSTK_OPTS(gstk_spawn_opts, .flags = GSTK_NATIVE)), 0);
+	finish(t);
+}
+
 static gstk_task *named(const char *name, gstk_fn fn)
 {
 	gstk_task *t;
@@ -53,6 +78,7 @@ static void workload(void)
 	gstk_chan_close(there);
 	finish(pong);
 	finish(sleeper);
+	by_way_of_the_library();
 }
 
 static void *flood_body(void *arg)
@@ -168,6 +194,9 @@ TEST_F(trace, has_every_run_of_every_task)
 	/* Unnamed: by its function. What JSON would not take is replaced. */
 	EXPECT_LT(0, has("name:trace_pong_body")) TH_LOG("%s", out);
 	EXPECT_LT(0, has("name:a_?sleeper?")) TH_LOG("%s", out);
+	EXPECT_LT(0, has("name:trace_scope_body")) TH_LOG("%s", out);
+	EXPECT_LT(0, has("name:in_a_scope")) TH_LOG("%s", out);
+	EXPECT_LT(0, has("name:trace_native_body")) TH_LOG("%s", out);
 	EXPECT_EQ(1, has("until:sleep"));
 	EXPECT_LE(ROUNDS, has("until:yield"));
 	EXPECT_LE(3, has("until:end"));

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/spawn.h"
 #include "sched/worker.h"
 
 #define PLACES 256u
@@ -73,7 +74,7 @@ static void *runs(void *arg)
 	return n->fn(n->arg);
 }
 
-int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
+int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *site)
 {
 	struct gstk_spawn_opts o = *opts;
 	struct place *p = place_of(fn);
@@ -84,7 +85,7 @@ int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gst
 	o.size = sizeof(o);
 	o.flags &= ~(uint32_t)GSTK_NATIVE;
 	if (!may_be_native(p, o.native ? o.native : gstk__sched.cpus))
-		return gstk_spawn(task, fn, arg, &o);
+		return gstk__spawn_known(task, fn, arg, &o, (void *)fn, site);
 	a = malloc(sizeof(*a) + sizeof(*n) + o.block_size);
 	if (!a) {
 		atomic_fetch_sub(&p->native, 1);
@@ -100,7 +101,7 @@ int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gst
 	o.block_size = 0;
 	if (!o.name)
 		o.name = ""; /* and so an extension, or ENOMEM now */
-	err = gstk_spawn(task, runs, n, &o);
+	err = gstk__spawn_known(task, runs, n, &o, (void *)fn, site);
 	if (err) {
 		atomic_fetch_sub(&p->native, 1);
 		free(a);

@@ -5,7 +5,7 @@
 
 #include <greenstk/task.h>
 
-/* gstk_spawn() with GSTK_NATIVE and options that were looked at. */
-int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts);
+/* gstk_spawn(), called at @site, with GSTK_NATIVE and options that were looked at. */
+int gstk__spawn_native(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *site);
 
 #endif

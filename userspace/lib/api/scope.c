@@ -224,13 +224,13 @@ int gstk_scope_spawn(gstk_scope *s, gstk_scope_fn fn, void *arg, const struct gs
 	o.size = sizeof(o);
 	o.flags |= GSTK_DETACHED;
 	if (!o.name)
-		o.name = "scoped"; /* and so an extension, or ENOMEM now */
+		o.name = ""; /* and so an extension, or ENOMEM now */
 	gstk__lock(gstk__waitq_lock(&s->q));
 	err = s->err ? -ECANCELED : 0;
 	s->running += !err;
 	gstk__unlock(gstk__waitq_lock(&s->q));
 	if (!err) {
-		err = gstk__spawn_known(child_runs, c, &o, (void *)fn, __builtin_return_address(0));
+		err = gstk__spawn_known(NULL, child_runs, c, &o, (void *)fn, __builtin_return_address(0));
 		if (!err)
 			return 0;
 		gstk__lock(gstk__waitq_lock(&s->q));

@@ -6,9 +6,10 @@
 #include <greenstk/task.h>
 
 /*
- * gstk_spawn(NULL, @fn, @arg, @opts) of a task that reports, and the scheduler, know by the application's function @known
- * and its call at @site instead of by @fn.
+ * gstk_spawn(@task, @fn, @arg, @opts) of a task that reports, traces, and the scheduler, know by the application's
+ * function @known and its call at @site instead of by @fn.
  */
-int gstk__spawn_known(gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *known, const void *site);
+int gstk__spawn_known(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *known,
+		      const void *site);
 
 #endif

@@ -13,6 +13,7 @@
 #include "debug/annotate.h"
 #include "debug/probe.h"
 #include "debug/spawned.h"
+#include "debug/trace.h"
 #include "host/host.h"
 #include "host/refuse.h"
 #include "sched/site.h"
@@ -118,12 +119,12 @@ static inline struct gstk_task *task_of(gstk_fn fn, void *arg)
 }
 
 /* From here on it is on its way. @task is given before it runs. */
-static inline __attribute__((always_inline)) int launch(gstk_task **task, struct gstk_task *t, bool detached)
+static inline __attribute__((always_inline)) int launch(gstk_task **task, struct gstk_task *t, const void *known, bool detached)
 {
 	if (detached)
 		atomic_store_explicit(gstk__peer(t), GSTK__PEER_DETACHED, memory_order_relaxed);
 	gstk__state_spawn(t);
-	GSTK__PROBE2(spawn, t, t->obj);
+	GSTK__PROBE2(spawn, t, known);
 	if (task)
 		*task = detached ? NULL : t;
 	gstk__spawn_queue(t);
@@ -153,7 +154,7 @@ static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, vo
 		if (err)
 			return err;
 		if (o.flags & GSTK_NATIVE)
-			return gstk__spawn_native(task, fn, arg, &o);
+			return gstk__spawn_native(task, fn, arg, &o, site);
 	}
 	if (gstk__config.flags & GSTK_PRIVATE_TASKS)
 		private_by_default(&o);
@@ -165,15 +166,18 @@ static __attribute__((noinline)) int spawn_slow(gstk_task **task, gstk_fn fn, vo
 		gstk__task_reap(t);
 		return err;
 	}
-	if (known != (void *)fn)
+	if (known != (void *)fn) {
 		atomic_store_explicit(&t->poke, gstk__site_poke(known), memory_order_relaxed);
+		GSTK__TRACE(known(t, known));
+	}
 	gstk__spawned_note(t, known, site);
-	return launch(task, t, !task || o.flags & GSTK_DETACHED);
+	return launch(task, t, known, !task || o.flags & GSTK_DETACHED);
 }
 
-int gstk__spawn_known(gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *known, const void *site)
+int gstk__spawn_known(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts, const void *known,
+		      const void *site)
 {
-	return spawn_slow(NULL, fn, arg, opts, known, site);
+	return spawn_slow(task, fn, arg, opts, known, site);
 }
 
 int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_opts *opts)
@@ -186,7 +190,7 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	t = task_of(fn, arg);
 	if (__builtin_expect(!t, 0))
 		return -ENOMEM;
-	return launch(task, t, !task);
+	return launch(task, t, (void *)fn, !task);
 }
 
 /* Not: whether its task is there. */

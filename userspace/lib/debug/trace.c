@@ -13,7 +13,7 @@ bool gstk__tracing;
 
 /* Of a task. Written by who runs it, and between its wake and its run by who wakes it. */
 struct about {
-	const void *fn; /* NULL: it has not run yet */
+	const void *fn; /* NULL: it has not run yet, or is the one in ->obj */
 	uint64_t flow;
 };
 
@@ -107,6 +107,11 @@ static void record_run(struct gstk__worker *w, uint64_t ns)
 	else if (x)
 		memcpy(e->name, x->name, sizeof(e->name));
 	put(r);
+}
+
+void gstk__trace_known(const struct gstk_task *t, const void *fn)
+{
+	trace.about[gstk__task_index(t)].fn = fn;
 }
 
 void gstk__trace_run(struct gstk__worker *w)

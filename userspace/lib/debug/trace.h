@@ -66,6 +66,8 @@ extern bool gstk__tracing;
 #define GSTK__COLD __attribute__((cold))
 /* w->left has left its stack, and w->current (if any) runs. Before anybody can wake the former. */
 GSTK__COLD void gstk__trace_switch(struct gstk__worker *w);
+/* t, which has not been queued yet, runs @fn by way of a function of the library's. */
+GSTK__COLD void gstk__trace_known(const struct gstk_task *t, const void *fn);
 /* w->current begins or goes on, from the loop. */
 GSTK__COLD void gstk__trace_run(struct gstk__worker *w);
 /* t, which is stackless, leaves the worker's loop. */

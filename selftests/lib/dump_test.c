@@ -241,6 +241,75 @@ TEST(a_dump_while_stacks_are_evicted_is_consistent)
 	CHECK_EQ(gstk_main(body_, (void *)dump_among_movers_from_outside, NULL, &config), 0);
 }
 
+/* ---- what a task waits for ---- */
+
+static int sockets[2], listener;
+
+static void *reads(void *arg)
+{
+	char c;
+
+	return (void *)(long)gstk_read(sockets[0], &c, 1);
+}
+
+static void *polls(void *arg)
+{
+	return (void *)(long)gstk_poll_foreign(sockets[1], POLLPRI, GSTK_NEVER);
+}
+
+static void *fills(void *arg)
+{
+	static char much[4 << 20];
+
+	return (void *)(long)gstk_write_all_until(sockets[1], much, sizeof(much), GSTK_NEVER);
+}
+
+static void *accepts(void *arg)
+{
+	return (void *)(long)gstk_accept(listener, NULL, NULL);
+}
+
+static void dump_descriptors(void)
+{
+	static const struct { const char *name; gstk_fn fn; const char *what; int *fd; } who[] = {
+		{ "reads", reads, "waiting for fd read", &sockets[0] }, { "polls", polls, "waiting for fd read", &sockets[1] },
+		{ "accepts", accepts, "waiting for fd read", &listener }, { "fills", fills, "waiting for fd write", &sockets[1] },
+	};
+	gstk_task *t[4];
+	char want[64];
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	listener = gstk_listen("127.0.0.1:0", 0);
+	CHECK(listener >= 0);
+	for (int i = 0; i < 3; i++)
+		t[i] = named(who[i].name, who[i].fn, NULL, 0);
+	settle();
+	dump(false);
+	for (int i = 0; i < 3; i++) {
+		snprintf(want, sizeof(want), "%s, descriptor %d, ", who[i].what, *who[i].fd);
+		says(who[i].name, want);
+	}
+	gstk_cancel(t[0]); /* who reads would let him go on who fills */
+	finish(t[0]);
+	t[3] = named(who[3].name, who[3].fn, NULL, 0);
+	settle();
+	dump(false);
+	snprintf(want, sizeof(want), "%s, descriptor %d, ", who[3].what, *who[3].fd);
+	says(who[3].name, want);
+	for (int i = 1; i < 4; i++) {
+		gstk_cancel(t[i]);
+		finish(t[i]);
+	}
+	gstk_close(listener);
+	gstk_close(sockets[0]);
+	gstk_close(sockets[1]);
+}
+
+TEST(who_waits_for_a_descriptor_is_shown_with_its_number)
+{
+	with_workers(2, dump_descriptors);
+}
+
 /* ---- the signal ---- */
 
 static volatile int mine;

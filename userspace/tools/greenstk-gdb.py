@@ -27,6 +27,8 @@ def line(t):
         text += " on worker %d" % int(t.worker["index"])
     if t.state == "waiting":
         text += " for %s" % t.why
+        if t.fd is not None:
+            text += ", descriptor %d" % t.fd
         text += ", %d ms" % t.age if t.age is not None else ", for long"
     if t.window:
         text += ", %s" % ("not started" if t.tier == "none" else t.tier)

@@ -11,6 +11,7 @@
 #include "sched/annex.h"
 #include "sched/stackless.h"
 #include "sched/worker.h"
+#include "wait/fd.h"
 
 #define MAX_COPY ((size_t)1 << 20) /* of a larger stack the top is enough for its inner frames */
 #define TRIES	 16		   /* at a stack that somebody else owns at the moment */
@@ -273,6 +274,25 @@ static void print_holder(struct gstk__out *o, const void *mutex)
 		gstk__outf(o, ", held by task %u", (uint64_t)word >> 1);
 }
 
+/* What it waits for, if that has a number or an address to go by. */
+static void print_object(struct gstk__out *o, const struct gstk__look *k)
+{
+	int fd;
+
+	switch (k->why) {
+	case GSTK__WAIT_MUTEX:
+		print_holder(o, k->obj);
+		break;
+	case GSTK__WAIT_FD_READ:
+	case GSTK__WAIT_FD_WRITE:
+	case GSTK__WAIT_CONNECT:
+		fd = gstk__fd_number_of(k->obj);
+		if (fd >= 0)
+			gstk__outf(o, ", descriptor %u", (uint64_t)fd);
+		break;
+	}
+}
+
 void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct gstk__look *k, unsigned int frames)
 {
 	static const char *const states[8] = { "free", "runnable", "running", "waiting", "waiting", "ended" };
@@ -289,8 +309,8 @@ void gstk__look_print(struct gstk__out *o, struct gstk__looker *l, const struct 
 		gstk__outf(o, " on worker %u", (uint64_t)k->worker - 1);
 	if (waits)
 		gstk__outf(o, " for %s", gstk__why_name(k->why));
-	if (waits && k->why == GSTK__WAIT_MUTEX)
-		print_holder(o, k->obj);
+	if (waits)
+		print_object(o, k);
 	if (!k->foreign && k->state != GSTK__DONE) {
 		gstk__outf(o, ", %s", k->tier < GSTK__NR_TIERS ? tiers[k->tier] : "?");
 		if (k->has_stack || k->used)

@@ -257,6 +257,13 @@ int gstk__fd_number(const struct gstk__fd *f)
 
 GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
 {
+int gstk__fd_number_of(const void *f)
+{
+	uintptr_t at = (uintptr_t)f - (uintptr_t)table.fd;
+
+	return at % sizeof(*table.fd) == 0 && at / sizeof(*table.fd) < table.nr ? (int)(at / sizeof(*table.fd)) : -1;
+}
+
 	return wait_on(fd, f, want, why, deadline_ns, false);
 }
 

@@ -76,6 +76,8 @@ static inline enum gstk__why gstk__fd_why(uint32_t want)
 	return want & GSTK__FD_WRITE ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ;
 }
 
+/* That of a record which @f may be, for reports: what a waiting task's ->obj is. -1: it is none. */
+int gstk__fd_number_of(const void *f);
 /* Before a system call: forget @bits and FAIL. */
 static inline void gstk__fd_clear(struct gstk__fd *f, uint32_t bits)
 {

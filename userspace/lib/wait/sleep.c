@@ -19,6 +19,8 @@ int gstk__sleep_until(uint64_t until_ns, uint64_t deadline_ns, enum gstk__why wh
 		return gstk__no_task("gstk_sleep");
 	if (gstk__cancel_pending(t))
 		return -ECANCELED;
+	if (why != GSTK__WAIT_SLEEP)
+		t->obj = NULL; /* no descriptor, of which reports would tell */
 	code = gstk__block(commit_nothing, NULL, why, until_ns < deadline_ns ? until_ns : deadline_ns, true);
 	if (code == GSTK__CODE_TIMEDOUT) {
 		/* By which came first, not by the clock: where every sleep is shorter than a park takes, both are over. */

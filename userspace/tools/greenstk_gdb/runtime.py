@@ -132,6 +132,7 @@ class Runtime:
         t.deep = t.tier in ("deep", "deep packed")
         t.tier = {"deep": "copied", "deep packed": "packed"}.get(t.tier, t.tier)
         t.why = self.why.get(get("why"), "?") if t.state == "waiting" else "-"
+        t.fd = self._fd(get("obj")) if t.why in ("fd read", "fd write", "connect") else None
         t.window, t.sp, t.image = get("window"), get("sp"), get("image")
         t.used = get("used")
         t.age = None
@@ -167,6 +168,12 @@ class Runtime:
         except gdb.MemoryError:  # gcore leaves them out
             pass
         return found
+
+    def _fd(self, record):
+        """Its number: records lie in a table by that (wait/fd.c)."""
+        table, size = variable("table", "gstk__fd_get"), self.struct("gstk__fd").size
+        at = record - int(table["fd"])
+        return at // size if at >= 0 and at % size == 0 and at // size < int(table["nr"]) else None
 
     def _type_name(self, stackless):
         """struct gstk__stackless, and the struct gstk_future_type that it begins with a pointer to."""

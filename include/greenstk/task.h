@@ -69,7 +69,8 @@ static inline int gstk_go(gstk_fn fn, void *arg)
  * Wait until @task has ended, take its result, free it. Parks. -ETIMEDOUT, -ECANCELED leave it joinable.
  * -EINVAL when it is NULL, is detached, or was joined and its place not taken by another task yet; -EBUSY when
  * somebody else waits for it; -EDEADLK for the caller itself; -ESRCH without a runtime. What is no handle at all is
- * undefined here; gstk_detach(), gstk_cancel() and those that ask for name and number refuse it (-EINVAL).
+ * refused (-EINVAL) here as everywhere. One whose place another task has taken is that one's: GREENSTK_DEBUG=handles
+ * leaves places free for long, so that it is refused, too.
  */
 GSTK_API int gstk_join(gstk_task *task, void **result);
 GSTK_API int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns);
@@ -102,7 +103,7 @@ GSTK_API void gstk_exit(void *result) __attribute__((noreturn));
  * Ask @task to stop: its current blocking call, or its next one, returns -ECANCELED, and so does
  * every later one until it calls gstk_cancel_clear(). A message that was already handed to it is
  * not lost: then the call succeeds and the next one is cancelled. -ESRCH without a runtime, in a child of fork()
- * say; -EINVAL for what is no handle. Any thread; never parks.
+ * say; -EINVAL for what is no handle (any more). Any thread; never parks.
  */
 GSTK_API int gstk_cancel(gstk_task *task);
 

@@ -515,6 +515,8 @@ FUTURE(joins_itself, struct chain, NULL)
 	CHECK_EQ(gstk_await_result(f), -EDEADLK);
 	GSTK_AWAIT(c->line, gstk_await_join(f, NULL, NULL, GSTK_NEVER));
 	CHECK_EQ(gstk_await_result(f), -EINVAL);
+	GSTK_AWAIT(c->line, gstk_await_join(f, (gstk_task *)((char *)gstk_self() + 4), NULL, GSTK_NEVER));
+	CHECK_EQ(gstk_await_result(f), -EINVAL);
 	return gstk_future_done(f, NULL);
 	GSTK_FUTURE_END;
 }

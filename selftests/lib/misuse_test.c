@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include "sched/sched.h"
 #include "wait_test.h"
 
 static int told = -1; /* what stderr was */
@@ -237,6 +238,9 @@ static void wrong_calls(void)
 
 	listen_in();
 	REFUSED(gstk_join(nowhere(), NULL), -EINVAL, "gstk_join: the task is NULL; gstk_spawn() gives a handle where its first argument points\n");
+	REFUSED(gstk_join((gstk_task *)misaligned, NULL), -EINVAL, "gstk_join: 0x");
+	REFUSED(gstk_join((gstk_task *)beyond, NULL), -EINVAL, "gstk_join: 0x");
+	REFUSED(gstk_join_until(&stranger, NULL, 0), -EINVAL, "gstk_join: 0x");
 	REFUSED(gstk_join(gstk_self(), NULL), -EDEADLK, "gstk_join: a task that waits for its own end waits for ever\n");
 	REFUSED(gstk_detach(nowhere()), -EINVAL, "gstk_detach: the task is NULL;");
 	REFUSED(gstk_detach((gstk_task *)misaligned), -EINVAL, "gstk_detach: 0x");
@@ -279,6 +283,112 @@ static void wrong_calls(void)
 	REFUSED(gstk_runtime_fd(), -EINVAL, "gstk_runtime_fd: the runtime has threads of its own;");
 	REFUSED(gstk_main(NULL, NULL, NULL, NULL), -EINVAL, "gstk_main: the function is NULL;");
 	REFUSED(gstk_init(NULL), -EBUSY, NULL);
+}
+
+static void *in_thread(void *arg)
+{
+	((void (*)(void))arg)();
+	return NULL;
+}
+
+static void on_a_thread(void (*fn)(void))
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, in_thread, (void *)fn), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* ---- handles ---- */
+
+static gstk_chan *until;
+
+static void *waits_for_the_end(void *arg)
+{
+	gstk_chan_recv(until, NULL);
+	return NULL;
+}
+
+static enum gstk_progress done_at_once(gstk_future *f, void *state) { return gstk_future_done(f, NULL); }
+
+static const struct gstk_future_type short_type = { .size = sizeof(type), .poll = done_at_once, .name = "short" };
+
+/* Nothing is spawned in between, so that their places are nobody's. */
+static void ended_tasks(void)
+{
+	gstk_task *t = start(nothing, NULL), *loose = start(nothing, NULL), *future;
+
+	listen_in();
+	CHECK_EQ(gstk_future_spawn(&future, &short_type, NULL), 0);
+	CHECK_EQ(gstk_detach(loose), 0);
+	CHECK_EQ(gstk_join(future, NULL), 0);
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	settle(); /* the detached one has ended, too */
+	REFUSED(gstk_join(t, NULL), -EINVAL, "gstk_join: task 0x");
+	REFUSED(gstk_detach(t), -EINVAL, "gstk_detach: task 0x");
+	REFUSED(gstk_cancel(t), -EINVAL, "gstk_cancel: 0x");
+	REFUSED(gstk_task_id(t), 0, "gstk_task_id: 0x");
+	REFUSED(strcmp(gstk_task_name(t), "task"), 0, "gstk_task_name: 0x");
+	REFUSED(gstk_join(loose, NULL), -EINVAL, "gstk_join: task 0x");
+	REFUSED(gstk_cancel(loose), -EINVAL, "gstk_cancel: 0x");
+	REFUSED(strcmp(gstk_task_name(future), "task"), 0, "gstk_task_name: 0x");
+	REFUSED(gstk_join(future, NULL), -EINVAL, "gstk_join: task 0x");
+}
+
+TEST(a_handle_whose_task_is_gone_is_refused)
+{
+	with_workers(1, ended_tasks);
+	EXPECT_EQ(0, wrong);
+}
+
+static void has_a_tasks_place(void)
+{
+	gstk_task *place = gstk__foreign_self(); /* which somebody may have a handle of */
+
+	listen_in();
+	REFUSED(gstk_sem_wait_until(&sem, gstk_now() + MS), -ETIMEDOUT, NULL);
+	REFUSED(gstk_cancel(place), -EINVAL, "gstk_cancel: 0x");
+	REFUSED(gstk_sem_wait_until(&sem, gstk_now() + MS), -ETIMEDOUT, NULL);
+}
+
+static void cancels_a_thread(void) { on_a_thread(has_a_tasks_place); }
+
+/* It would be told so at each of its waits, for ever. */
+TEST(a_thread_in_the_place_of_a_task_is_not_cancelled_by_its_handle)
+{
+	with_workers(2, cancels_a_thread);
+	EXPECT_EQ(0, wrong);
+}
+
+static void places_taken_again(void)
+{
+	gstk_task *t = start(nothing, NULL), *others[100];
+	struct gstk_stats st = { .size = sizeof(st) };
+
+	listen_in();
+	CHECK_EQ(gstk_chan_create(&until, 0, 0), 0);
+	CHECK_EQ(gstk_join(t, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		others[i] = start(waits_for_the_end, NULL);
+	REFUSED(gstk_join_until(t, NULL, gstk_now() + 1000 * MS), -EINVAL, "gstk_join: task 0x");
+	REFUSED(gstk_cancel(t), -EINVAL, "gstk_cancel: 0x");
+	CHECK_EQ(gstk_chan_close(until), 0);
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(gstk_join(others[i], NULL), 0);
+	CHECK_EQ(gstk_chan_destroy(until), 0);
+	for (int i = 0; i < 80000; i++) {
+		CHECK_EQ(gstk_go(nothing, NULL), 0);
+		gstk_yield();
+	}
+	CHECK_EQ(gstk_stats(&st), 0);
+	CHECK(st.task_bytes < 70000 * 64); /* not for ever */
+}
+
+TEST(with_a_mode_for_it_a_place_is_left_free_for_long)
+{
+	setenv("GREENSTK_DEBUG", "handles", 1);
+	with_workers(1, places_taken_again);
+	EXPECT_EQ(0, wrong);
 }
 
 TEST(calls_say_which_argument_was_wrong)
@@ -365,20 +475,6 @@ TEST(locks_say_who_does_what_he_may_not)
 }
 
 /* ---- the wrong place ---- */
-
-static void *in_thread(void *arg)
-{
-	((void (*)(void))arg)();
-	return NULL;
-}
-
-static void on_a_thread(void (*fn)(void))
-{
-	pthread_t thread;
-
-	CHECK_EQ(pthread_create(&thread, NULL, in_thread, (void *)fn), 0);
-	CHECK_EQ(pthread_join(thread, NULL), 0);
-}
 
 static void no_task_here(void)
 {

@@ -193,38 +193,26 @@ int gstk_spawn(gstk_task **task, gstk_fn fn, void *arg, const struct gstk_spawn_
 	return launch(task, t, (void *)fn, !task);
 }
 
-/* Not: whether its task is there. */
+/* Of a task that is there, if perhaps of one that came after it: no place that is free, or a thread's. */
 static bool is_handle(const gstk_task *task)
 {
-	uintptr_t at = (uintptr_t)task - (uintptr_t)gstk__tasks;
-
-	return gstk__sched.nr && at && at % sizeof(*task) == 0 &&
-	       at / sizeof(*task) < atomic_load_explicit(&gstk__tasks_high, memory_order_relaxed);
-}
-
-static __attribute__((cold, noinline)) int no_handle(const gstk_task *task, const char *call)
-{
-	if (!task)
-		return gstk__refuse("%s: the task is NULL; gstk_spawn() gives a handle where its first argument points", call);
-	if (!gstk__sched.nr)
-		return gstk__no_runtime(call);
-	return gstk__refuse("%s: %p is no task's handle; give what gstk_spawn() gave, of a task not joined yet", call,
-			    (const void *)task);
+	return gstk__sched.nr && gstk__is_place(task) && gstk__state_of(gstk__word(task)) != GSTK__FREE &&
+	       !(gstk__flags(task) & GSTK__T_FOREIGN);
 }
 
 int gstk_join(gstk_task *task, void **result)
 {
-	return task ? gstk__task_join(task, result, GSTK_NEVER) : no_handle(task, "gstk_join");
+	return gstk__is_place(task) ? gstk__task_join(task, result, GSTK_NEVER) : gstk__no_handle(task, "gstk_join");
 }
 
 int gstk_join_until(gstk_task *task, void **result, uint64_t deadline_ns)
 {
-	return task ? gstk__task_join(task, result, deadline_ns) : no_handle(task, "gstk_join");
+	return gstk__is_place(task) ? gstk__task_join(task, result, deadline_ns) : gstk__no_handle(task, "gstk_join");
 }
 
 int gstk_detach(gstk_task *task)
 {
-	return is_handle(task) ? gstk__task_detach(task) : no_handle(task, "gstk_detach");
+	return gstk__sched.nr && gstk__is_place(task) ? gstk__task_detach(task) : gstk__no_handle(task, "gstk_detach");
 }
 
 gstk_task *gstk_self(void)
@@ -262,7 +250,7 @@ void gstk_exit(void *result)
 int gstk_cancel(gstk_task *task)
 {
 	if (!is_handle(task)) /* nor in a child of fork(), say: locks of other threads may be taken for ever */
-		return no_handle(task, "gstk_cancel");
+		return gstk__no_handle(task, "gstk_cancel");
 	gstk__cancel_mark(task);
 	gstk__membarrier(); /* partner: gstk__fence_light() of the park */
 	gstk__cancel_wake(task);
@@ -319,7 +307,7 @@ const char *gstk_task_name(const gstk_task *task)
 
 	if (!is_handle(task)) {
 		if (task)
-			no_handle(task, "gstk_task_name");
+			gstk__no_handle(task, "gstk_task_name");
 		return "task";
 	}
 	x = gstk__ext((struct gstk_task *)task);
@@ -333,7 +321,7 @@ uint64_t gstk_task_id(const gstk_task *task)
 	if (is_handle(task))
 		return gstk__task_index(task);
 	if (task)
-		no_handle(task, "gstk_task_id");
+		gstk__no_handle(task, "gstk_task_id");
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define GSTK__DEBUG_WORDS(X) X(STACKS, "stacks") X(LOCKS, "locks") X(WARN, "warn")
+#define GSTK__DEBUG_WORDS(X) X(STACKS, "stacks") X(LOCKS, "locks") X(WARN, "warn") X(HANDLES, "handles")
 enum {
 #define GSTK__X(name, word) GSTK__DEBUG_BIT_##name,
 	GSTK__DEBUG_WORDS(GSTK__X)

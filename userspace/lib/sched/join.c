@@ -8,10 +8,23 @@
 #include "debug/locks.h"
 #include "host/host.h"
 #include "host/refuse.h"
+#include "sched/worker.h"
+
+#define NOT_HERE (-ENOTBLK) /* where nobody may wait; other errors never are that */
 
 static __attribute__((cold, noinline)) int detached(const struct gstk_task *t, const char *call)
 {
 	return gstk__refuse("%s: task %p is detached, or was joined already; join or detach each task once", call, (const void *)t);
+}
+
+int gstk__no_handle(const struct gstk_task *t, const char *call)
+{
+	if (!t)
+		return gstk__refuse("%s: the task is NULL; gstk_spawn() gives a handle where its first argument points", call);
+	if (!gstk__sched.nr)
+		return gstk__no_runtime(call);
+	return gstk__refuse("%s: %p is no task's handle; give what gstk_spawn() gave, of a task not joined yet", call,
+			    (const void *)t);
 }
 
 /* Apart from where the errors arise: what is live there is saved on the short way, too. */

@@ -15,6 +15,8 @@ void gstk__task_exit(void *result);
 void gstk__stackless_exit(struct gstk__worker *w, struct gstk_task *t, void *result);
 /* Free a task that has ended, or that was never queued. */
 void gstk__task_reap(struct gstk_task *t);
+/* What @call is told of a @t that is no place of a task, or not any more. */
+int gstk__no_handle(const struct gstk_task *t, const char *call) __attribute__((cold, noinline));
 int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns);
 /* The parts of that before and after a park. begin: 1 when @me is registered and is to park for JOIN now; 0, -errno
  * when it is over. end: 0, or what @code says: then t is still joinable. */

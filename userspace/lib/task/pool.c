@@ -6,12 +6,14 @@
 #include "task/task.h"
 
 #include <errno.h>
+#include "debug/mode.h"
 #include "host/host.h"
 #include "host/lock.h"
 #include "task/state.h"
 
 #define MOST   256u /* that a worker keeps, */
 #define REFILL 64u  /* and gets at a time */
+#define STALE  65536u /* with GREENSTK_DEBUG=handles: free ones that stay so, that who comes with their handles is told */
 
 struct gstk_task *gstk__tasks;
 size_t gstk__max_tasks;
@@ -20,7 +22,13 @@ _Atomic uint32_t gstk__tasks_high;
 static struct {
 	_Atomic uint32_t lock;
 	uint32_t head;
+	uint32_t tail, nr; /* with GREENSTK_DEBUG=handles only, which makes it a queue */
 } pool;
+
+static bool is_queue(void)
+{
+	return gstk__debugging & GSTK__DEBUG_HANDLES;
+}
 
 int gstk__task_pool_init(size_t max_tasks)
 {
@@ -29,7 +37,7 @@ int gstk__task_pool_init(size_t max_tasks)
 		return -ENOMEM;
 	gstk__max_tasks = max_tasks;
 	atomic_store(&gstk__tasks_high, 1);
-	pool.head = 0;
+	pool.head = pool.tail = pool.nr = 0;
 	return 0;
 }
 
@@ -43,7 +51,7 @@ void gstk__task_cache_init(struct gstk__task_cache *c, uint32_t workers)
 {
 	size_t most = gstk__max_tasks / (16 * workers);
 
-	*c = (struct gstk__task_cache){ .most = most < MOST ? (uint32_t)most : MOST };
+	*c = (struct gstk__task_cache){ .most = is_queue() ? 0 : most < MOST ? (uint32_t)most : MOST };
 }
 
 static uint32_t refill(const struct gstk__task_cache *c)
@@ -56,9 +64,10 @@ struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
 	struct gstk_task *t = NULL;
 
 	gstk__lock(&pool.lock);
-	if (pool.head) {
+	if (pool.head && !(is_queue() && pool.nr <= STALE && gstk__tasks_high <= gstk__max_tasks)) {
 		t = gstk__task(pool.head);
 		pool.head = t->next;
+		pool.nr -= is_queue();
 		for (; pool.head && c && c->nr < refill(c); c->nr++) {
 			uint32_t i = pool.head;
 
@@ -85,9 +94,27 @@ struct gstk_task *gstk__task_alloc_slow(struct gstk__task_cache *c)
 	return t;
 }
 
+static void put_last(struct gstk_task *t)
+{
+	uint32_t i = gstk__task_index(t);
+
+	t->next = 0;
+	if (pool.head)
+		gstk__task(pool.tail)->next = i;
+	else
+		pool.head = i;
+	pool.tail = i;
+	pool.nr++;
+}
+
 void gstk__task_free_slow(struct gstk__task_cache *c, struct gstk_task *t)
 {
 	gstk__lock(&pool.lock);
+	if (__builtin_expect(is_queue(), 0)) {
+		put_last(t);
+		gstk__unlock(&pool.lock);
+		return;
+	}
 	t->next = pool.head;
 	pool.head = gstk__task_index(t);
 	for (uint32_t half = c ? c->nr / 2 : 0; half; half--, c->nr--) {

@@ -174,6 +174,19 @@ static inline uint32_t gstk__task_index(const struct gstk_task *t)
 	return (uint32_t)(t - gstk__tasks);
 }
 
+/*
+ * Whether that is the place of a task, now or once: what handles are. What does not divide is large. Each join asks, so
+ * it is four instructions beside two loads.
+ */
+static inline __attribute__((always_inline)) bool gstk__is_place(const struct gstk_task *t)
+{
+	uint64_t at = (uintptr_t)t - (uintptr_t)gstk__tasks;
+
+	_Static_assert(sizeof(*t) == 64, "of which the logarithm is below");
+	return __builtin_expect((at >> 6 | at << 58) - 1 <
+				atomic_load_explicit(&gstk__tasks_high, memory_order_relaxed) - 1u, 1);
+}
+
 /* pool.c. A cache belongs to one worker; NULL is the locked path. All of them together keep a sixteenth of all
  * records from the others, at most. */
 struct gstk__task_cache {

@@ -48,9 +48,8 @@ static const struct gstk__await await_time = { GSTK__WAIT_SLEEP, time_begin, tim
 
 enum gstk_progress gstk_await_join(gstk_future *f, gstk_task *task, void **result, uint64_t deadline_ns)
 {
-	if (!task)
-		return gstk__await_over(f, gstk__refuse("gstk_await_join: the task is NULL; gstk_spawn() gives a handle where its "
-						       "first argument points"));
+	if (!gstk__is_place(task))
+		return gstk__await_over(f, gstk__no_handle(task, "gstk_await_join"));
 	if (gstk__await_refuse(f, result, "gstk_await_join: the result"))
 		return gstk__await_over(f, -EINVAL);
 	f->s->arg = result;

@@ -26,21 +26,35 @@ inline int check(int result, const char *what = "greenstk")
 	return result;
 }
 
-/** For its life the calling task is neither cancelled nor late: for destructors that have to wait. */
+/**
+ * For its life the calling task is not late, and not cancelled by what was asked of it before: for destructors that have
+ * to wait. A cancel that comes meanwhile is seen by the next wait; again() puts it off, too. Outside a task it does nothing.
+ */
 class shield {
 public:
 	shield() : deadline_(gstk_deadline_get()), canceled_(gstk_cancel_clear())
 	{
-		gstk_deadline_set(GSTK_NEVER);
+		if (gstk_self())
+			gstk_deadline_set(GSTK_NEVER);
 	}
 	~shield()
 	{
+		if (!gstk_self())
+			return;
 		gstk_deadline_set(deadline_);
-		if (canceled_ && gstk_self())
+		if (canceled_)
 			gstk_cancel(gstk_self());
 	}
 	shield(const shield &) = delete;
 	shield &operator=(const shield &) = delete;
+	/** Whether a wait that returned @result was cancelled, and is to be begun again. */
+	bool again(int result)
+	{
+		bool canceled = result == -ECANCELED && gstk_cancel_clear();
+
+		canceled_ = canceled_ || canceled;
+		return canceled;
+	}
 
 private:
 	uint64_t deadline_;
@@ -101,7 +115,12 @@ private:
 	gstk_chan *c_ = nullptr;
 };
 
-/** A task that runs a callable. join() throws what the callable threw; the destructor cancels and joins. */
+/**
+ * A task that runs a callable. join() throws what the callable threw; the destructor cancels and joins, however often the
+ * caller is cancelled meanwhile, and where that is refused (somebody else joins it) it is std::terminate(): the callable
+ * would go on without what it works on. GSTK_DETACHED is refused for the same reason. One that was joined, or moved from,
+ * has no task: join() throws, cancel() does nothing.
+ */
 class task {
 public:
 	template <typename F, typename = std::enable_if_t<std::is_invocable_v<std::decay_t<F> &>>>
@@ -110,6 +129,8 @@ public:
 	{
 		gstk_spawn_opts opts{};
 
+		if (flags & GSTK_DETACHED)
+			check(-EINVAL, "greenstk::task: GSTK_DETACHED; gstk_spawn() is for tasks that nobody joins");
 		opts.size = sizeof(opts);
 		opts.name = name;
 		opts.flags = flags;
@@ -123,12 +144,24 @@ public:
 			return;
 		gstk_cancel(t_);
 		shield s;
-		gstk_join(t_, nullptr);
+		int r;
+
+		do
+			r = gstk_join(t_, nullptr);
+		while (s.again(r));
+		if (r && r != -ESRCH) /* that: it ended with its runtime */
+			std::terminate();
 	}
-	void cancel() { gstk_cancel(t_); }
+	void cancel()
+	{
+		if (t_)
+			gstk_cancel(t_);
+	}
 	/** A cancel or timeout of the caller throws, and leaves it joinable. */
 	void join(uint64_t deadline_ns = GSTK_NEVER)
 	{
+		if (!t_)
+			check(-EINVAL, "greenstk::task::join: there is no task: it was joined before, or moved elsewhere");
 		check(gstk_join_until(t_, nullptr, deadline_ns), "gstk_join");
 		t_ = nullptr;
 		if (job_->error)
@@ -166,7 +199,8 @@ private:
 /**
  * A gstk_scope: the first exception of one of its tasks cancels the others, and end() throws it. What gstk_scope_end()
  * refuses (another task's, or one was begun later) end() throws and leaves as it was; in the destructor, behind which
- * its tasks would go on with what is gone, it is std::terminate().
+ * its tasks would go on with what is gone, it is std::terminate(). After its end() a scope takes no more tasks: spawn() and
+ * end() throw, cancel() does nothing.
  */
 class scope {
 public:
@@ -189,14 +223,22 @@ public:
 	template <typename F> void spawn(F &&f, const gstk_spawn_opts *opts = nullptr)
 	{
 		using job = job_of<std::decay_t<F>>;
+
+		has_begun("greenstk::scope::spawn: the scope has ended");
 		auto j = std::make_unique<job>(job{ std::forward<F>(f), state_.get() });
 
 		check(gstk_scope_spawn(s_, run<job>, j.get(), opts), "gstk_scope_spawn");
 		j.release();
 	}
-	void cancel() { gstk_scope_cancel(s_, -ECANCELED); }
+	void cancel()
+	{
+		if (s_)
+			gstk_scope_cancel(s_, -ECANCELED);
+	}
 	void end()
 	{
+		has_begun("greenstk::scope::end: the scope has ended");
+
 		int r = over();
 
 		if (!s_ && state_->error)
@@ -214,6 +256,11 @@ private:
 		F f;
 		state *s;
 	};
+	void has_begun(const char *what)
+	{
+		if (!s_)
+			check(-EINVAL, what);
+	}
 	/* -EPERM, and it was not a task's failure: nothing happened. */
 	int over()
 	{
@@ -233,7 +280,8 @@ private:
 		} catch (...) {
 			shield s;
 
-			gstk_mutex_lock(j->s->lock.native());
+			while (s.again(gstk_mutex_lock(j->s->lock.native())))
+				;
 			if (!j->s->error)
 				j->s->error = std::current_exception();
 			gstk_mutex_unlock(j->s->lock.native());

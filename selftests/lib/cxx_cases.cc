@@ -6,6 +6,10 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <greenstk.hpp>
 
@@ -68,6 +72,72 @@ void cxx_case_a_task_that_goes_out_of_scope_is_cancelled_and_joined(void)
 		gstk_sleep(2 * MS);
 	}
 	CHECK(*over);
+}
+
+void cxx_case_a_task_is_joined_before_it_goes_however_often_that_is_cancelled(void)
+{
+	auto over = std::make_unique<std::atomic<bool>>(false), late = std::make_unique<std::atomic<bool>>(false);
+	auto asked = std::make_unique<std::atomic<bool>>(false);
+	greenstk::task owner([&o = *over, &l = *late, &a = *asked] {
+		{
+			greenstk::task stubborn([&o, &a] {
+				greenstk::shield s;
+
+				while (!a)
+					s.again(gstk_sleep(MS));
+				o = true;
+			});
+			gstk_yield();
+		}
+		l = !o;
+		CHECK(gstk_canceled());
+	});
+
+	for (int i = 0; i < 10; i++) {
+		gstk_sleep(MS);
+		owner.cancel();
+	}
+	*asked = true;
+	owner.join();
+	CHECK(*over && !*late);
+}
+
+void cxx_case_what_was_joined_or_ended_says_so(void)
+{
+	greenstk::task t([] {}), moved(std::move(t));
+	auto no_task = [&] { t.join(); };
+	greenstk::scope s;
+
+	CHECK(throws<std::system_error>(no_task, "greenstk::task::join: there is no task"));
+	moved.join();
+	CHECK(throws<std::system_error>([&] { moved.join(); }, "greenstk::task::join: there is no task"));
+	moved.cancel();
+	CHECK(throws<std::system_error>([] { greenstk::task loose([] {}, nullptr, GSTK_DETACHED); }, "GSTK_DETACHED"));
+	s.end();
+	s.cancel();
+	CHECK(throws<std::system_error>([&] { s.spawn([] {}); }, "greenstk::scope::spawn: the scope has ended"));
+	CHECK(throws<std::system_error>([&] { s.end(); }, "greenstk::scope::end: the scope has ended"));
+}
+
+void cxx_case_outside_of_tasks_there_is_nothing_to_shield(void)
+{
+	int was = dup(2), text = memfd_create("stderr", 0);
+
+	CHECK(was >= 0 && dup2(text, 2) == 2);
+	std::atomic<bool> over(false);
+	std::thread outside([&over] {
+		{
+			greenstk::task t(sleep_for_ever);
+		}
+		over = true;
+	});
+	while (!over)
+		gstk_sleep(MS);
+	outside.join();
+	CHECK(dup2(was, 2) == 2);
+	CHECK(lseek(text, 0, SEEK_END) == 0); /* nothing was reported */
+	close(text);
+	close(was);
 }
 
 void cxx_case_channels_and_locks(void)

@@ -10,6 +10,9 @@ extern "C" {
 #define CXX_CASES(X)							\
 	X(tasks_give_their_exception_to_who_joins_them)			\
 	X(a_task_that_goes_out_of_scope_is_cancelled_and_joined)	\
+	X(a_task_is_joined_before_it_goes_however_often_that_is_cancelled) \
+	X(what_was_joined_or_ended_says_so)				\
+	X(outside_of_tasks_there_is_nothing_to_shield)			\
 	X(channels_and_locks)						\
 	X(the_first_exception_ends_a_scope)				\
 	X(scopes_end_in_turn_or_stay_as_they_are)			\

@@ -24,7 +24,7 @@ objdump -d --no-show-raw-insn "$lib" | awk '
 			for (f in jumps) {
 				if (f in far || f in near) continue
 				n = split(jumps[f], c, " "); all = 1
-				for (i = 1; i <= n; i++) if (!(c[i] in far) && c[i] !~ /_framed$|\.cold$/) all = 0
+				for (i = 1; i <= n; i++) if (!(c[i] in far) && c[i] !~ /_framed$|_refused$|\.cold$/) all = 0
 				if (all) more = far[f] = 1
 			}
 		}

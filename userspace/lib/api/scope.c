@@ -280,9 +280,10 @@ static int wait_for_all(struct gstk_scope *s, struct gstk_task *t)
 		return 0;
 	fail(s, err);
 	gstk__lock(lock);
-	if (!s->running) {
+	if (!s->running || gstk__no_wait_here()) {
+		err = s->running ? err : 0;
 		gstk__unlock(lock);
-		return 0;
+		return err;
 	}
 	t->obj = s;
 	gstk__waitq_push(&s->q, t);

@@ -9,6 +9,9 @@
 
 /* Pauses, then sched_yield(): the holder may have been preempted. */
 void gstk__lock_slow(_Atomic uint32_t *lock);
+/* Who has waited for so long calls this: it may be the holder itself, in a signal handler. */
+extern uint64_t gstk__lock_patience_ns;
+extern void (*gstk__lock_late)(void);
 
 static inline void gstk__lock(_Atomic uint32_t *lock)
 {

@@ -27,6 +27,8 @@
 #include "sched/timer_pool.h"
 #include "sched/worker.h"
 
+#define MOST_TOLD 50u /* as host/refuse.c */
+
 bool gstk__forced_evict, gstk__forced_pack, gstk__leave_long;
 struct gstk__fp gstk__fp_default;
 
@@ -95,26 +97,23 @@ block_pinned(struct gstk__worker *w, struct gstk_task *t, _Atomic uint32_t *lock
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
 
-/* A signal handler's frames are gone when it returns: nothing there may wait. */
-static inline __attribute__((always_inline)) bool in_handler(const struct gstk__worker *w)
-{
-	return __builtin_expect(gstk__sp() - w->signal_from < w->signal_bytes, 0);
-}
-
-/*
- * Nor in a poll function, which has no stack of its own to leave: sched/stackless.c makes all addresses such.
- * Nor may a worker outside its tasks, which an embedded runtime's thread is mostly: who would run them?
- */
-static inline __attribute__((always_inline)) bool may_not_wait(const struct gstk__worker *w)
-{
-	return __builtin_expect(!w->current, 0) || in_handler(w);
-}
-
 bool gstk__may_park(void)
 {
 	struct gstk__worker *w = gstk__self();
 
-	return w && !may_not_wait(w);
+	return w && !gstk__must_not_wait(w);
+}
+
+/* At most so often: a handler may come again and again, and fills no log. */
+static void say(const struct gstk__worker *w, const char *text, size_t bytes, _Atomic uint32_t *told, uint32_t most)
+{
+	int saved = *w->errno_ptr;
+
+	if (atomic_load_explicit(told, memory_order_relaxed) < most) {
+		atomic_fetch_add_explicit(told, 1, memory_order_relaxed);
+		if (write(2, text, bytes) < 0 || saved != *w->errno_ptr)
+			*w->errno_ptr = saved;
+	}
 }
 
 static __attribute__((cold, noinline)) enum gstk__code refuse(const struct gstk__worker *w)
@@ -123,25 +122,40 @@ static __attribute__((cold, noinline)) enum gstk__code refuse(const struct gstk_
 	static const char poll[] = "greenstk: a poll function may not wait (-ECANCELED); it may return what a gstk_await_...() returned\n";
 	static const char outside[] = "greenstk: the thread that runs the tasks may not wait outside of them (-EDEADLK); "
 				      "spawn a task for that, and run it with gstk_run_once()\n";
-	static _Atomic bool told;
+	static _Atomic uint32_t inside, of_loop;
 
-	if (in_handler(w)) {
+	if (gstk__in_handler(w)) {
 		bool stackless = w->current && w->current->tier == GSTK__TIER_STACKLESS;
 
-		if (write(2, stackless ? poll : handler, stackless ? sizeof(poll) - 1 : sizeof(handler) - 1) < 0)
-			return GSTK__CODE_CANCELED;
+		say(w, stackless ? poll : handler, stackless ? sizeof(poll) - 1 : sizeof(handler) - 1, &inside, MOST_TOLD);
 		return GSTK__CODE_CANCELED;
 	}
-	if (!atomic_exchange(&told, true) && write(2, outside, sizeof(outside) - 1) < 0)
-		return GSTK__CODE_DEADLOCK;
+	say(w, outside, sizeof(outside) - 1, &of_loop, 1);
 	return GSTK__CODE_DEADLOCK;
+}
+
+/* What it has interrupted may have the lock: then this goes on for ever. (All of a poll function looks like a handler.) */
+static void lock_is_late(void)
+{
+	static const char text[] = "greenstk: a signal handler waits for a lock of this library, which what it has interrupted seems "
+				   "to hold, and will for ever; a handler may call gstk_event_raise() and nothing else\n";
+	static _Atomic uint32_t told;
+	struct gstk__worker *w = gstk__self();
+
+	if (w && gstk__in_handler(w) && !(w->current && w->current->tier == GSTK__TIER_STACKLESS))
+		say(w, text, sizeof(text) - 1, &told, 1);
+}
+
+__attribute__((cold, noinline)) int gstk__wait_refused(_Atomic uint32_t *lock)
+{
+	if (lock)
+		gstk__unlock(lock);
+	return gstk__code_errno(refuse(gstk__self()));
 }
 
 int gstk__may_wait(void)
 {
-	struct gstk__worker *w = gstk__self();
-
-	return w && may_not_wait(w) ? gstk__code_errno(refuse(w)) : 0;
+	return gstk__no_wait_here() ? gstk__wait_refused(NULL) : 0;
 }
 
 GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns)
@@ -151,7 +165,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 
 	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return gstk__block(gstk__commit_unlock, lock, why, deadline_ns, true);
-	if (may_not_wait(w)) {
+	if (gstk__must_not_wait(w)) {
 		gstk__unlock(lock);
 		return refuse(w);
 	}
@@ -211,6 +225,7 @@ static int back(uintptr_t arg, const struct gstk__kept *kept)
 void gstk__block_init(void)
 {
 	gstk__then_back = back;
+	gstk__lock_late = lock_is_late;
 }
 
 /* With frames: who has a deadline has a timer to put back, and some keep more over a switch. */
@@ -232,7 +247,7 @@ GSTK__FAR_RETURN int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why
 	struct gstk_task *t;
 	void *target;
 
-	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0) || may_not_wait(w))
+	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
 		return block_framed(lock, why, deadline_ns, end, arg, n);
 	t = w->current;
 	if (__builtin_expect((t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED | GSTK__T_FPMODE | GSTK__T_ANNEX)) ||
@@ -262,7 +277,7 @@ GSTK__FAR_RETURN enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, 
 
 	if (!w)
 		return gstk__block_foreign(commit, arg, why, deadline_ns, cancelable);
-	if (may_not_wait(w)) {
+	if (gstk__must_not_wait(w)) {
 		if (commit == gstk__commit_unlock)
 			gstk__unlock(arg);
 		return refuse(w);
@@ -312,7 +327,7 @@ void gstk__yield(void)
 	struct gstk__worker *w = gstk__self();
 	struct gstk_task *t;
 
-	if (!w || !w->current || in_handler(w))
+	if (!w || !w->current || gstk__in_handler(w))
 		return;
 	t = w->current;
 	gstk__count(&w->park.n.yields);

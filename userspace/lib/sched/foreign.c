@@ -74,7 +74,9 @@ struct gstk_task *gstk__foreign_self(void)
 	if (__builtin_expect(!self || stale(), 0)) {
 		struct gstk_task *t;
 
-		if (!gstk__sched.nr)
+		struct gstk__worker *w = gstk__self();
+
+		if (!gstk__sched.nr || (w && gstk__in_handler(w))) /* which may have interrupted who has the pool's lock */
 			return NULL;
 		pthread_once(&once, make_key);
 		t = gstk__task_alloc(NULL);
@@ -107,6 +109,8 @@ int gstk__no_task(const char *call)
 {
 	if (!gstk__sched.nr)
 		return gstk__no_runtime(call);
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(NULL);
 	return gstk__refuse_with(-ENOMEM, "%s: a thread that waits takes the place of a task, and all %zu are taken; more: "
 				 "gstk_config.max_tasks or GREENSTK_MAX_TASKS", call, gstk__max_tasks);
 }

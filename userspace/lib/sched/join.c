@@ -37,6 +37,8 @@ static __attribute__((cold, noinline)) int join_refused(const struct gstk_task *
 		return gstk__refuse_with(err, "gstk_join: a task that waits for its own end waits for ever");
 	case -EINVAL:
 		return detached(t, "gstk_join");
+	case NOT_HERE:
+		return gstk__wait_refused(NULL);
 	default:
 		return err;
 	}
@@ -107,8 +109,9 @@ void gstk__task_take(struct gstk_task *t, void **result)
 	take_result(t, result);
 }
 
+/* @stacked: the caller is a task with a stack, or a thread, which may be where it must not wait. */
 static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me, struct gstk_task *t, void **result,
-							    uint64_t deadline_ns)
+							    uint64_t deadline_ns, bool stacked)
 {
 	int err;
 
@@ -119,6 +122,8 @@ static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me
 			return -ECANCELED;
 		if (deadline_ns == 0)
 			return -ETIMEDOUT;
+		if (stacked && gstk__no_wait_here())
+			return NOT_HERE;
 		err = join_register(me, t);
 		if (__builtin_expect(err < 0, 0))
 			return err;
@@ -134,7 +139,7 @@ static inline __attribute__((always_inline)) int join_begin(struct gstk_task *me
 
 int gstk__join_begin(struct gstk_task *me, struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
-	int r = join_begin(me, t, result, deadline_ns);
+	int r = join_begin(me, t, result, deadline_ns, false);
 
 	return r < 0 ? join_refused(t, r) : r;
 }
@@ -171,7 +176,7 @@ GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_
 {
 	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
 	struct gstk_task *me = gstk__current();
-	int r = me ? join_begin(me, t, result, deadline_ns) : -ESRCH;
+	int r = me ? join_begin(me, t, result, deadline_ns, true) : -ESRCH;
 
 	if (__builtin_expect(r < 0, 0))
 		return join_refused(t, r);

@@ -6,6 +6,7 @@
  *	t = gstk__current();
  *	if (gstk__cancel_pending(t)) return -ECANCELED;
  *	lock the object; if it can go on, do it, unlock, return;
+ *	if (gstk__no_wait_here()) return gstk__wait_refused(lock);   -- t may be linked elsewhere: a handler has interrupted it
  *	link t into the object's queue, fill t->msg;
  *	code = gstk__block_unlock(&object->lock, why, deadline_ns);   -- unlocks after leaving the stack
  *	if (code is CANCELED, TIMEDOUT) { lock; unlink t if still linked; unlock; }
@@ -52,6 +53,8 @@ int gstk__no_task(const char *call) __attribute__((cold, noinline));
 int gstk__no_runtime(const char *call) __attribute__((cold, noinline));
 /* 0, or what a wait of the caller would be refused with: it has no stack that it could leave. */
 int gstk__may_wait(void);
+/* What that was, when gstk__no_wait_here() (sched/here.h) said so: unlocks @lock unless it is NULL. */
+int gstk__wait_refused(_Atomic uint32_t *lock);
 
 static inline struct gstk_task *gstk__current(void)
 {
@@ -94,6 +97,7 @@ enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum gstk__why why, u
  * the one before.
  */
 typedef int (*gstk__end_fn)(struct gstk_task *t, enum gstk__code code, void *arg, uint32_t n);
+/* Who calls it has asked gstk__no_wait_here(), before the task was linked. */
 int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end, void *arg,
 		     uint32_t n);
 void gstk__block_init(void);

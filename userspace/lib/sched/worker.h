@@ -11,6 +11,7 @@
 
 #include "park/park.h"
 #include "sched/deque.h"
+#include "sched/here.h"
 #include "sched/sched.h"
 #include "sched/waits.h"
 #include "task/task.h"
@@ -42,7 +43,9 @@ struct gstk__eh {
 };
 
 struct gstk__worker {
-	struct gstk_task *current;
+	struct gstk_task *current; /* these three are sched/here.h */
+	uintptr_t signal_from;	  /* its signal stack, on which nobody may block */
+	size_t signal_bytes;
 	void *loop_sp;		  /* the loop's frame, while a task runs */
 	uintptr_t loop_base;	  /* below it are the frames of a stackless task that runs */
 	struct gstk_task *left;	  /* the task that was just left */
@@ -66,8 +69,6 @@ struct gstk__worker {
 	int *errno_ptr;
 	struct gstk__eh *eh;	  /* its thread's; no_eh without a C++ runtime */
 	struct gstk__eh no_eh;
-	uintptr_t signal_from;	  /* its signal stack, on which nobody may block */
-	size_t signal_bytes;
 	uint32_t prefetched[8];	  /* tasks whose image was prefetched, by their index modulo 8 */
 	int64_t looked;		  /* top of the ready queue when it was last looked into */
 	uint32_t polled;	  /* picks at the last poll */
@@ -139,6 +140,8 @@ struct gstk__sched {
 extern struct gstk__sched gstk__sched;
 
 _Static_assert(offsetof(struct gstk__worker, current) == 0, "gstk__current() reads it so");
+_Static_assert(offsetof(struct gstk__worker, signal_from) == offsetof(struct gstk__here, signal_from) &&
+	       offsetof(struct gstk__worker, signal_bytes) == offsetof(struct gstk__here, signal_bytes), "as does gstk__no_wait_here()");
 
 /* Events, counted; as the poller's poll(). */
 static inline int gstk__poll_events(struct gstk__worker *w, uint64_t timeout_ns)

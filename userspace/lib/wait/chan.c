@@ -12,6 +12,7 @@
 #include "wait/pass.h"
 
 #include "arch/far.h"
+#include "sched/here.h"
 
 /* ---- send ---- */
 
@@ -45,6 +46,10 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int send_slow(struct gstk_chan
 	if (!t || r != -EAGAIN || unlikely(gstk__wait_expired(deadline_ns))) {
 		gstk__unlock(&c->lock);
 		r = t && r == -EAGAIN ? -ETIMEDOUT : r;
+		goto put;
+	}
+	if (gstk__no_wait_here()) {
+		r = gstk__wait_refused(&c->lock);
 		goto put;
 	}
 	if (likely(size <= GSTK__SLOT))
@@ -86,6 +91,8 @@ static int send_end(struct gstk_task *t, enum gstk__code code, void *c, uint32_t
 static __attribute__((noinline)) GSTK__FAR_RETURN int send_wait(struct gstk_chan *c, struct gstk_task *t,
 								const void *elem)
 {
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(&c->lock);
 	gstk__elem_copy(t->msg, elem, c->elem_size);
 	t->obj = c;
 	gstk__chanq_push(&c->send, gstk__task_index(t));
@@ -167,6 +174,8 @@ static int recv_end(struct gstk_task *t, enum gstk__code code, void *elem, uint3
 /* Lock held; nothing there. No call, so no register is saved. */
 static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait(struct gstk_chan *c, struct gstk_task *t, void *elem)
 {
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(&c->lock);
 	t->obj = c;
 	gstk__chanq_push(&c->recv, gstk__task_index(t));
 	return gstk__block_then(&c->lock, GSTK__WAIT_CHAN_RECV, GSTK_NEVER, recv_end, elem, c->elem_size);
@@ -180,6 +189,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int recv_wait_until(struct gst
 		gstk__unlock(&c->lock);
 		return -ETIMEDOUT;
 	}
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(&c->lock);
 	t->obj = c;
 	gstk__chanq_push(&c->recv, gstk__task_index(t));
 	if (unlikely(gstk__chan_flags(c))) /* watched: a closed one is not waited for */

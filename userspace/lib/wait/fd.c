@@ -10,7 +10,7 @@
 #include "arch/far.h"
 #include "host/host.h"
 #include "host/refuse.h"
-#include "sched/sched.h"
+#include "sched/here.h"
 
 #define MAX_FDS (1u << 22)
 
@@ -225,6 +225,8 @@ static inline __attribute__((always_inline)) int may_hang(struct gstk_task *t)
 {
 	if (!t)
 		return gstk__no_task("a wait for a descriptor");
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(NULL);
 	return gstk__cancel_pending(t) ? -ECANCELED : 0;
 }
 
@@ -255,8 +257,6 @@ int gstk__fd_number(const struct gstk__fd *f)
 	return (int)(f - table.fd);
 }
 
-GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
-{
 int gstk__fd_number_of(const void *f)
 {
 	uintptr_t at = (uintptr_t)f - (uintptr_t)table.fd;
@@ -264,6 +264,8 @@ int gstk__fd_number_of(const void *f)
 	return at % sizeof(*table.fd) == 0 && at / sizeof(*table.fd) < table.nr ? (int)(at / sizeof(*table.fd)) : -1;
 }
 
+GSTK__FAR_RETURN int gstk__fd_wait(int fd, struct gstk__fd *f, uint32_t want, uint32_t why, uint64_t deadline_ns)
+{
 	return wait_on(fd, f, want, why, deadline_ns, false);
 }
 

@@ -21,6 +21,7 @@
 #include "host/host.h"
 #include "host/refuse.h"
 #include "sched/stackless.h"
+#include "sched/here.h"
 
 #define WAITERS	   1u
 #define FAIR_NS	   1000000u
@@ -179,8 +180,11 @@ static int wait_end(struct gstk_task *t, enum gstk__code code, void *m, uint32_t
 /* For ever, or until a cancel. */
 static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, struct gstk_task *t)
 {
-	int r = take_or_link(m, t, GSTK_NEVER, 0);
+	int r;
 
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(NULL);
+	r = take_or_link(m, t, GSTK_NEVER, 0);
 	if (r <= 0)
 		return r;
 	if (unlikely(gstk__locks_watched))
@@ -190,7 +194,9 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_slow(gstk_mutex *m, s
 
 static inline __attribute__((always_inline)) int lock_until(gstk_mutex *m, struct gstk_task *t, uint64_t deadline_ns)
 {
-	return likely(deadline_ns == GSTK_NEVER) ? lock_slow(m, t) : lock_framed(m, t, deadline_ns, true, 0);
+	if (likely(deadline_ns == GSTK_NEVER))
+		return lock_slow(m, t);
+	return gstk__no_wait_here() ? gstk__wait_refused(NULL) : lock_framed(m, t, deadline_ns, true, 0);
 }
 
 /* With GREENSTK_DEBUG=locks. */

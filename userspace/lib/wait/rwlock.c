@@ -7,6 +7,7 @@
 #include "arch/far.h"
 #include "debug/locks.h"
 #include "host/refuse.h"
+#include "sched/here.h"
 #include "wait/waitq.h"
 
 #include <greenstk/base.h>
@@ -97,6 +98,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int lock_wait(gstk_rwlock *l, 
 		return mine ? gstk__refuse_with(-EDEADLK, "%s: the caller has locked the lock at %p for writing, and would wait "
 						"for itself; unlock it first", name_of(want), (void *)l) : -ETIMEDOUT;
 	}
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(q);
 	t->obj = l;
 	t->msg[0] = (uint64_t)want;
 	gstk__waitq_push(&l->q, t);

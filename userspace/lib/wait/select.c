@@ -17,6 +17,7 @@
 #include <greenstk/base.h>
 
 #include <errno.h>
+#include "sched/here.h"
 #include "wait/await.h"
 #include "wait/chan.h"
 #include "wait/node.h"
@@ -297,6 +298,8 @@ int gstk_select(struct gstk_case *cases, unsigned int nr, uint64_t deadline_ns)
 	r = nr ? try_all(cases, nr) : -EAGAIN;
 	if (r != -EAGAIN || deadline_ns == 0)
 		return r;
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(NULL);
 	use(cases, nr, true);
 	do
 		r = wait_once(&s, t, deadline_ns);

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include "arch/far.h"
 #include "host/host.h"
+#include "sched/here.h"
 
 #define FAR_NS 100000000u
 
@@ -93,6 +94,8 @@ static __attribute__((noinline)) GSTK__FAR_RETURN int wait_until(struct gstk__wa
 		gstk__unlock(gstk__waitq_lock(q));
 		return -ETIMEDOUT;
 	}
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(gstk__waitq_lock(q));
 	t->obj = q;
 	gstk__waitq_push(q, t);
 	return gstk__block_then(gstk__waitq_lock(q), why, deadline_ns, wait_end, q, 0);
@@ -102,6 +105,8 @@ GSTK__FAR_RETURN int gstk__waitq_wait(struct gstk__waitq *q, struct gstk_task *t
 {
 	if (unlikely(deadline_ns != GSTK_NEVER))
 		return wait_until(q, t, why, deadline_ns);
+	if (gstk__no_wait_here())
+		return gstk__wait_refused(gstk__waitq_lock(q));
 	t->obj = q;
 	gstk__waitq_push(q, t);
 	return gstk__block_then(gstk__waitq_lock(q), why, GSTK_NEVER, wait_end, q, 0);

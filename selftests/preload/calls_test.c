@@ -430,6 +430,39 @@ WAIT_TEST(a_vfork_child_closes_nothing_of_its_parent)
 	close(p[1]);
 }
 
+static _Atomic bool child_gone;
+
+static void *stays_at_home(void *arg)
+{
+	while (!child_gone) {
+		CHECK_EQ((long)getpid(), (long)arg);
+		gstk_yield();
+	}
+	return NULL;
+}
+
+/* What would park a task, there: no task of the parent may run in its child. */
+WAIT_TEST(a_vfork_child_waits_in_the_kernel)
+{
+	gstk_task *t = start(stays_at_home, (void *)(long)getpid());
+	int status, fd;
+	pid_t pid;
+
+	child_gone = false;
+	usleep(1000);
+	pid = vfork();
+	if (!pid) {
+		fd = open("/dev/null", O_WRONLY);
+		usleep(20000);
+		_exit(fd >= 0 && write(fd, "x", 1) == 1 && !close(fd) ? 7 : 1);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 7 << 8);
+	usleep(1000); /* and afterwards it parks the task again */
+	child_gone = true;
+	finish(t);
+}
+
 static int thread_pair[2];
 
 static void *thread_reads(void *arg)

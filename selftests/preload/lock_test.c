@@ -185,8 +185,21 @@ WAIT_TEST(waits_with_a_deadline_time_out)
 	CHECK_EQ(pthread_rwlock_timedrdlock(&l, &ts), ETIMEDOUT);
 	soon(&ts, CLOCK_MONOTONIC);
 	CHECK_EQ(pthread_rwlock_clockwrlock(&l, CLOCK_MONOTONIC, &ts), ETIMEDOUT);
+	/* Long past, and no time at all. */
+	ts = (struct timespec){ .tv_sec = (time_t)INT64_MIN };
+	CHECK_EQ(pthread_mutex_timedlock(&m, &ts), ETIMEDOUT);
+	CHECK_EQ(pthread_rwlock_timedwrlock(&l, &ts), ETIMEDOUT);
+	CHECK_EQ(sem_timedwait(&sem, &ts), -1);
+	CHECK_EQ(errno, ETIMEDOUT);
+	ts.tv_nsec = -1;
+	CHECK_EQ(pthread_mutex_timedlock(&m, &ts), EINVAL);
+	CHECK_EQ(pthread_rwlock_timedrdlock(&l, &ts), EINVAL);
 	sem_post(&sem);
 	finish(t);
+	CHECK_EQ(pthread_mutex_timedlock(&m, &ts), 0); /* which is not looked at who need not wait */
+	CHECK_EQ(pthread_mutex_unlock(&m), 0);
+	CHECK_EQ(pthread_rwlock_timedrdlock(&l, &ts), 0);
+	CHECK_EQ(pthread_rwlock_unlock(&l), 0);
 	soon(&ts, CLOCK_REALTIME);
 	CHECK_EQ(sem_timedwait(&sem, &ts), -1);
 	CHECK_EQ(errno, ETIMEDOUT);
@@ -415,6 +428,142 @@ WAIT_TEST(a_cancel_ends_no_wait_for_a_mutex_but_that_for_a_semaphore)
 	usleep(20000);
 	CHECK_EQ(pthread_mutex_unlock(&m), 0);
 	finish(t);
+}
+
+/* ---- from handlers, and in children ---- */
+
+static sem_t posted;
+static _Atomic int posts;
+static _Atomic bool enough;
+
+static void posts_it(int sig)
+{
+	int saved = errno;
+
+	if (sem_post(&posted) == 0)
+		posts++;
+	errno = saved;
+}
+
+static void *ball(void *arg)
+{
+	gstk_chan **way = arg;
+	uint64_t v;
+
+	while (!gstk_chan_recv(way[0], &v))
+		CHECK_EQ(gstk_chan_send(way[1], &v), 0);
+	return NULL;
+}
+
+static void *serves(void *arg)
+{
+	gstk_chan **way = arg;
+	uint64_t v;
+
+	for (uint64_t k = 0; !enough; k++) {
+		CHECK_EQ(gstk_chan_send(way[0], &k), 0);
+		CHECK_EQ(gstk_chan_recv(way[1], &v), 0);
+		CHECK_EQ(v, k);
+	}
+	CHECK_EQ(gstk_chan_close(way[0]), 0);
+	return NULL;
+}
+
+/* sem_post() is for handlers, too: whatever that interrupts here, and while tasks wait. */
+WAIT_TEST(a_handler_may_post)
+{
+	struct sigaction sa = { .sa_handler = posts_it, .sa_flags = SA_ONSTACK | SA_RESTART };
+	struct itimerspec each = { { 0, 50000 }, { 0, 50000 } };
+	struct sigevent sev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	gstk_chan *ways[4][2];
+	gstk_task *t[8];
+	timer_t timer;
+	int most = (int)scaled(20000), got = 0;
+
+	enough = false;
+	posts = 0;
+	sem_init(&posted, 0, 0);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(gstk_chan_create(&ways[i][0], 8, 0), 0);
+		CHECK_EQ(gstk_chan_create(&ways[i][1], 8, 0), 0);
+		t[2 * i] = start(serves, ways[i]);
+		t[2 * i + 1] = start(ball, ways[i]);
+	}
+	CHECK_EQ(sigaction(SIGUSR1, &sa, NULL), 0);
+	CHECK_EQ(timer_create(CLOCK_MONOTONIC, &sev, &timer), 0);
+	CHECK_EQ(timer_settime(timer, 0, &each, NULL), 0);
+	for (; got < most; got++)
+		CHECK_EQ(sem_wait(&posted), 0);
+	CHECK_EQ(timer_delete(timer), 0);
+	enough = true;
+	for (int i = 0; i < 8; i++)
+		finish(t[i]);
+	while (!sem_trywait(&posted))
+		got++;
+	CHECK_EQ(got, posts);
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(gstk_chan_destroy(ways[i / 2][i % 2]), 0);
+}
+
+static void *contends(void *arg)
+{
+	while (!enough) {
+		CHECK_EQ(pthread_mutex_lock(&m), 0);
+		CHECK_EQ(pthread_mutex_unlock(&m), 0);
+		gstk_yield();
+	}
+	return NULL;
+}
+
+/* Where waiters are looked for by the address: parking.c. */
+static uint64_t bucket(const void *addr)
+{
+	return ((uintptr_t)addr >> 3) * 0x9e3779b97f4a7c15ull >> 56;
+}
+
+/* Looks for waiters all the time among those that wait for m. */
+static void *signals(void *arg)
+{
+	static pthread_cond_t conds[8192];
+	pthread_cond_t *near = conds;
+
+	while (near < conds + 8191 && bucket(near) != bucket(&m))
+		near++;
+	while (!enough)
+		CHECK_EQ(pthread_cond_signal(near), 0);
+	return NULL;
+}
+
+/* As handlers of pthread_atfork() do, while tasks wait for that mutex and others are woken. */
+WAIT_TEST(a_child_unlocks_what_its_parents_tasks_wait_for)
+{
+	pthread_t thread;
+	gstk_task *t[4];
+
+	enough = false;
+	mutex_of_type(PTHREAD_MUTEX_NORMAL);
+	CHECK_EQ(pthread_create(&thread, NULL, signals, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		t[i] = start(contends, NULL);
+	for (int i = 0; i < 20; i++) {
+		int status;
+		pid_t pid;
+
+		CHECK_EQ(pthread_mutex_lock(&m), 0);
+		gstk_sleep(MS); /* the others wait */
+		pid = fork();
+		if (!pid) {
+			alarm(10);
+			_exit(pthread_mutex_unlock(&m));
+		}
+		CHECK_EQ(pthread_mutex_unlock(&m), 0);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+	}
+	enough = true;
+	for (int i = 0; i < 4; i++)
+		finish(t[i]);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 TEST_HARNESS_MAIN

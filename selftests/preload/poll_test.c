@@ -157,6 +157,30 @@ WAIT_TEST(ppoll_and_select_wait_too)
 	CHECK_EQ(select(0, NULL, NULL, NULL, &tv), 0);
 }
 
+/* As old programs do: select(getdtablesize(), ...). The kernel looks at no more than it has descriptors. */
+WAIT_TEST(select_looks_at_no_more_than_there_can_be)
+{
+	struct { fd_set set; unsigned char behind[1 << 17]; } *s = malloc(sizeof(*s));
+	struct timeval tv = { 0, 3000 };
+
+	CHECK(s);
+	FD_ZERO(&s->set);
+	memset(s->behind, 0x55, sizeof(s->behind));
+	pairs_open();
+	FD_SET(a[0], &s->set);
+	CHECK_EQ(select(1 << 20, &s->set, NULL, NULL, &tv), 0);
+	CHECK(!FD_ISSET(a[0], &s->set));
+	FD_SET(a[0], &s->set);
+	CHECK_EQ(write(a[1], "x", 1), 1);
+	CHECK_EQ(select(1 << 20, &s->set, NULL, NULL, NULL), 1);
+	CHECK(FD_ISSET(a[0], &s->set));
+	for (size_t i = sizeof(s->behind) / 2; i < sizeof(s->behind); i++)
+		CHECK_EQ(s->behind[i], 0x55);
+	take(a[0]);
+	pairs_close();
+	free(s);
+}
+
 WAIT_TEST(epoll_wait_parks_its_task_only)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 7 }, out[4];

@@ -143,26 +143,26 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
 	return r == EDEADLK ? EBUSY : r;
 }
 
-EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const struct timespec *abs)
+/* Who gets it at once may give any time. */
+static int lock_abs(pthread_mutex_t *m, clockid_t clock, const struct timespec *abs)
 {
 	uint64_t deadline_ns;
+	int r;
 
-	if (!IS_GREEN())
-		return real(pthread_mutex_clocklock)(m, clock, abs);
-	if (preload_deadline_abs(clock, abs, &deadline_ns))
-		return EINVAL;
-	return preload_mutex_lock(m, deadline_ns);
+	if (!preload_deadline_abs(clock, abs, &deadline_ns))
+		return preload_mutex_lock(m, deadline_ns);
+	r = try_mutex(m);
+	return r == EBUSY ? EINVAL : r;
+}
+
+EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const struct timespec *abs)
+{
+	return IS_GREEN() ? lock_abs(m, clock, abs) : real(pthread_mutex_clocklock)(m, clock, abs);
 }
 
 EXPORT int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *abs)
 {
-	uint64_t deadline_ns;
-
-	if (!IS_GREEN())
-		return real(pthread_mutex_timedlock)(m, abs);
-	if (preload_deadline_abs(CLOCK_REALTIME, abs, &deadline_ns))
-		return EINVAL;
-	return preload_mutex_lock(m, deadline_ns);
+	return IS_GREEN() ? lock_abs(m, CLOCK_REALTIME, abs) : real(pthread_mutex_timedlock)(m, abs);
 }
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)

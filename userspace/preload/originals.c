@@ -75,6 +75,66 @@ bool preload_owns_memory(void)
 	return getpid() == pid;
 }
 
+/* The thread has called vfork(): it may be in the child, with all memory of its parent, this included. */
+static __thread bool vforked __attribute__((tls_model("initial-exec")));
+
+/* For what is below only. */
+void *preload_vfork(void) __attribute__((used));
+
+void *preload_vfork(void)
+{
+	vforked = true;
+	return (void *)real(vfork);
+}
+
+static NOINLINE bool in_vfork_child(void)
+{
+	if (!preload_owns_memory())
+		return true;
+	vforked = false;
+	return false;
+}
+
+/* It returns twice, so nothing may be between it and its caller: found, then jumped to. */
+#if defined(__x86_64__)
+__asm__(".pushsection .text\n"
+	".globl vfork\n"
+	".type vfork, @function\n"
+	"vfork:\n"
+	".cfi_startproc\n"
+	"	endbr64\n"
+	"	subq $8, %rsp\n"
+	".cfi_adjust_cfa_offset 8\n"
+	"	call preload_vfork\n"
+	"	addq $8, %rsp\n"
+	".cfi_adjust_cfa_offset -8\n"
+	"	jmp *%rax\n"
+	".cfi_endproc\n"
+	".size vfork, . - vfork\n"
+	".popsection\n");
+#elif defined(__aarch64__)
+__asm__(".pushsection .text\n"
+	".globl vfork\n"
+	".type vfork, %function\n"
+	"vfork:\n"
+	".cfi_startproc\n"
+	"	hint #34\n" /* bti c */
+	"	stp x29, x30, [sp, #-16]!\n"
+	".cfi_adjust_cfa_offset 16\n"
+	".cfi_rel_offset x29, 0\n"
+	".cfi_rel_offset x30, 8\n"
+	"	bl preload_vfork\n"
+	"	ldp x29, x30, [sp], #16\n"
+	".cfi_adjust_cfa_offset -16\n"
+	".cfi_restore x29\n"
+	".cfi_restore x30\n"
+	"	mov x16, x0\n"
+	"	br x16\n"
+	".cfi_endproc\n"
+	".size vfork, . - vfork\n"
+	".popsection\n");
+#endif
+
 static void forked(void)
 {
 	tid = 0;
@@ -102,6 +162,8 @@ NOINLINE bool preload_is_green(const void *from)
 	stack_t ss;
 
 	if ((uintptr_t)from - runtime.from < runtime.bytes)
+		return false;
+	if (__builtin_expect(vforked, 0) && in_vfork_child())
 		return false;
 	if (!signal_stack.known) {
 		signal_stack.bytes = 0;

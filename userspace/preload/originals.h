@@ -47,7 +47,7 @@ int __ppoll_chk(struct pollfd *fds, nfds_t nr, const struct timespec *timeout, c
 	X(sem_wait) X(sem_trywait) X(sem_timedwait) X(sem_clockwait) X(sem_post) X(pthread_join) X(pthread_timedjoin_np) X(pthread_clockjoin_np) \
 	X(pthread_barrier_wait) \
 	X(open) X(openat) X(creat) X(pread) X(pwrite) X(preadv) X(pwritev) X(fsync) X(fdatasync) \
-	X(flock) X(fcntl) X(lockf) X(wait) X(wait3) X(wait4) X(waitpid) X(waitid) \
+	X(flock) X(fcntl) X(lockf) X(vfork) X(wait) X(wait3) X(wait4) X(waitpid) X(waitid) \
 	X(getaddrinfo) X(getnameinfo) X(gethostbyname) X(gethostbyname2) X(gethostbyname_r) X(gethostbyname2_r) \
 	X(sleep) X(usleep) X(nanosleep) X(clock_nanosleep) \
 	X(__read_chk) X(__recv_chk) X(__recvfrom_chk) X(__pread_chk) X(__pread64_chk) X(__open_2) X(__open64_2) X(__openat_2) X(__openat64_2) X(__poll_chk) X(__ppoll_chk)

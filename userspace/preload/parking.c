@@ -2,6 +2,7 @@
 #include "parking.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define BUCKETS	   256u
 #define RECHECK_MS 5u
@@ -17,7 +18,22 @@ static struct bucket {
 	uint32_t lock;
 	uint32_t nr;
 	struct preload_waiter *first, *last;
-} __attribute__((aligned(64))) buckets[BUCKETS];
+} __attribute__((aligned(64))) buckets[BUCKETS] __attribute__((aligned(4096)));
+_Static_assert(sizeof(buckets) % 4096 == 0, "pages of their own");
+
+/* In a child of fork() nobody waits, and who had a lock is not there: it finds them empty, whatever it calls first. */
+static __attribute__((constructor)) void begin(void)
+{
+	madvise(buckets, sizeof(buckets), MADV_WIPEONFORK);
+}
+
+/* The calling thread has a bucket's lock, or is about to. Not to be seen by a handler that it has interrupted. */
+static __thread bool inside __attribute__((tls_model("initial-exec")));
+
+static NOINLINE bool *inside_here(void)
+{
+	return &inside;
+}
 
 static struct bucket *bucket_of(const void *addr)
 {
@@ -26,6 +42,8 @@ static struct bucket *bucket_of(const void *addr)
 
 static void lock(struct bucket *b)
 {
+	*inside_here() = true;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	while (__atomic_exchange_n(&b->lock, 1, __ATOMIC_ACQUIRE))
 		sched_yield();
 }
@@ -33,6 +51,8 @@ static void lock(struct bucket *b)
 static void unlock(struct bucket *b)
 {
 	__atomic_store_n(&b->lock, 0, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*inside_here() = false;
 }
 
 static void take_out(struct bucket *b, struct preload_waiter *w)
@@ -88,7 +108,7 @@ bool preload_unpark(const void *addr, bool all)
 	bool any = false;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&b->nr, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&b->nr, __ATOMIC_RELAXED) || *inside_here())
 		return false;
 	lock(b);
 	for (w = b->first; w && (all || !any); w = next) {
@@ -127,16 +147,18 @@ void preload_shield_end(struct preload_shield *s)
 int preload_deadline_abs(clockid_t clock, const struct timespec *abs, uint64_t *deadline_ns)
 {
 	struct timespec now;
-	int64_t left;
+	int64_t left = 0;
 
 	if (abs->tv_nsec < 0 || (uint64_t)abs->tv_nsec >= NS_PER_S || clock_gettime(clock, &now))
 		return -EINVAL;
-	left = (int64_t)abs->tv_sec - now.tv_sec;
-	if (left > 4000000000ll) {
-		*deadline_ns = GSTK_NEVER;
-		return 0;
+	if (abs->tv_sec >= now.tv_sec) { /* else past, however long: the difference may be more than there are numbers */
+		left = (int64_t)abs->tv_sec - now.tv_sec;
+		if (left > 4000000000ll) {
+			*deadline_ns = GSTK_NEVER;
+			return 0;
+		}
+		left = left * (int64_t)NS_PER_S + abs->tv_nsec - now.tv_nsec;
 	}
-	left = left < 0 ? 0 : left * (int64_t)NS_PER_S + abs->tv_nsec - now.tv_nsec;
 	*deadline_ns = gstk_now() + (left > 0 ? (uint64_t)left : 0);
 	return 0;
 }

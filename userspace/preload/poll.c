@@ -191,11 +191,34 @@ static int put(fd_set *set, int fd, bool there)
 	return 1;
 }
 
+/*
+ * The kernel looks at no more bits than it has room for descriptors, and so at none behind a set of FD_SETSIZE when
+ * somebody gives it getdtablesize(), which may be a million.
+ */
+static int bits_looked_at(int nr)
+{
+	int fd = nr > FD_SETSIZE ? real(open)("/proc/self/status", O_RDONLY | O_CLOEXEC) : -1, size = FD_SETSIZE;
+	char text[4096], *line;
+	ssize_t n;
+
+	if (fd >= 0) {
+		n = real(read)(fd, text, sizeof(text) - 1);
+		real(close)(fd);
+		text[n > 0 ? n : 0] = 0;
+		line = strstr(text, "\nFDSize:");
+		if (line)
+			size = atoi(line + sizeof("\nFDSize:") - 1);
+	}
+	return nr < size || nr <= FD_SETSIZE ? nr : size;
+}
+
 static int select_until(int nr, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns)
 {
-	struct pollfd *p = malloc(((size_t)nr + 1) * sizeof(*p));
+	struct pollfd *p;
 	int n = 0, got, bits = 0;
 
+	nr = bits_looked_at(nr);
+	p = malloc(((size_t)nr + 1) * sizeof(*p));
 	if (!p)
 		return preload_fail(ENOMEM);
 	for (int fd = 0; fd < nr; fd++) {

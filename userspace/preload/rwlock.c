@@ -15,10 +15,12 @@ static int try_write(void *arg)
 static int lock_abs(pthread_rwlock_t *l, int (*try)(void *), clockid_t clock, const struct timespec *abs)
 {
 	uint64_t deadline_ns;
+	int r;
 
-	if (preload_deadline_abs(clock, abs, &deadline_ns))
-		return EINVAL;
-	return preload_park_until(l, try, l, deadline_ns, false);
+	if (!preload_deadline_abs(clock, abs, &deadline_ns))
+		return preload_park_until(l, try, l, deadline_ns, false);
+	r = try(l); /* who gets it at once may give any time */
+	return r == EBUSY ? EINVAL : r;
 }
 
 EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *l)

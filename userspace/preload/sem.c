@@ -43,11 +43,16 @@ EXPORT int sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *abs)
 	return IS_GREEN() ? wait_abs(s, clock, abs) : real(sem_clockwait)(s, clock, abs);
 }
 
+/*
+ * Also from a signal handler, which must not wake a task: who waits sees the count within some milliseconds. On a worker
+ * that is one on the signal stack, whatever it has interrupted.
+ */
 EXPORT int sem_post(sem_t *s)
 {
+	bool handler = gstk_worker() >= 0 && !preload_is_green(__builtin_return_address(0));
 	int r = real(sem_post)(s);
 
-	if (!r)
+	if (!r && !handler)
 		preload_unpark(s, false);
 	return r;
 }

@@ -109,6 +109,13 @@ TEST_F(pubsub, what_a_connection_may_make_the_server_keep_is_bounded)
 	snprintf(line, sizeof(line), "SUBSCRIBE %s\r\n", name);
 	ASSERT_TRUE(wire_send(fd, line));
 	EXPECT_TRUE(wire_expect(fd, "-ERR channel names and patterns have at most 4096 bytes\r\n"));
+	/* So that no text takes long to be matched with a pattern. */
+	snprintf(line, sizeof(line), "PUBLISH %s x\r\n", name);
+	ASSERT_TRUE(wire_send(fd, line));
+	EXPECT_TRUE(wire_expect(fd, "-ERR channel names and patterns have at most 4096 bytes\r\n"));
+	snprintf(line, sizeof(line), "PUBSUB CHANNELS %s\r\n", name);
+	ASSERT_TRUE(wire_send(fd, line));
+	EXPECT_TRUE(wire_expect(fd, "-ERR channel names and patterns have at most 4096 bytes\r\n"));
 	for (int i = 0; i < 16384; i++) {
 		snprintf(line, sizeof(line), "SUBSCRIBE c%d\r\n", i);
 		ASSERT_TRUE(wire_send(fd, line));
@@ -405,6 +412,67 @@ TEST_F(pubsub, a_client_that_asks_without_reading_is_slowed_not_dropped)
 	}
 	EXPECT_EQ(want, read_bytes);
 	close(fd);
+}
+
+/* What is queued for @id, by the list of clients. */
+static long queued_for(int fd, int id)
+{
+	char text[4096], want[32], *at;
+	size_t len;
+
+	if (!wire_send(fd, "CLIENT LIST\r\n"))
+		return -1;
+	len = strtoul(wire_line(fd) + 1, NULL, 10);
+	if (!len || len >= sizeof(text) || !wire_read(fd, text, len + 2))
+		return -1;
+	text[len] = 0;
+	snprintf(want, sizeof(want), "id=%d ", id);
+	at = strstr(text, want);
+	at = at ? strstr(at, " omem=") : NULL;
+	return at ? atol(at + 6) : -1;
+}
+
+/* One request that has much more to say than it is long is slowed as many are. */
+TEST(a_request_for_a_million_answers_that_nobody_reads_does_not_heap_them)
+{
+	const int nr = 1000000;
+	struct wire_server s;
+	long most = 0, now, same = 0, before = -1;
+	size_t len = 0, want = sizeof("*2000000\r\n") - 1 + (size_t)nr * (sizeof("$1\r\na\r\n:0\r\n") - 1), got = 0;
+	char *text = malloc((size_t)nr * 7 + 100), *sink = malloc(1 << 20);
+	int fd, other, id;
+	ssize_t n;
+
+	ASSERT_NE(NULL, text);
+	ASSERT_NE(NULL, sink);
+	ASSERT_EQ(0, wire_start(&s, 0, (char *[]){ "--output-limit=256k", NULL }));
+	fd = wire_connect(&s);
+	other = wire_connect(&s);
+	ASSERT_TRUE(wire_send(fd, "CLIENT ID\r\n"));
+	ASSERT_TRUE(wire_expect(fd, ":"));
+	id = atoi(wire_line(fd));
+	len = (size_t)sprintf(text, "*%d\r\n$6\r\nPUBSUB\r\n$6\r\nNUMSUB\r\n", nr + 2);
+	for (int i = 0; i < nr; i++, len += 7)
+		memcpy(text + len, "$1\r\na\r\n", 7);
+	ASSERT_TRUE(wire_send_bytes(fd, text, len));
+	/* Until no more comes: some megabytes go into sockets. */
+	for (int i = 0; i < 250 && same < 10; i++) {
+		usleep(20000);
+		now = queued_for(other, id);
+		ASSERT_LE(0, now);
+		same = now && now == before ? same + 1 : 0;
+		before = now;
+		most = now > most ? now : most;
+	}
+	EXPECT_GT(64 * 1024 + 2 * 16384, most);
+	while (got < want && (n = wire_recv(fd, sink, 1 << 20, 0)) > 0)
+		got += (size_t)n;
+	EXPECT_EQ(want, got);
+	close(fd);
+	close(other);
+	free(text);
+	free(sink);
+	EXPECT_EQ(0, wire_stop(&s));
 }
 
 TEST_F(pubsub, a_name_and_the_list_of_clients_are_right)

@@ -204,21 +204,6 @@ void session_flush(struct session *se)
 	se->w.len = 0;
 }
 
-static void writer_flush(struct resp_writer *w, const char *extra, size_t extra_len)
-{
-	struct session *se = w->user;
-
-	client_write(se->client, w->buf, w->len, extra, extra_len);
-	w->len = 0;
-}
-
-void session_uncork(struct session *se)
-{
-	session_flush(se);
-	client_uncork(se->client);
-	se->corked = false;
-}
-
 /* Its replies have left the buffer and may be too many in the queue: wait until it has read some. */
 static __attribute__((noinline)) void relieve(struct session *se)
 {
@@ -227,6 +212,29 @@ static __attribute__((noinline)) void relieve(struct session *se)
 	se->published = false;
 	if (client_relieve(se->client, client_limits.output_soft, GSTK_NEVER))
 		se->quit = true;
+}
+
+static bool has_queue(const struct client *c)
+{
+	return __atomic_load_n(&c->out, __ATOMIC_RELAXED);
+}
+
+/* Amid a command, too: a million names in one request are answered with a hundred megabytes. */
+static void writer_flush(struct resp_writer *w, const char *extra, size_t extra_len)
+{
+	struct session *se = w->user;
+
+	client_write(se->client, w->buf, w->len, extra, extra_len);
+	w->len = 0;
+	if (has_queue(se->client))
+		relieve(se);
+}
+
+void session_uncork(struct session *se)
+{
+	session_flush(se);
+	client_uncork(se->client);
+	se->corked = false;
 }
 
 /* Carry out all whole requests. Returns how many bytes they took; *bad for a protocol error. */
@@ -252,7 +260,7 @@ static size_t feed(struct session *se, struct resp_parser *p, char *buf, size_t 
 			se->w.proto = c->proto;
 			command_run(se);
 			/* Replies that it does not read must not pile up without end. */
-			if (!se->w.len && __atomic_load_n(&c->out, __ATOMIC_RELAXED))
+			if (!se->w.len && has_queue(c))
 				relieve(se);
 		}
 		at += p->pos;

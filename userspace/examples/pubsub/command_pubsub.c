@@ -8,6 +8,14 @@
 
 enum { MAX_NAME = 4096 }; /* with max_subscriptions it bounds what one connection can make us keep */
 
+static bool too_long(struct session *se, struct word name)
+{
+	if (name.len <= MAX_NAME)
+		return false;
+	resp_error(&se->w, "ERR channel names and patterns have at most %d bytes", MAX_NAME);
+	return true;
+}
+
 static void confirm(struct session *se, const char *kind, const char *name, uint32_t len)
 {
 	resp_push(&se->w, 3);
@@ -33,9 +41,9 @@ static void subscribe(struct session *se, bool pattern)
 		struct word name = session_arg(se, i);
 
 		upstream_wait_room();
-		if (name.len > MAX_NAME)
-			resp_error(&se->w, "ERR channel names and patterns have at most %d bytes", MAX_NAME);
-		else if (subscriptions(se) >= client_limits.max_subscriptions)
+		if (too_long(se, name))
+			continue;
+		if (subscriptions(se) >= client_limits.max_subscriptions)
 			resp_error(&se->w, "ERR this connection has %u subscriptions, the most that it may have "
 				   "(--max-subscriptions)", subscriptions(se));
 		else if (topics_subscribe(se->index, pattern, name.s, name.len) < 0)
@@ -106,6 +114,8 @@ void command_publish(struct session *se)
 	struct word channel = session_arg(se, 1), payload = session_arg(se, 2);
 	size_t nr;
 
+	if (too_long(se, channel)) /* patterns that could match it would take long to find out */
+		return;
 	count(&client_counters.publishes, 1);
 	if (upstream_publish(channel, payload)) {
 		/* It is delivered when it comes back. */
@@ -150,6 +160,8 @@ static void list_channels(struct session *se)
 
 	if (se->request->nr_args > 2)
 		glob = session_arg(se, 2);
+	if (too_long(se, glob))
+		return;
 	topics_list(glob.s, glob.len, collect, &n);
 	if (n.failed) {
 		resp_error(&se->w, "OOM out of memory");

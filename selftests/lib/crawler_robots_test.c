@@ -76,6 +76,17 @@ TEST(a_group_that_names_us_counts_and_no_other)
 	EXPECT_EQ(0, allowed("User-agent: " AGENT "\n\nUser-agent: *\nDisallow: /x\nUser-agent: " AGENT "\nAllow: /", "/x"));
 }
 
+TEST(a_name_may_have_every_letter_that_the_standard_gives_it)
+{
+	static const char text[] = "User-agent: *\nDisallow: /\n\nUser-agent: my_bot\nDisallow: /y";
+	struct robots r;
+
+	ASSERT_EQ(0, robots_parse(&r, "my_bot", text, strlen(text)));
+	EXPECT_TRUE(robots_allow(&r, "/z", 2));
+	EXPECT_FALSE(robots_allow(&r, "/y", 2));
+	robots_free(&r);
+}
+
 TEST(pauses_are_asked_for_in_seconds)
 {
 	EXPECT_EQ(1500000000u, delay("User-agent: *\nCrawl-delay: 1.5"));

@@ -74,18 +74,26 @@ static void add_locked(const struct url *u, unsigned int depth, unsigned int hop
 	}
 }
 
+#define LINKS_AT_ONCE 256 /* of a page, under the lock */
+
 /* The page that is being read. */
 struct reading {
 	const struct page *page;
+	unsigned int nr;
 	struct url base, url;
 };
 
-/* Called with the lock held: adding is quick, and so a page takes it once. */
+/* Called with the lock held: adding is quick, and so most pages take it once. One that is all links does not stop the others. */
 static void found(void *arg, const char *ref, size_t len, bool base)
 {
 	struct reading *r = arg;
 	int err;
 
+	if (++r->nr % LINKS_AT_ONCE == 0) {
+		spawn_locked();
+		gstk_mutex_unlock(&crawl.lock);
+		gstk_mutex_lock(&crawl.lock);
+	}
 	err = url_resolve(&r->base, ref, len, &r->url);
 	if (base) {
 		if (!err)
@@ -215,12 +223,19 @@ static struct page *next_page(struct host *h)
 
 	gstk_mutex_lock(&crawl.lock);
 	while (!crawl.stopping && (p = frontier_take(&crawl.frontier, h))) {
-		if (h->err)
+		bool allowed;
+
+		if (h->err) {
 			COUNT(left);
-		else if (!robots_allow(&h->robots, p->text + p->path, p->len - p->path))
-			COUNT(disallowed);
-		else
+			continue;
+		}
+		/* Not under the lock: a site that writes rules which take long to match keeps only its own tasks. */
+		gstk_mutex_unlock(&crawl.lock);
+		allowed = robots_allow(&h->robots, p->text + p->path, p->len - p->path);
+		gstk_mutex_lock(&crawl.lock);
+		if (allowed)
 			break;
+		COUNT(disallowed);
 	}
 	at = p ? host_reserve(h, gstk_now()) : 0;
 	while (p && h->delay_ns && !crawl.stopping && gstk_now() < at)

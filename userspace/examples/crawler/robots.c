@@ -57,7 +57,7 @@ static void user_agent(struct state *st, const char *v, size_t len)
 		st->any = true;
 		return;
 	}
-	while (n < len && ((v[n] | 32) >= 'a' ? (v[n] | 32) <= 'z' : v[n] == '-' || v[n] == '_'))
+	while (n < len && (((v[n] | 32) >= 'a' && (v[n] | 32) <= 'z') || v[n] == '-' || v[n] == '_'))
 		n++;
 	if (n != st->agent_len || strncasecmp(v, st->agent, n))
 		return;

@@ -25,6 +25,7 @@
 #include "move.h"
 #include "space.h"
 #include "trace.h"
+#include "vma.h"
 #include "window.h"
 
 struct gsk_lazy {
@@ -152,7 +153,7 @@ static unsigned long reclaim_one(struct gsk_lazy *lazy)
 	}
 	if (!mmap_read_trylock(space->mm))
 		goto put;
-	if (space->state == GSK_MAPPED && gsk_window_trylock(w)) {
+	if (gsk_is_mapped(space) && gsk_window_trylock(w)) {
 		if (READ_ONCE(*word) == GREENSTK_WORD_RECLAIMING)
 			freed = take_dead(space, lazy);
 		again = false;

@@ -286,7 +286,7 @@ unlock:
 	return err;
 }
 
-/* The last VMA is gone, and its pages with it. mmap_lock is held for writing. */
+/* The last VMA is gone, and its pages with it. mmap_lock is held, perhaps for reading only. */
 void gsk_space_died(struct gsk_space *space)
 {
 	space->state = GSK_DEAD;

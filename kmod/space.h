@@ -81,7 +81,7 @@ struct gsk_space {
 	unsigned long grave_pgoff;
 	unsigned long map_pages;	/* the second mapping begins here */
 
-	/* Both change under mmap_lock held for writing only. */
+	/* Good as long as the VMA is in the mm's tree, and that is locked: see vma.c. */
 	struct vm_area_struct *vma;
 	struct vm_area_struct *grave;	/* the second mapping, or NULL */
 	unsigned int nr_vmas;
@@ -130,7 +130,7 @@ static inline void gsk_count(struct gsk_space *space, enum gsk_counter which, lo
 	atomic_long_add(n, &space->counters[which]);
 }
 
-/* Address of an object offset; mmap_lock or the VMA lock held, state GSK_MAPPED. */
+/* Address of an object offset; mmap_lock or the VMA lock held, and mapped. */
 static inline unsigned long gsk_addr(const struct gsk_space *space, unsigned long pgoff)
 {
 	return space->vma->vm_start + (pgoff << PAGE_SHIFT);

@@ -176,6 +176,25 @@ int gsk_mmap(struct file *file, struct vm_area_struct *vma)
 	return err;
 }
 
+/*
+ * One of the two VMAs, if it is mapped; mmap_lock is held. munmap() takes a VMA out
+ * of the tree, goes on under mmap_lock for reading to free its page tables, and calls
+ * ->close last. So only the tree knows: state and pointers of the space may be old.
+ */
+static struct vm_area_struct *find_ours(struct gsk_space *space, unsigned long addr,
+					const struct vm_operations_struct *ops)
+{
+	struct vm_area_struct *vma = addr ? find_vma(space->mm, addr) : NULL;
+
+	return vma && vma->vm_ops == ops && vma->vm_private_data == space ? vma : NULL;
+}
+
+/* mmap_lock is held. Return: whether pages may be moved until it is dropped. */
+bool gsk_is_mapped(struct gsk_space *space)
+{
+	return find_ours(space, READ_ONCE(space->map_addr), &gsk_vm_ops);
+}
+
 /* Finds one of the two VMAs and locks it alone. */
 static struct vm_area_struct *lock_vma(struct gsk_space *space, unsigned long addr,
 				       const struct vm_operations_struct *ops)
@@ -235,8 +254,8 @@ int gsk_bracket_lock(struct gsk_buf *buf)
 	if (mmap_read_lock_killable(current->mm))
 		return -EINTR;
 	buf->vma = NULL;
-	buf->grave = space->grave;
-	if (space->state != GSK_MAPPED)
+	buf->grave = find_ours(space, READ_ONCE(space->grave_addr), &gsk_grave_ops);
+	if (!gsk_is_mapped(space))
 		err = -ENXIO;
 	else if (userfaultfd_armed(space->vma))
 		err = -EBUSY;

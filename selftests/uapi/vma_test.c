@@ -51,6 +51,65 @@ TEST_F(vma, munmap_of_the_whole_ends_the_object)
 	EXPECT_EQ(EBUSY, errno);
 }
 
+struct caller {
+	struct object *o;
+	volatile bool begun;
+	int err;
+};
+
+/* Makes pages, moves them and gives them back, until there is nothing to do that in. */
+static void *call_until_gone(void *arg)
+{
+	struct greenstk_switch e = { .window = 0, .out_bytes = 8 * PAGE, .eager_pages = EAGER };
+	struct caller *c = arg;
+	uint64_t handle;
+
+	for (;;) {
+		handle = 0;
+		c->err = populate(c->o, &handle, 0, 24 * PAGE, NULL);
+		c->begun = true;
+		if (c->err)
+			return NULL;
+		e.handle_in = handle;
+		c->err = do_switch(c->o, &e);
+		if (c->err)
+			return NULL;
+		c->err = drop(c->o, e.handle_out);
+		if (c->err)
+			return NULL;
+	}
+}
+
+/* munmap() frees pages and page tables when it holds the mm for reading only, as a call does. */
+TEST_F_TIMEOUT(vma, no_call_moves_pages_while_the_whole_is_unmapped, 120)
+{
+	struct caller c = { 0 };
+	struct object o;
+	pthread_t thread;
+	uint32_t i, round;
+
+	for (round = 0; round < 12; round++) {
+		/* Pages to be freed, so that it takes its time. */
+		ASSERT_EQ(0, object_open(&o, (struct object_opts){ 0 }));
+		for (i = 0; i < 64; i++)
+			paint(window_base(&o, i), 40 * PAGE, i);
+		c = (struct caller){ .o = &o };
+		ASSERT_EQ(0, pthread_create(&thread, NULL, call_until_gone, &c));
+		while (!c.begun)
+			usleep(100);
+		/* Without the one for the graves calls go on. */
+		if (round & 1)
+			ASSERT_EQ(0, munmap(o.grave, o.s.grave_bytes));
+		ASSERT_EQ(0, munmap(o.map, o.s.map_bytes));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(-ENXIO, c.err);
+		EXPECT_EQ(0, stat_of(&o).pages);
+		o.map = MAP_FAILED;
+		o.grave = round & 1 ? MAP_FAILED : o.grave;
+		object_close(&o);
+	}
+}
+
 TEST_F(vma, munmap_of_a_part_is_refused)
 {
 	size_t len = self->o.s.window_bytes;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/jiffies.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "account.h"
 #include "batch.h"
+#include "compat/compat.h"
 
 /**
  * gsk_buf_get() - a bracket's memory and grave range, to be owned
@@ -99,6 +101,32 @@ int gsk_grave_tables(struct gsk_buf *buf, u32 nr)
 	return 0;
 }
 
+/* The number that tells of it wraps: not within this time. */
+#define FLUSHED_JIFFIES	(10 * HZ)
+
+/*
+ * Whether the whole mm was flushed after the VMA was last locked for writing. While a
+ * bracket is open it is not: so brackets that note a flush at the same time note the same.
+ */
+bool gsk_flushed_since_written(struct gsk_space *space)
+{
+	u32 seq;
+
+	return gsk_vma_writes(space->vma, &seq) && READ_ONCE(space->flushed_at) &&
+	       READ_ONCE(space->flushed_seq) == seq &&
+	       time_before(jiffies, READ_ONCE(space->flushed_at) + FLUSHED_JIFFIES);
+}
+
+static void note_flush(struct gsk_space *space, struct vm_area_struct *vma)
+{
+	u32 seq;
+
+	if (!gsk_vma_writes(vma, &seq))
+		return;
+	WRITE_ONCE(space->flushed_seq, seq);
+	WRITE_ONCE(space->flushed_at, jiffies | 1);
+}
+
 /* Ends a bracket: buries the dead, flushes, and gives back what was held. */
 void gsk_flush_all(struct gsk_buf *buf)
 {
@@ -113,6 +141,7 @@ void gsk_flush_all(struct gsk_buf *buf)
 #endif
 	gsk_flush_end(buf->space, buf->nr_dead && buf->grave ? buf->grave : vma, grave,
 		      buf->nr_dead);
+	note_flush(buf->space, vma);
 	while (buf->nr_held)
 		put_page(buf->held[--buf->nr_held]);
 }

@@ -60,6 +60,7 @@ struct gsk_buf {
 	u8 marked[GSK_SORT_SPAN];	/* entry, where a mark is */
 	u32 flags;		/* of the batch */
 	bool insert;		/* PTEs may not be moved: insert.c */
+	bool old_is_old;	/* no TLB has what is not marked accessed: carry.c */
 	u32 nr_cells;
 	u32 nr_dead;
 	u32 nr_held;
@@ -89,6 +90,7 @@ struct gsk_buf *gsk_buf_get(struct gsk_space *space);
 void gsk_buf_put(struct gsk_buf *buf);
 void gsk_bufs_fini(struct gsk_space *space);
 int gsk_grave_tables(struct gsk_buf *buf, u32 nr);
+bool gsk_flushed_since_written(struct gsk_space *space);
 void gsk_flush_all(struct gsk_buf *buf);
 void gsk_flush_dead(struct gsk_buf *buf);
 

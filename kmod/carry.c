@@ -7,7 +7,9 @@
  * pages before the flush, when a TLB may still hold them under their slot's
  * address. Such a page is held over the flush, unless its slot's PTE was not
  * accessed: slots are put with the accessed flag clear, and an x86 CPU sets it
- * before it caches a translation (SDM vol. 3A, 4.10.2.3 and 4.8).
+ * before it caches a translation (SDM vol. 3A, 4.10.2.3 and 4.8). The kernel clears
+ * it without a flush: for /proc/PID/clear_refs, the VMA locked for writing. So it is
+ * believed only if that did not happen since a flush of the whole mm (batch.c).
  */
 #include "compat/compat.h"
 #include "insert.h"
@@ -33,7 +35,7 @@ static void hold_accessed(struct gsk_buf *buf, const gsk_cell *cells, u32 nr)
 	u32 i;
 
 	for (i = 0; i < nr; i++)
-		if (gsk_cell_full(cells[i]) && pte_young(cells[i]))
+		if (gsk_cell_full(cells[i]) && (pte_young(cells[i]) || !buf->old_is_old))
 			hold(buf, cells[i]);
 }
 
@@ -245,7 +247,7 @@ static struct gsk_move *alone(struct gsk_buf *buf, u32 n)
 	/* A slot that was looked at is a second range. */
 	for (i = 0; i < only->plan.nr_eager; i++)
 		if (gsk_cell_full(buf->cells[only->at_in + i]) &&
-		    pte_young(buf->cells[only->at_in + i]))
+		    (pte_young(buf->cells[only->at_in + i]) || !buf->old_is_old))
 			return NULL;
 	return only->old || !only->plan.nr_range ? NULL : only;
 }
@@ -353,6 +355,7 @@ static void move_exchange(struct gsk_buf *buf, u32 n)
 /* The pages of all live entries, @nr_live of them, and one flush. */
 void gsk_carry(struct gsk_buf *buf, u32 n, u32 nr_live)
 {
+	buf->old_is_old = gsk_flushed_since_written(buf->space);
 	if (nr_live > 1 && may_exchange())
 		move_exchange(buf, n);
 	else

@@ -89,6 +89,9 @@ struct gsk_space {
 	unsigned long map_addr;		/* of the two, to find their VMAs by; 0: none */
 	unsigned long grave_addr;
 
+	u32 flushed_seq;		/* of the VMA's write locks, when the mm was flushed last */
+	unsigned long flushed_at;	/* jiffies of that, 0: never */
+
 	struct gsk_window *windows;
 	struct page **words;
 	wait_queue_head_t waits[GSK_NR_WAITS];

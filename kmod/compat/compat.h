@@ -135,6 +135,20 @@ static inline void gsk_vma_end_read(struct vm_area_struct *vma)
 #endif
 }
 
+/*
+ * A number that changes whenever the VMA is locked for writing; the caller has it locked
+ * for reading. False: this kernel has none, or walks page tables without. It wraps.
+ */
+static inline bool gsk_vma_writes(const struct vm_area_struct *vma, u32 *seq)
+{
+#if defined(CONFIG_PER_VMA_LOCK) && LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	*seq = READ_ONCE(vma->vm_lock_seq);
+	return true;
+#else
+	return false;
+#endif
+}
+
 /* A reference to the page at an address, if one is mapped; never faults. 1: got it. */
 static inline long gsk_get_mapped_page(struct mm_struct *mm, unsigned long addr,
 				       struct page **page)

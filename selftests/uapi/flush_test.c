@@ -3,11 +3,15 @@
  * One TLB shootdown round a batch, counted from /proc/interrupts, with another
  * thread of the process spinning on the second CPU.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -99,7 +103,7 @@ TEST_F(flush, a_switch_of_64_scattered_windows_is_one_round)
 	EXPECT_LE(best, self->limit);
 }
 
-/* What the module flushes a range with; a kernel may be built without. */
+/* What the module flushes a range with, and what it needs to; a kernel may be built without. */
 static bool kernel_has(const char *symbol)
 {
 	FILE *f = fopen("/proc/kallsyms", "r");
@@ -117,25 +121,31 @@ TEST_F(flush, a_switch_alone_flushes_its_window_only)
 {
 	struct greenstk_switch e = { .window = 0, .out_bytes = PAGE, .eager_pages = EAGER };
 	struct greenstk_stat st;
-	bool can = kernel_has("wp_shared_mapping_range");
+	bool can = kernel_has("wp_shared_mapping_range"), locks = kernel_has("lock_vma_under_rcu");
 	long best = 0, before;
 	char path[8] = "";
 	int round;
 
 	read_param("move_path", path, sizeof(path));
+	can = can && atoi(path) < 2;
 	paint(window_base(&self->o, 0), PAGE, 1);
 	ASSERT_EQ(0, do_switch(&self->o, &e));
-	for (round = 0; round < 4; round++) {
+	EXPECT_EQ(can, stat_of(&self->o).range_flushes);
+	for (round = 0; round < 6; round++) {
 		e.handle_in = e.handle_out;
 		paint(window_base(&self->o, 0), PAGE, round);
 		/* A slot that was looked at may be in a TLB as well. */
 		if (round == 3)
 			EXPECT_EQ(0, painted(self->o.map + e.slot_offset + PAGE, PAGE, round - 1));
+		/* As may any, when the VMA was locked for writing. */
+		if (round == 5)
+			EXPECT_EQ(0, madvise(self->o.map, self->o.s.map_bytes, MADV_DONTFORK));
 		st = stat_of(&self->o);
 		before = shootdowns();
 		ASSERT_EQ(0, do_switch(&self->o, &e));
 		least(&best, before);
-		EXPECT_EQ((uint64_t)(can && round < 3 && atoi(path) < 2),
+		/* The first one with pages that enter flushes all, too. */
+		EXPECT_EQ((uint64_t)(can && locks && round != 0 && round != 3 && round != 5),
 			  stat_of(&self->o).range_flushes - st.range_flushes);
 	}
 	EXPECT_GE(best, 1);
@@ -222,7 +232,7 @@ TEST_F(flush, where_nothing_is_freed_nothing_is_flushed)
 
 /* The stale translation itself: a thread that keeps reading must see the change. */
 struct reader {
-	char *at;
+	char *volatile at;
 	volatile uint64_t seen, rounds;
 };
 
@@ -270,6 +280,82 @@ TEST_F(flush, a_thread_that_reads_all_the_time_sees_the_new_stack)
 	}
 	stop = true;
 	pthread_join(thread, NULL);
+}
+
+static __thread sigjmp_buf gone;
+
+static void on_bus(int sig)
+{
+	siglongjmp(gone, 1);
+}
+
+/* Reads a slot until it is gone; then the next one. */
+static void *reread_slot(void *arg)
+{
+	struct reader *r = arg;
+	char *volatile at = NULL;
+
+	pin(1);
+	signal(SIGBUS, on_bus);
+	if (sigsetjmp(gone, 1) && r->at == at)
+		r->at = NULL;
+	while (!stop) {
+		at = r->at;
+		if (!at)
+			continue;
+		r->seen = *(volatile uint64_t *)at;
+		r->rounds++;
+	}
+	return NULL;
+}
+
+/*
+ * That a slot was not looked at is known from its accessed flag. Writing to clear_refs
+ * takes the flag away, without a flush: the reader's CPU still has the translation.
+ */
+TEST_F(flush, a_slot_that_was_read_is_gone_whoever_cleared_its_flag)
+{
+	int refs = open("/proc/self/clear_refs", O_WRONLY), i, batched;
+	struct greenstk_switch e[2];
+	struct reader r = { 0 };
+	uint64_t rounds;
+	pthread_t thread;
+
+	if (refs < 0)
+		SKIP(return, "no clear_refs");
+	stop = true;
+	pthread_join(self->thread, NULL);
+	self->thread = 0;
+	stop = false;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reread_slot, &r));
+	for (i = 0; i < 20; i++) {
+		/* Alone a range is flushed, or all. */
+		batched = i & 1;
+		paint(window_base(&self->o, 0), PAGE, i);
+		e[0] = (struct greenstk_switch){ .window = 0, .out_bytes = PAGE };
+		ASSERT_EQ(0, do_switch(&self->o, &e[0]));
+		r.at = self->o.map + e[0].slot_offset;
+		rounds = r.rounds;
+		while (r.rounds < rounds + 2)
+			usleep(100);
+		ASSERT_EQ(1, write(refs, "1", 1));
+		e[0] = (struct greenstk_switch){
+			.window = 0, .handle_in = e[0].handle_out, .eager_pages = EAGER,
+		};
+		e[1] = (struct greenstk_switch){ .window = 8 };
+		ASSERT_EQ(0, batch(&self->o, GREENSTK_SWITCH, e, 1 + batched, sizeof(*e), 0, NULL));
+		ASSERT_EQ(0, e[0].result);
+		rounds = r.rounds;
+		while (r.at && r.rounds < rounds + 2)
+			usleep(100);
+		/* The read that was under way, but none after it. */
+		EXPECT_LT(r.rounds, rounds + 2);
+		r.at = NULL;
+		EXPECT_EQ(0, painted(window_base(&self->o, 0), PAGE, i));
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	close(refs);
 }
 
 TEST_HARNESS_MAIN

@@ -8,7 +8,7 @@
  * Pages belong to page table entries, so a madvise(MADV_DONTNEED) frees them
  * unseen. The counter is an upper bound, corrected when a cap is met: a space
  * cannot hold more pages than its mm has file pages mapped, and than are about
- * to be (nr_pending).
+ * to be, or not to be (nr_pending).
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -75,9 +75,12 @@ static void correct(struct gsk_space *space)
 	long now = atomic_long_read(&space->nr_pages), bound;
 
 	do {
-		/* First those on their way: who is not in here any more is in the other. */
+		/* A page on its way is in here or in the other already; one that leaves, ... */
 		bound = atomic_long_read_acquire(&space->nr_pending);
 		bound += gsk_mapped_file_pages(space->mm);
+		/* ... in the other still or in here, or uncharged: then @now is old. */
+		smp_rmb();
+		bound += atomic_long_read(&space->nr_pending);
 		if (now <= bound)
 			return;
 	} while (!atomic_long_try_cmpxchg(&space->nr_pages, &now, bound));

@@ -67,4 +67,24 @@ static inline void gsk_charge_end(struct gsk_space *space, unsigned long nr, uns
 		gsk_uncharge_pages(space, nr - mapped);
 }
 
+/*
+ * Pages are about to be unmapped, at most @nr: from here on a correction might see that
+ * they are gone, and their uncharge would count them once more.
+ */
+static inline void gsk_free_begin(struct gsk_space *space, unsigned long nr)
+{
+	/* Fully ordered: seen before the pages are gone. */
+	if (nr)
+		atomic_long_add_return(nr, &space->nr_pending);
+}
+
+/* @freed of them were. Fully ordered: uncharged before they are not pending any more. */
+static inline void gsk_free_end(struct gsk_space *space, unsigned long nr, unsigned long freed)
+{
+	if (freed)
+		gsk_uncharge_pages(space, freed);
+	if (nr)
+		atomic_long_sub_return(nr, &space->nr_pending);
+}
+
 #endif

@@ -116,23 +116,27 @@ static unsigned long take_dead(struct gsk_space *space, struct gsk_lazy *lazy)
 	struct gsk_window *w = &space->windows[lazy->window];
 	unsigned long addr, freed = 0;
 	struct page *pages[32];
-	u32 nr, i;
+	u32 nr, i, full;
 
 	while (w->reach > lazy->keep) {
 		nr = min_t(u32, w->reach - lazy->keep, ARRAY_SIZE(pages));
 		addr = gsk_addr(space, gsk_window_base(space, lazy->window) - w->reach);
-		if (gsk_peek(space->mm, addr, nr, pages))
+		gsk_free_begin(space, nr);
+		if (gsk_peek(space->mm, addr, nr, pages)) {
+			gsk_free_end(space, nr, 0);
 			break;
+		}
 		gsk_zap_range(space->vma, addr, (unsigned long)nr << PAGE_SHIFT);
-		for (i = 0; i < nr; i++) {
+		for (i = 0, full = 0; i < nr; i++) {
 			if (!pages[i])
 				continue;
 			put_page(pages[i]);
-			freed++;
+			full++;
 		}
+		gsk_free_end(space, nr, full);
+		freed += full;
 		w->reach -= nr;
 	}
-	gsk_uncharge_pages(space, freed);
 	gsk_count(space, GSK_N_reclaimed_lazy, freed);
 	trace_greenstk_reclaim(space, true, 1, freed);
 	return freed;

@@ -40,14 +40,15 @@ static void free_slot(struct gsk_space *space, u32 id)
 	spin_unlock(&space->slot_lock);
 }
 
-/* Frees the pages of a range of a claimed slot. Return: how many there were. */
-static u32 zap_slot(struct gsk_buf *buf, unsigned long addr, u32 nr)
+/* Frees the pages of a range of a claimed slot. */
+static void zap_slot(struct gsk_buf *buf, unsigned long addr, u32 nr)
 {
 	u32 i, full = 0;
 
+	gsk_free_begin(buf->space, nr);
 	/* Counting first; a range whose tables cannot even be made is empty. */
 	if (gsk_peek(current->mm, addr, nr, buf->held))
-		return 0;
+		goto out;
 	gsk_zap_range(buf->space->vma, addr, (unsigned long)nr << PAGE_SHIFT);
 	for (i = 0; i < nr; i++) {
 		if (!buf->held[i])
@@ -55,32 +56,33 @@ static u32 zap_slot(struct gsk_buf *buf, unsigned long addr, u32 nr)
 		put_page(buf->held[i]);
 		full++;
 	}
-	return full;
+out:
+	gsk_free_end(buf->space, nr, full);
 }
 
 static void drop_each(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	u32 i, nr = 0;
+	u32 i;
 
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
 
 		if (!m->live)
 			continue;
-		nr += zap_slot(buf, slot_addr(space, m->in), m->in->nr);
+		zap_slot(buf, slot_addr(space, m->in), m->in->nr);
 		cond_resched();
 	}
-	gsk_uncharge_pages(space, nr);
 }
 
-/* As in reclaim.c: bury the pages of all slots, one flush. */
-static void drop_together(struct gsk_buf *buf, u32 n)
+/* As in reclaim.c: bury the pages of all slots, at most @nr, one flush. */
+static void drop_together(struct gsk_buf *buf, u32 n, u32 nr)
 {
 	struct gsk_space *space = buf->space;
 	struct mm_struct *mm = current->mm;
 	u32 i, nr_dead = 0;
 
+	gsk_free_begin(space, nr);
 	gsk_flush_begin(mm);
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
@@ -92,7 +94,7 @@ static void drop_together(struct gsk_buf *buf, u32 n)
 	}
 	buf->nr_dead = nr_dead;
 	gsk_flush_dead(buf);
-	gsk_uncharge_pages(space, nr_dead);
+	gsk_free_end(space, nr, nr_dead);
 }
 
 int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
@@ -126,7 +128,7 @@ int gsk_drop_bracket(struct gsk_buf *buf, u32 n)
 	spin_unlock(&space->slot_lock);
 
 	if (nr_live > 1 && !gsk_must_insert(space) && !gsk_grave_tables(buf, nr_pages))
-		drop_together(buf, n);
+		drop_together(buf, n, nr_pages);
 	else
 		drop_each(buf, n);
 
@@ -186,8 +188,7 @@ static int cold_one(struct gsk_buf *buf, struct greenstk_cold *e)
 	slot = gsk_slot_by_id(space, id);
 	err = slot_range(e->offset, e->bytes, slot->nr, &first, &nr);
 	if (!err) {
-		gsk_uncharge_pages(space, zap_slot(buf, slot_addr(space, slot) +
-						   ((unsigned long)first << PAGE_SHIFT), nr));
+		zap_slot(buf, slot_addr(space, slot) + ((unsigned long)first << PAGE_SHIFT), nr);
 		spin_lock(&space->slot_lock);
 		bitmap_set(space->cold, slot->first + first, nr);
 		slot->cold = 1;
@@ -219,13 +220,11 @@ int gsk_cold_bracket(struct gsk_buf *buf, u32 n)
 static void unfill(struct gsk_buf *buf, struct gsk_slot *slot, u32 first, u32 nr)
 {
 	struct gsk_space *space = buf->space;
-	u32 i, zapped = 0;
+	u32 i;
 
 	for (i = first; i < first + nr; i++)
 		if (test_bit(slot->first + i, space->cold))
-			zapped += zap_slot(buf, slot_addr(space, slot) +
-					   ((unsigned long)i << PAGE_SHIFT), 1);
-	gsk_uncharge_pages(space, zapped);
+			zap_slot(buf, slot_addr(space, slot) + ((unsigned long)i << PAGE_SHIFT), 1);
 }
 
 /*
@@ -295,7 +294,7 @@ static int populate_new(struct gsk_buf *buf, struct greenstk_populate *e)
 	if (!err)
 		err = fill(buf, slot, 0, nr);
 	if (err) {
-		gsk_uncharge_pages(space, zap_slot(buf, slot_addr(space, slot), nr));
+		zap_slot(buf, slot_addr(space, slot), nr);
 		free_slot(space, id);
 		return err;
 	}

@@ -153,6 +153,7 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 			goto unlock_windows;
 		gsk_flush_begin(current->mm);
 	}
+	gsk_free_begin(space, buf->nr_cells);
 	for (i = 0; i < n; i++) {
 		struct gsk_move *m = &buf->moves[i];
 
@@ -167,7 +168,7 @@ int gsk_reclaim_bracket(struct gsk_buf *buf, u32 n)
 	}
 	if (buf->nr_cells && !insert)
 		gsk_flush_dead(buf);
-	gsk_uncharge_pages(space, buf->nr_dead);
+	gsk_free_end(space, buf->nr_cells, buf->nr_dead);
 	gsk_count(space, GSK_N_reclaimed_now, buf->nr_dead);
 	trace_greenstk_reclaim(space, false, n, buf->nr_dead);
 	err = n;

@@ -120,7 +120,7 @@ struct gsk_space {
 	struct gsk_heirloom *heirloom;
 
 	atomic_long_t nr_pages;		/* charged; an upper bound */
-	atomic_long_t nr_pending;	/* of these, not mapped yet */
+	atomic_long_t nr_pending;	/* of these, not mapped yet, or about to be unmapped */
 	atomic_long_t nr_table_pages;
 	atomic_long_t counters[GSK_NR_COUNTERS];
 	struct list_head node;		/* of debugfs */

@@ -160,7 +160,7 @@ static DEFINE_MUTEX(serial);
 int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 {
 	struct gsk_space *space = buf->space;
-	u32 nr_out = 0, nr_out_pages = 0, locked, nr_live, i;
+	u32 nr_out = 0, nr_out_pages = 0, locked, nr_live, nr_dead, i;
 	int err;
 
 	for (i = 0; i < n; i++) {
@@ -199,15 +199,16 @@ int gsk_switch_bracket(struct gsk_buf *buf, u32 n)
 	}
 	unlock_windows(buf, n, locked);
 	nr_live = gsk_make_tables(buf, n);
+	nr_dead = buf->nr_dead;
 	buf->nr_dead = 0;
 	buf->nr_held = 0;
 	if (nr_live) {
+		gsk_free_begin(space, nr_dead);
 		if (buf->insert)
 			gsk_switch_insert(buf, n);
 		else
 			gsk_carry(buf, n, nr_live);
-		if (buf->nr_dead)
-			gsk_uncharge_pages(space, buf->nr_dead);
+		gsk_free_end(space, nr_dead, buf->nr_dead);
 		settle(buf, n);
 	}
 	unlock_windows(buf, 0, n);

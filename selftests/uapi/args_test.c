@@ -2,6 +2,7 @@
 /* Every command with every kind of wrong argument. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -535,6 +536,50 @@ TEST(the_cap_of_an_object_holds_and_is_given_back)
 	for (i = 0; i < 10; i++)
 		EXPECT_EQ(0, touch_signal(window_base(&o, i) - 1, true));
 	ASSERT_TRUE(write_param("max_object_pages", old));
+	object_close(&o);
+}
+
+/* Makes many pages and gives them back, time and again; now and then a cap does not let it. */
+static void *fill_and_drop(void *arg)
+{
+	struct object *o = arg;
+	uint64_t handle;
+	int i, err;
+
+	for (i = 0; i < 100; i++) {
+		handle = 0;
+		err = populate(o, &handle, 0, 450 * PAGE, NULL);
+		if (!err)
+			err = drop(o, handle);
+		if (err && err != -EDQUOT && err != -ENOMEM)
+			return (void *)1;
+	}
+	return NULL;
+}
+
+/*
+ * Who meets a cap corrects the count by what is mapped, while the other has freed pages
+ * that it will take off the count next.
+ */
+TEST(what_is_freed_while_a_cap_is_met_is_counted_once)
+{
+	pthread_t thread;
+	struct object o;
+	void *bad[2];
+	char old[32];
+	uint64_t handle = 0;
+
+	ASSERT_EQ(0, object_open(&o, (struct object_opts){ .nr_windows = 4, .window_bytes = 2 << 20 }));
+	ASSERT_EQ(0, populate(&o, &handle, 0, 400 * PAGE, NULL));
+	ASSERT_TRUE(read_param("max_object_pages", old, sizeof(old)));
+	ASSERT_TRUE(write_param("max_object_pages", "1200"));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fill_and_drop, &o));
+	bad[0] = fill_and_drop(&o);
+	pthread_join(thread, &bad[1]);
+	ASSERT_TRUE(write_param("max_object_pages", old));
+	EXPECT_EQ(NULL, bad[0]);
+	EXPECT_EQ(NULL, bad[1]);
+	EXPECT_LE(400, stat_of(&o).pages);
 	object_close(&o);
 }
 

@@ -29,7 +29,9 @@
 #include "window.h"
 
 struct gsk_lazy {
-	struct list_head lru;		/* of one memcg and node */
+	struct list_head lru;		/* of one memcg and node, touched under its lock only */
+	struct gsk_lazy *next;		/* for the shrinker that has it, ... */
+	unsigned long taken;		/* ... which is only one: bit 0 */
 	struct gsk_space *space;
 	u32 window;
 	u32 keep;			/* pages; under the window lock */
@@ -65,6 +67,7 @@ int gsk_lazy_add(struct gsk_space *space, u32 window, u32 keep)
 		if (!w->lazy)
 			return -ENOMEM;
 		INIT_LIST_HEAD(&w->lazy->lru);
+		w->lazy->taken = 0;
 		w->lazy->space = space;
 		w->lazy->window = window;
 	}
@@ -95,18 +98,25 @@ void gsk_lazy_free(struct gsk_lazy *lazy)
 static enum lru_status isolate(struct list_head *item, struct list_lru_one *list,
 			       GSK_LRU_LOCK_PARAM void *arg)
 {
-	struct gsk_lazy *lazy = container_of(item, struct gsk_lazy, lru);
+	struct gsk_lazy *lazy = container_of(item, struct gsk_lazy, lru), **taken = arg;
 	u32 *word = word_of(lazy->space, lazy->window);
 
+	/* Another shrinker has it, and meanwhile it was said to be idle again. */
+	if (test_and_set_bit_lock(0, &lazy->taken))
+		return LRU_SKIP;
 	if (cmpxchg(word, GREENSTK_WORD_IDLE, GREENSTK_WORD_RECLAIMING) != GREENSTK_WORD_IDLE) {
 		list_lru_isolate(list, item);	/* it runs again */
+		clear_bit_unlock(0, &lazy->taken);
 		return LRU_REMOVED;
 	}
 	if (!kref_get_unless_zero(&lazy->space->ref)) {
 		WRITE_ONCE(*word, GREENSTK_WORD_IDLE);
+		clear_bit_unlock(0, &lazy->taken);
 		return LRU_SKIP;
 	}
-	list_lru_isolate_move(list, item, arg);
+	list_lru_isolate(list, item);
+	lazy->next = *taken;
+	*taken = lazy;
 	return LRU_REMOVED;
 }
 
@@ -188,19 +198,19 @@ static unsigned long count_lazy(struct shrinker *shrinker, struct shrink_control
 
 static unsigned long scan_lazy(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	struct gsk_lazy *lazy, *next;
+	struct gsk_lazy *taken = NULL, *lazy;
 	unsigned long freed = 0;
-	LIST_HEAD(taken);
 
 	/* Pairs with the release in gsk_shrinker_register(). */
 	if (!smp_load_acquire(&lazy_shrinker.ready))
 		return SHRINK_STOP;
 	list_lru_shrink_walk(&lazy_lru, sc, isolate, &taken);
-	list_for_each_entry_safe(lazy, next, &taken, lru) {
+	while ((lazy = taken)) {
 		struct gsk_space *space = lazy->space;
 
-		list_del_init(&lazy->lru);
+		taken = lazy->next;
 		freed += reclaim_one(lazy);
+		clear_bit_unlock(0, &lazy->taken);
 		gsk_space_put_later(space);
 	}
 	return freed ? freed : SHRINK_STOP;

@@ -2,6 +2,7 @@
 /* RECLAIM: NOW frees what lies below a stack, LAZY when memory is short. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,51 @@ TEST_F(reclaim, the_shrinker_takes_idle_windows_only)
 		ASSERT_EQ(0, painted(window_base(&self->o, i), (i & 1 ? 2 : 10) * PAGE, i));
 		if (i & 1)
 			EXPECT_TRUE(all_zero(window_base(&self->o, i) - 10 * PAGE, 8 * PAGE));
+	}
+}
+
+struct sayer {
+	struct object *o;
+	volatile bool stop;
+	int bad;
+};
+
+/* Says of windows that they are idle, whether or not the shrinker has them. */
+static void *say_idle(void *arg)
+{
+	struct greenstk_reclaim e[64];
+	struct sayer *s = arg;
+	uint32_t i, done;
+
+	for (i = 0; i < 64; i++)
+		e[i] = (struct greenstk_reclaim){ .window = i, .keep_bytes = PAGE };
+	while (!s->stop) {
+		s->bad |= batch(s->o, GREENSTK_RECLAIM, e, 64, sizeof(*e), GREENSTK_RECLAIM_LAZY, &done);
+		s->bad |= done != 64;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(reclaim, what_the_shrinker_has_may_be_said_to_be_idle_again, 120)
+{
+	struct sayer s = { .o = &self->o };
+	pthread_t thread;
+	uint32_t i;
+
+	for (i = 0; i < 64; i++)
+		paint(window_base(&self->o, i), 2 * PAGE, i);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, say_idle, &s));
+	for (i = 0; i < 200; i++) {
+		*(volatile char *)(window_base(&self->o, i % 64) - 2 * PAGE) = 1;
+		drop_caches();
+	}
+	s.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, s.bad);
+	EXPECT_GE(stat_of(&self->o).reclaimed_lazy, 64);
+	for (i = 0; i < 64; i++) {
+		EXPECT_NE(GREENSTK_WORD_RECLAIMING, self->o.words[i]);
+		EXPECT_EQ(0, painted(window_base(&self->o, i), PAGE, i));
 	}
 }
 

@@ -36,7 +36,7 @@ static long do_features(struct greenstk_features __user *arg)
 		.features = GREENSTK_FEATURE_SWITCH | GREENSTK_FEATURE_RECLAIM |
 			    GREENSTK_FEATURE_LAZY | GREENSTK_FEATURE_POPULATE,
 		.max_window_bytes = (u64)GSK_MAX_WINDOW_PAGES << PAGE_SHIFT,
-		.max_park_bytes = (u64)READ_ONCE(gsk_max_park_mib) << 20,
+		.max_park_bytes = gsk_max_park_bytes(),
 		.max_windows = READ_ONCE(gsk_max_windows),
 		.max_entries = GSK_MAX_ENTRIES,
 		.page_size = PAGE_SIZE,

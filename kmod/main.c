@@ -23,7 +23,7 @@ MODULE_PARM_DESC(max_windows, "most windows of one object (default 1048576)");
 
 ulong gsk_max_park_mib = 64UL << 10;
 module_param_named(max_park_mib, gsk_max_park_mib, ulong, 0644);
-MODULE_PARM_DESC(max_park_mib, "largest parking range in MiB of address space (default 65536)");
+MODULE_PARM_DESC(max_park_mib, "largest parking range in MiB of address space (default 65536, at most 8388608)");
 
 module_param_named(max_object_pages, gsk_max_object_pages, ulong, 0644);
 MODULE_PARM_DESC(max_object_pages, "most pages of one object, tables included (default half of memory)");

@@ -241,7 +241,7 @@ int gsk_space_setup(struct gsk_space *space, struct greenstk_setup *s)
 		goto unlock;
 	err = gsk_plan_setup(s->window_bytes, s->guard_bytes, s->park_bytes, s->nr_windows,
 			     PAGE_SHIFT, READ_ONCE(gsk_max_windows),
-			     (u64)READ_ONCE(gsk_max_park_mib) << 20, &space->shape);
+			     gsk_max_park_bytes(), &space->shape);
 	if (err)
 		goto unlock;
 	space->nr_windows = s->nr_windows;

@@ -583,4 +583,22 @@ TEST(what_is_freed_while_a_cap_is_met_is_counted_once)
 	object_close(&o);
 }
 
+/* Whatever the parameter says: pages of slots are numbered in 32 bits. */
+TEST(a_parking_range_has_an_upper_bound)
+{
+	struct greenstk_features f = { .size = sizeof(f) };
+	struct object o = { .map = MAP_FAILED, .grave = MAP_FAILED };
+	char old[32];
+
+	o.fd = open(GREENSTK_DEVICE, O_RDWR);
+	ASSERT_LE(0, o.fd);
+	ASSERT_TRUE(read_param("max_park_mib", old, sizeof(old)));
+	ASSERT_TRUE(write_param("max_park_mib", "33554432"));
+	EXPECT_EQ(0, call(o.fd, GREENSTK_FEATURES, &f));
+	EXPECT_EQ(8ULL << 40, f.max_park_bytes);
+	EXPECT_EQ(-EINVAL, object_shape(&o, (struct object_opts){ .park_bytes = 32ULL << 40 }));
+	ASSERT_TRUE(write_param("max_park_mib", old));
+	object_close(&o);
+}
+
 TEST_HARNESS_MAIN

@@ -31,6 +31,23 @@ static void receive_one(void)
 	CHECK_EQ(gstk_chan_recv(empty, &v), -EPIPE);
 }
 
+static void receive_for_long(void)
+{
+	char v;
+
+	CHECK_EQ(gstk_chan_recv_until(empty, &v, gstk_now() + 1000000 * MS), -EPIPE);
+}
+
+static void wait_for_semaphore_for_long(void)
+{
+	CHECK_EQ(gstk_sem_wait_until(&sem, gstk_now() + 1000000 * MS), 0);
+}
+
+static void sleep_well(void)
+{
+	CHECK_EQ(gstk_sleep(1000000 * MS), -ECANCELED);
+}
+
 static void send_one(void)
 {
 	CHECK_EQ(gstk_chan_send(full, "x"), -EPIPE);
@@ -98,6 +115,8 @@ static const struct {
 	{ "gstk_poll", poll_byte },
 	{ "gstk_rwlock_read_lock", read_lock }, { "gstk_rwlock_write_lock", write_lock },
 	{ "gstk_cond_wait", wait_for_condition },
+	{ "gstk_chan_recv_until", receive_for_long }, { "gstk_sem_wait_until", wait_for_semaphore_for_long },
+	{ "gstk_sleep", sleep_well },
 };
 enum { NR = sizeof(waits) / sizeof(*waits) };
 
@@ -160,13 +179,16 @@ WAIT_TEST(a_wait_leaves_no_frame_of_the_library)
 	CHECK_EQ(gstk_mutex_unlock(&held), 0);
 	CHECK_EQ(gstk_rwlock_write_unlock(&rw), 0);
 	CHECK_EQ(gstk_cond_signal(&cond), 0);
-	CHECK_EQ(gstk_sem_post(&sem, 1), 0);
+	CHECK_EQ(gstk_sem_post(&sem, 2), 0);
 	CHECK_EQ(gstk_waitgroup_done(&group), 0);
 	CHECK_EQ(gstk_sem_post(&end, 1), 0);
 	CHECK_EQ(write(ends[1], "y", 1), 1);
 	CHECK_EQ(write(polled[1], "y", 1), 1);
-	for (int i = 0; i < NR; i++)
+	for (int i = 0; i < NR; i++) {
+		if (waits[i].fn == sleep_well)
+			CHECK_EQ(gstk_cancel(t[i]), 0);
 		CHECK_EQ(finish(t[i]), 0);
+	}
 	close(ends[0]);
 	close(ends[1]);
 	close(polled[0]);

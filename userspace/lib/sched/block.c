@@ -22,6 +22,7 @@
 #include "debug/trace.h"
 #include "host/host.h"
 #include "sched/after.h"
+#include "sched/block.h"
 #include "sched/foreign.h"
 #include "sched/pick.h"
 #include "sched/timer_pool.h"
@@ -181,89 +182,13 @@ GSTK__FAR_RETURN enum gstk__code gstk__block_unlock(_Atomic uint32_t *lock, enum
 	return gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed));
 }
 
-static inline __attribute__((always_inline)) int end_wait(struct gstk__worker *w, const struct gstk__kept *kept)
-{
-	struct gstk_task *t = w->current;
-
-	*w->errno_ptr = kept->err;
-	return ((gstk__end_fn)kept->end)(t, gstk__code_of(atomic_load_explicit(&t->word, memory_order_relaxed)), kept->arg, kept->n);
-}
-
-static __attribute__((noinline)) int back_slow(struct gstk__worker *w, const struct gstk__kept *kept)
-{
-	gstk__after(w);
-	return end_wait(w, kept);
-}
-
-static __attribute__((cold, noinline)) int back_canceled(struct gstk__worker *w, const struct gstk__kept *kept,
-							 struct gstk_task *t, uint32_t word)
-{
-	gstk__parked_canceled(t, word);
-	return end_wait(w, kept);
-}
-
-/*
- * The rest of a wait that began in gstk__block_then(): on the stack of its task, which runs again. Who was left for it waits,
- * too, mostly; the rest is jumped to, so that no register is saved here.
- */
-static int back(uintptr_t arg, const struct gstk__kept *kept)
-{
-	struct gstk__worker *w = (struct gstk__worker *)arg;
-	struct gstk_task *t = w->left;
-	uint32_t word;
-
-	if (__builtin_expect(w->after != GSTK__AFTER_UNLOCK, 0) || !gstk__after_is_short(w, t))
-		return back_slow(w, kept);
-	w->after = GSTK__AFTER_NOTHING;
-	t->tick = w->tick;
-	word = gstk__park_unlock(w, t);
-	if (__builtin_expect(word, 0))
-		return back_canceled(w, kept, t, word);
-	return end_wait(w, kept);
-}
-
 void gstk__block_init(void)
 {
-	gstk__then_back = back;
 	gstk__lock_late = lock_is_late;
+	gstk__then_init();
 }
 
-/* With frames: who has a deadline has a timer to put back, and some keep more over a switch. */
-static __attribute__((noinline)) GSTK__FAR_RETURN int
-block_framed(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end, void *arg, uint32_t n)
-{
-	enum gstk__code code = gstk__block_unlock(lock, why, deadline_ns);
-
-	return end(gstk__current(), code, arg, n);
-}
-
-GSTK__FAR_RETURN int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end,
-				      void *arg, uint32_t n)
-{
-#if !defined(GSTK__HAVE_SWITCH_THEN) || defined(GSTK__ASAN) || defined(GSTK__TSAN)
-	return block_framed(lock, why, deadline_ns, end, arg, n);
-#else
-	struct gstk__worker *w = gstk__self();
-	struct gstk_task *t;
-	void *target;
-
-	if (__builtin_expect(!w || deadline_ns != GSTK_NEVER, 0))
-		return block_framed(lock, why, deadline_ns, end, arg, n);
-	t = w->current;
-	if (__builtin_expect((t->flags & (GSTK__T_DEADLINE | GSTK__T_PINNED | GSTK__T_FPMODE | GSTK__T_ANNEX)) ||
-			     w->eh->caught || w->eh->uncaught, 0))
-		return block_framed(lock, why, deadline_ns, end, arg, n);
-	GSTK__PROBE2(block, t, why);
-	t->why = why;
-	w->after = GSTK__AFTER_UNLOCK;
-	w->after_lock = lock;
-	target = gstk__next_stack(w);
-	w->left = t;
-	return gstk__switch_then(&t->sp, target, (uintptr_t)w, (void (*)(void))end, arg, n, *w->errno_ptr);
-#endif
-}
-
-static void timed_out(struct gstk__timer *timer)
+void gstk__timed_out(struct gstk__timer *timer)
 {
 	gstk__wake(gstk__task(timer->task), GSTK__CODE_TIMEDOUT);
 }
@@ -283,12 +208,8 @@ GSTK__FAR_RETURN enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, 
 		return refuse(w);
 	}
 	t = w->current;
-	if (cancelable && (t->flags & GSTK__T_DEADLINE)) {
-		struct gstk__ext *x = gstk__ext(t);
-
-		if (x->deadline_ns < deadline_ns)
-			deadline_ns = x->deadline_ns;
-	}
+	if (cancelable)
+		deadline_ns = gstk__nearer(t, deadline_ns);
 	if (deadline_ns != GSTK_NEVER) {
 		timer = gstk__timer_get();
 		if (__builtin_expect(!timer, 0)) { /* to wait for memory here could keep others from giving it back */
@@ -296,17 +217,11 @@ GSTK__FAR_RETURN enum gstk__code gstk__block(gstk__commit_fn commit, void *arg, 
 				gstk__unlock(arg);
 			return GSTK__CODE_NOMEM;
 		}
-		timer->deadline_ns = deadline_ns;
-		timer->fn = timed_out;
-		timer->task = gstk__task_index(t);
+		gstk__set_timer(timer, t, deadline_ns);
 	}
 	GSTK__PROBE2(block, t, why);
 	t->why = why;
-	w->after = GSTK__AFTER_COMMIT;
-	w->after_commit = commit;
-	w->after_arg = arg;
-	w->after_timer = timer;
-	w->after_flags = cancelable ? 0 : GSTK__NOCANCEL;
+	gstk__after_commit(w, commit, arg, timer, cancelable ? 0 : GSTK__NOCANCEL);
 	leave(w, t, t->flags & GSTK__T_PINNED ? next_of_pinned(w, t) : gstk__next_stack(w));
 	if (timer) {
 		gstk__timer_disarm(timer);

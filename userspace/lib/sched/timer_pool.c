@@ -5,44 +5,70 @@
 
 #include <stdlib.h>
 
-#define CHUNK (4064 / sizeof(struct gstk__timer)) /* and what malloc() adds to it */
+#define CHUNK 4064 /* and what malloc() adds to it */
 
-static struct {
+struct pool {
 	_Atomic uint32_t lock;
+	uint32_t size;
 	struct gstk__timer *free;
-} pool;
+};
 
-static struct gstk__timer *grow(void)
+static struct pool timers = { .size = sizeof(struct gstk__timer) }, timeds = { .size = sizeof(struct gstk__timed) };
+
+static __attribute__((cold, noinline)) void *grow(struct pool *p)
 {
-	struct gstk__timer *t = malloc(CHUNK * sizeof(*t));
+	uint32_t nr = CHUNK / p->size;
+	char *t = malloc(nr * p->size);
 
 	if (!t)
-		return malloc(sizeof(*t));
-	for (size_t i = 1; i + 1 < CHUNK; i++)
-		t[i].next = &t[i + 1];
-	gstk__lock(&pool.lock);
-	t[CHUNK - 1].next = pool.free;
-	pool.free = &t[1];
-	gstk__unlock(&pool.lock);
+		return malloc(p->size);
+	gstk__lock(&p->lock);
+	for (uint32_t i = 1; i < nr; i++) {
+		struct gstk__timer *more = (struct gstk__timer *)(t + i * p->size);
+
+		more->next = p->free;
+		p->free = more;
+	}
+	gstk__unlock(&p->lock);
 	return t;
+}
+
+static inline void *get(struct pool *p)
+{
+	struct gstk__timer *t;
+
+	gstk__lock(&p->lock);
+	t = p->free;
+	if (t)
+		p->free = t->next;
+	gstk__unlock(&p->lock);
+	return t ? t : grow(p);
+}
+
+static inline void put(struct pool *p, struct gstk__timer *t)
+{
+	gstk__lock(&p->lock);
+	t->next = p->free;
+	p->free = t;
+	gstk__unlock(&p->lock);
 }
 
 struct gstk__timer *gstk__timer_get(void)
 {
-	struct gstk__timer *t;
-
-	gstk__lock(&pool.lock);
-	t = pool.free;
-	if (t)
-		pool.free = t->next;
-	gstk__unlock(&pool.lock);
-	return t ? t : grow();
+	return get(&timers);
 }
 
-void gstk__timer_put(struct gstk__timer *t)
+void gstk__timer_put(struct gstk__timer *timer)
 {
-	gstk__lock(&pool.lock);
-	t->next = pool.free;
-	pool.free = t;
-	gstk__unlock(&pool.lock);
+	put(&timers, timer);
+}
+
+struct gstk__timed *gstk__timed_get(void)
+{
+	return get(&timeds);
+}
+
+void gstk__timed_put(struct gstk__timed *timed)
+{
+	put(&timeds, &timed->timer);
 }

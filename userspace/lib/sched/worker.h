@@ -52,6 +52,7 @@ struct gstk__worker {
 	uint32_t after;		  /* enum gstk__after */
 	uint32_t after_flags;
 	_Atomic uint32_t *after_lock;
+	_Atomic uint32_t no_lock; /* of waits without an object */
 	gstk__commit_fn after_commit;
 	void *after_arg;
 	struct gstk__timer *after_timer;

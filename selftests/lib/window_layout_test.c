@@ -2,6 +2,8 @@
 /* Where windows lie: inside the range, apart, with their guards, and spread over the sets of a TLB. */
 #include <stdio.h>
 
+#include <sys/mman.h>
+#include "host/host.h"
 #include "kselftest_harness.h"
 #include "window/window.h"
 
@@ -88,6 +90,21 @@ TEST_F(layout, tops_of_stacks_use_all_sets_of_a_tlb)
 	for (uint32_t s = 0; s < SETS; s++)
 		empty += !in_set[s];
 	EXPECT_GE(SETS / 8, empty);
+}
+
+TEST(a_page_is_made_present_without_a_signal_where_there_can_be_none)
+{
+	char *p = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char there[2] = { 0 };
+
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(0, mprotect(p + 4096, 4096, PROT_NONE));
+	EXPECT_TRUE(gstk__mem_make_present(p));
+	EXPECT_EQ(0, mincore(p, 2 * 4096, there));
+	EXPECT_EQ(1, there[0] & 1);
+	EXPECT_FALSE(gstk__mem_make_present(p + 4096));
+	munmap(p, 2 * 4096);
+	EXPECT_FALSE(gstk__mem_make_present(p));
 }
 
 TEST_HARNESS_MAIN

@@ -73,6 +73,8 @@ uintptr_t gstk__mem_end_of(uintptr_t at);
 bool gstk__mem_resident(void *p, size_t bytes, unsigned char *pages);
 /* Copy bytes of this process that may not be there (any more): false then, no signal. */
 bool gstk__mem_peek(void *to, const void *from, size_t bytes);
+/* The page of @p, whose first 16 bytes are nobody's: false where a touch would be a signal. */
+bool gstk__mem_make_present(void *p);
 /* Address space that the process may reserve, in bytes: RLIMIT_AS; under strict overcommit, where what is
  * reserved counts as used by all, half of what is left. */
 size_t gstk__mem_limit(void);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
@@ -192,6 +193,11 @@ static size_t commit_left(void)
 			sscanf(line, "Committed_AS: %llu", &used);
 	fclose(f);
 	return limit > used ? (size_t)(limit - used) << 10 : 0;
+}
+
+bool gstk__mem_make_present(void *p)
+{
+	return !syscall(SYS_clock_gettime, CLOCK_MONOTONIC, p); /* any call that writes there: EFAULT is no signal */
 }
 
 size_t gstk__mem_limit(void)

@@ -95,13 +95,11 @@ TEST_F(layout, tops_of_stacks_use_all_sets_of_a_tlb)
 TEST(a_page_is_made_present_without_a_signal_where_there_can_be_none)
 {
 	char *p = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char there[2] = { 0 };
 
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(0, mprotect(p + 4096, 4096, PROT_NONE));
 	EXPECT_TRUE(gstk__mem_make_present(p));
-	EXPECT_EQ(0, mincore(p, 2 * 4096, there));
-	EXPECT_EQ(1, there[0] & 1);
+	EXPECT_NE(0, *(volatile long *)p); /* the time; mincore(2) would tell, but not under qemu-user */
 	EXPECT_FALSE(gstk__mem_make_present(p + 4096));
 	munmap(p, 2 * 4096);
 	EXPECT_FALSE(gstk__mem_make_present(p));

@@ -282,7 +282,7 @@ static void many_wait(void)
 
 static void nearly_full(void)
 {
-	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP" };
+	static const char *const said[] = { "BACKEND", "WINDOWS", "WORKERS", "FORCE_EVICT", "FORCE_PACK", "FORCE_REMAP", "DEBUG" };
 	struct gstk_config c = { .size = sizeof(c), .workers = 1, .backend = GSTK_BACKEND_COPY, .evict_idle_ns = 4000 * MS,
 		.resident_budget = 1 << 30 };
 	char name[64];

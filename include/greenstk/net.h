@@ -60,8 +60,9 @@ GSTK_API ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags,
 
 /**
  * Park until one of @events (POLLIN, POLLOUT, POLLPRI, POLLRDHUP) is there. Returns the events
- * that are (with POLLERR and POLLHUP), or -ETIMEDOUT, -ECANCELED, -EBADF. As with poll(2), another who reads the same
- * descriptor may be faster. Costs no system call of its own where a TCP stream was last read by gstk_read() or gstk_recv()
+ * that are (with POLLERR and POLLHUP), or -ETIMEDOUT, -ECANCELED, -EBADF. Another who reads the same descriptor may be
+ * faster, and what the caller has read already may be told once more: read without blocking, or by this library, and come
+ * back. Costs no system call of its own where a TCP stream was last read by gstk_read() or gstk_recv()
  * and had no more; else one.
  */
 GSTK_API int gstk_poll(int fd, short events, uint64_t deadline_ns);

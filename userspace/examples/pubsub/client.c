@@ -378,8 +378,10 @@ static __attribute__((noinline)) void client_finish(struct client *c)
 		return;
 	shutdown(c->fd, SHUT_WR);
 	while (left && gstk_poll(c->fd, POLLIN, until) > 0) {
-		ssize_t n = recv(c->fd, sink, sizeof(sink), MSG_DONTWAIT);
+		ssize_t n = gstk_recv(c->fd, sink, sizeof(sink), MSG_DONTWAIT);
 
+		if (n == -EAGAIN)
+			continue;
 		if (n <= 0)
 			break;
 		left -= (size_t)n < left ? (size_t)n : left;

@@ -174,7 +174,7 @@ static int joined(struct gstk_task *me, enum gstk__code code, void *result, uint
 
 GSTK__FAR_RETURN int gstk__task_join(struct gstk_task *t, void **result, uint64_t deadline_ns)
 {
-	static _Atomic uint32_t no_lock; /* nothing to unlock: we are registered already */
+	static _Atomic uint32_t no_lock; /* we are registered already. Not gstk__no_lock(): a call is 1 % of spawn.join */
 	struct gstk_task *me = gstk__current();
 	int r = me ? join_begin(me, t, result, deadline_ns, true) : -ESRCH;
 

@@ -100,7 +100,7 @@ typedef int (*gstk__end_fn)(struct gstk_task *t, enum gstk__code code, void *arg
 /* Who calls it has asked gstk__no_wait_here(), before the task was linked. */
 int gstk__block_then(_Atomic uint32_t *lock, enum gstk__why why, uint64_t deadline_ns, gstk__end_fn end, void *arg,
 		     uint32_t n);
-/* For a wait without an object: nobody else takes it. */
+/* For a wait that nobody's lock guards: a sleep, say. Nobody else takes it. */
 _Atomic uint32_t *gstk__no_lock(void);
 void gstk__block_init(void);
 

@@ -16,7 +16,6 @@
 
 const struct gstk__await *const *gstk__awaits;
 
-static _Atomic uint32_t no_lock; /* of waits that nobody's lock guards */
 
 const char *gstk__stackless_name(const struct gstk_task *t)
 {
@@ -91,7 +90,7 @@ static bool park(struct gstk__worker *w, struct gstk_future *f)
 	if (__builtin_expect(t->flags & GSTK__T_DEADLINE, 0) && !f->through && gstk__ext(t)->deadline_ns < deadline_ns)
 		deadline_ns = gstk__ext(t)->deadline_ns;
 	if (!f->lock)
-		f->lock = &no_lock;
+		f->lock = gstk__no_lock();
 	if (deadline_ns != GSTK_NEVER && __builtin_expect(!set_timer(f->s, t, deadline_ns), 0))
 		return no_memory(w, f);
 	t->why = (uint8_t)(f->why ? f->why : gstk__awaits[f->s->op]->why);

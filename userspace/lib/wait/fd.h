@@ -49,6 +49,13 @@ void gstk__fd_table_fini(void);
 
 /* The record of a descriptor, made known on first use: non-blocking, kind looked up. -EBADF. */
 int gstk__fd_get(int fd, struct gstk__fd **out);
+/* Every call of ours begins here: so that a cancel or the task's own deadline also reaches who never waits. */
+static inline int gstk__fd_begin(int fd, struct gstk__fd **f)
+{
+	int err = gstk__may_go_on();
+
+	return __builtin_expect(err != 0, 0) ? err : gstk__fd_get(fd, f);
+}
 /* A descriptor that was just created here: @stream when it is TCP; already non-blocking. */
 void gstk__fd_adopt(int fd, bool stream);
 

@@ -47,14 +47,6 @@ static __attribute__((noinline)) int net_errno(void)
 	return errno;
 }
 
-/* Every call begins here: so that a cancel or the task's own deadline also reaches who never waits. */
-static inline int begin(int fd, struct gstk__fd **f)
-{
-	int err = gstk__may_go_on();
-
-	return __builtin_expect(err != 0, 0) ? err : gstk__fd_get(fd, f);
-}
-
 /* No SIGPIPE from any socket; what is none is found out once. */
 ssize_t gstk__net_write(int fd, struct gstk__fd *f, const void *buf, size_t len)
 {
@@ -102,7 +94,7 @@ static ssize_t read_ready(int fd, struct gstk__fd *f, void *buf, size_t len, uin
 ssize_t gstk_read_until(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
@@ -146,7 +138,7 @@ ssize_t gstk_read(int fd, void *buf, size_t len)
 ssize_t gstk_write_until(int fd, const void *buf, size_t len, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -182,7 +174,7 @@ int gstk_write_all(int fd, const void *buf, size_t len)
 ssize_t gstk_readv_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n || (n = wait_drained(fd, f, deadline_ns)))
 		return n;
@@ -198,7 +190,7 @@ ssize_t gstk_readv(int fd, const struct iovec *iov, int nr)
 ssize_t gstk_writev_until(int fd, const struct iovec *iov, int nr, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -214,7 +206,7 @@ ssize_t gstk_writev(int fd, const struct iovec *iov, int nr)
 ssize_t gstk_recv_until(int fd, void *buf, size_t len, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -242,7 +234,7 @@ ssize_t gstk_recv(int fd, void *buf, size_t len, int flags)
 ssize_t gstk_send_until(int fd, const void *buf, size_t len, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -263,7 +255,7 @@ ssize_t gstk_send(int fd, const void *buf, size_t len, int flags)
 ssize_t gstk_recvmsg_until(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -284,7 +276,7 @@ ssize_t gstk_recvmsg(int fd, struct msghdr *msg, int flags)
 ssize_t gstk_sendmsg_until(int fd, const struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	struct gstk__fd *f;
-	ssize_t n = begin(fd, &f);
+	ssize_t n = gstk__fd_begin(fd, &f);
 
 	if (n)
 		return n;
@@ -302,72 +294,6 @@ ssize_t gstk_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return gstk_sendmsg_until(fd, msg, flags, GSTK_NEVER);
 }
 
-/* What is there, or 0; or an error. A call, so that who waits behind it leaves no frame. */
-static __attribute__((noinline)) int poll_now(int fd, struct gstk__fd *f, short events)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	int err;
-
-	gstk__fd_clear(f, gstk__fd_wanted(events));
-	err = poll(&p, 1, 0);
-	if (err < 0 && (err = net_errno()) != EINTR)
-		return -err;
-	return p.revents & POLLNVAL ? -EBADF : p.revents;
-}
-
-/* Its first use; then events that did not bring what was asked for, or that have an end or an error behind them. */
-static __attribute__((noinline)) int poll_on(int fd, short events, uint64_t deadline_ns)
-{
-	struct gstk__fd *f;
-	int r = begin(fd, &f), err = 0;
-
-	while (!r && !(r = poll_now(fd, f, events)) && !err) {
-		err = gstk__fd_wait(fd, f, gstk__fd_wanted(events), gstk__fd_why(gstk__fd_wanted(events)), deadline_ns);
-		if (err && err != -ETIMEDOUT) /* then a last look: what came may not have been told yet */
-			break;
-	}
-	return r ? r : err;
-}
-
-static int poll_end(struct gstk_task *t, enum gstk__code code, void *deadline, uint32_t events)
-{
-	struct gstk__fd *f = t->obj;
-	int r = gstk__fd_waited(f, t, code), fd = gstk__fd_number(f);
-
-	if (r == -ETIMEDOUT) /* a last look, as there */
-		return poll_now(fd, f, (short)events) ?: r;
-	if (!r)
-		r = gstk__fd_told(f, (short)events);
-	return r ? r : poll_on(fd, (short)events, (uintptr_t)deadline);
-}
-
-/* A system call only where an event does not tell: this is what servers do most of their time. */
-int gstk_poll(int fd, short events, uint64_t deadline_ns)
-{
-	struct gstk__fd *f = gstk__fd_known(fd);
-	int r;
-
-	if (__builtin_expect(!f || gstk__may_go_on(), 0))
-		return poll_on(fd, events, deadline_ns);
-	if (events != POLLIN || !gstk__fd_take_drained(f)) {
-		r = poll_now(fd, f, events);
-		if (r) {
-			gstk__did_not_wait();
-			return r;
-		}
-	}
-	return gstk__fd_then(f, gstk__fd_wanted(events), deadline_ns, poll_end, (void *)(uintptr_t)deadline_ns, (uint16_t)events);
-}
-
-int gstk_poll_foreign(int fd, short events, uint64_t deadline_ns)
-{
-	int err = gstk__may_go_on();
-
-	if (err)
-		return err;
-	return gstk__fd_wait_anew(fd, gstk__fd_wanted(events), events & POLLOUT ? GSTK__WAIT_FD_WRITE : GSTK__WAIT_FD_READ, deadline_ns);
-}
-
 int gstk_socket(int domain, int type, int protocol)
 {
 	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
@@ -382,7 +308,7 @@ int gstk_connect_until(int fd, const struct sockaddr *addr, socklen_t len, uint6
 {
 	struct gstk__fd *f;
 	socklen_t elen = sizeof(int);
-	int err = begin(fd, &f), soerr = 0;
+	int err = gstk__fd_begin(fd, &f), soerr = 0;
 
 	if (err)
 		return err;
@@ -431,7 +357,7 @@ int gstk_accept_until(int fd, struct sockaddr *addr, socklen_t *len, uint64_t de
 	static _Atomic bool reported;
 	uint64_t delay_ns = 1000000;
 	struct gstk__fd *f;
-	int err = begin(fd, &f);
+	int err = gstk__fd_begin(fd, &f);
 
 	if (err)
 		return err;
